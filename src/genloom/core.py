@@ -1,0 +1,385 @@
+"""The contract: what a datum is, what a generative model is, and where its randomness comes from.
+
+A datum is one tensor in a space. A model is a trainable distribution over a space: it yields its
+losses, player by player, and it yields ever better samples. Everything else in genloom (training,
+sampling, judging, serving) is written once, against this page.
+"""
+
+from __future__ import annotations
+
+import inspect
+import types
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import (
+    Annotated,
+    Any,
+    ClassVar,
+    Literal,
+    Protocol,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+    runtime_checkable,
+)
+
+import torch
+from torch import Tensor, nn
+
+from genloom.errors import BadInput, nearest
+
+Condition = Mapping[str, Tensor]
+"""Name -> (B, ...). A hidden row is -1 (integers) or NaN (reals); {} hides all."""
+
+Terms = Mapping[str, Tensor]
+"""Name -> scalar. The loss is their sum; each is logged under its name."""
+
+
+# ------------------------------------------------------------------ spaces and stored items
+
+
+@dataclass(frozen=True)
+class Real:
+    """Real grids of shape (C, *spatial); (C,) has no spatial axis, an image has two.
+
+    Args:
+        shape: Channels first, then 0 to 3 spatial axes.
+        levels: Where data take only this many values, equally spaced over [-1, 1] (256 for
+            8-bit images), else None. With levels, a likelihood is a probability mass.
+    """
+
+    shape: tuple[int, ...]
+    levels: int | None = None
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Integers in [0, vocab) of a shape; `Tokens((), 10)` is a label of ten classes."""
+
+    shape: tuple[int, ...]
+    vocab: int
+
+
+Space = Real | Tokens
+
+
+@dataclass(frozen=True)
+class Items:
+    """What a data set stores, one item at a time, as its cache and its files hold it.
+
+    Args:
+        kind: "image": uint8 (C, H, W); "points": float32 (D,); "text": integer ids (L,).
+        shape: Of one item.
+        classes: Names of the labels, in order; empty where there are none.
+        alphabet: Characters of a text, in the order of their ids.
+    """
+
+    kind: Literal["image", "points", "text"]
+    shape: tuple[int, ...]
+    classes: tuple[str, ...] = ()
+    alphabet: str = ""
+
+    @property
+    def conditions(self) -> dict[str, Space]:
+        """The conditions that come with every item."""
+        return {"label": Tokens((), len(self.classes))} if self.classes else {}
+
+
+class Codec(ABC):
+    """Between stored items and data in a space; batches on both sides, no learning."""
+
+    kinds: ClassVar[tuple[str, ...]]  # of items that it can read
+    space: Space
+
+    def __init__(self, items: Items):
+        if items.kind not in self.kinds:
+            raise BadInput(
+                f"{type(self).__name__} reads {' or '.join(self.kinds)}, not {items.kind!r}."
+            )
+        self.items = items
+
+    @abstractmethod
+    def encode(self, items: Tensor) -> Tensor:
+        """(B, *items.shape) as stored -> (B, *space.shape)."""
+
+    @abstractmethod
+    def decode(self, x: Tensor) -> Tensor:
+        """(B, *space.shape), any values -> (B, *items.shape), always valid items."""
+
+    @abstractmethod
+    def write(self, items: Tensor, paths: Sequence[Path], metadata: Sequence[Mapping]) -> None:
+        """Write item i to paths[i] in the usual file form, its metadata inside or beside it."""
+
+
+# ------------------------------------------------------------------ randomness
+
+
+class Rng:
+    """One stream of random numbers per sample, so that sample i depends on seed i alone.
+
+    Numbers are drawn on the CPU and then moved: the device does not change them.
+    """
+
+    def __init__(self, seeds: Sequence[int], device: torch.device | str = "cpu"):
+        self.device = torch.device(device)
+        self.streams = [torch.Generator().manual_seed(int(seed)) for seed in seeds]
+
+    def __len__(self) -> int:
+        return len(self.streams)
+
+    def normal(self, *shape: int) -> Tensor:
+        """Standard normal, (len(self), *shape)."""
+        return torch.stack([torch.randn(shape, generator=s) for s in self.streams]).to(self.device)
+
+    def uniform(self, *shape: int) -> Tensor:
+        """Uniform in [0, 1), float64, (len(self), *shape)."""
+        draws = [torch.rand(shape, generator=s, dtype=torch.float64) for s in self.streams]
+        return torch.stack(draws).to(self.device)
+
+    def categorical(self, logits: Tensor) -> Tensor:
+        """Draw from (len(self), V) logits by the inverse distribution function, in float64."""
+        cdf = logits.double().softmax(-1).cumsum(-1)
+        u = self.uniform(1) * cdf[:, -1:]
+        return (cdf <= u).sum(-1).clamp(max=logits.shape[-1] - 1)
+
+
+_rows: ContextVar[tuple[int, int] | None] = ContextVar("rows", default=None)
+
+
+@contextmanager
+def rows(start: int, total: int) -> Iterator[None]:
+    """Within this, draws are rows start... of those of a batch of `total`.
+
+    So micro-batches and ranks see the very noise that the whole batch would have seen.
+    """
+    token = _rows.set((start, total))
+    try:
+        yield
+    finally:
+        _rows.reset(token)
+
+
+def _draw(make: Callable[..., Tensor], shape: Sequence[int], device: torch.device) -> Tensor:
+    part = _rows.get()
+    if part is None or part[1] == shape[0]:
+        return make(tuple(shape), device=device)
+    start, total = part
+    return make((total, *shape[1:]), device=device)[start : start + shape[0]]
+
+
+def normal_like(x: Tensor) -> Tensor:
+    """Standard normal noise of x's shape, for training: independent for each row of the batch."""
+    return _draw(torch.randn, x.shape, x.device).to(x.dtype)
+
+
+def normal(n: int, *shape: int, device: torch.device) -> Tensor:
+    """Standard normal noise, (n, *shape), for training."""
+    return _draw(torch.randn, (n, *shape), device)
+
+
+def uniform(n: int, *shape: int, device: torch.device) -> Tensor:
+    """Uniform draws in [0, 1), (n, *shape), for training."""
+    return _draw(torch.rand, (n, *shape), device)
+
+
+def stratified(n: int, *, device: torch.device) -> Tensor:
+    """One uniform draw in each n-th of [0, 1), shuffled: (n,). Halves the variance of a loss over t."""
+    start, total = _rows.get() or (0, n)
+    u = (torch.arange(total, device=device) + torch.rand(total, device=device)) / total
+    return u[torch.randperm(total, device=device)][start : start + n]
+
+
+# ------------------------------------------------------------------ conditions
+
+
+def like(v: Tensor, x: Tensor) -> Tensor:
+    """Give a (B,) tensor as many axes as x, to multiply with it."""
+    return v.view(-1, *(1,) * (x.ndim - 1))
+
+
+def hide(cond: Condition, mask: Tensor) -> Condition:
+    """Mark the rows where mask (B,) is true as missing, in every condition."""
+    return {
+        name: v.masked_fill(like(mask, v), float("nan") if v.is_floating_point() else -1)
+        for name, v in cond.items()
+    }
+
+
+# ------------------------------------------------------------------ models
+
+
+@dataclass(frozen=True)
+class Step:
+    """Where training stands: step `index` of `total`."""
+
+    index: int
+    total: int
+
+    @property
+    def fraction(self) -> float:
+        """Share of the budget that is spent, in [0, 1)."""
+        return self.index / max(self.total, 1)
+
+
+class Generative(nn.Module, ABC):
+    """A trainable distribution over a space, given conditions.
+
+    A subclass is built as `Model(space, conditions, **options)` and implements `loss` (one
+    objective) or `losses` (several players), and `sample_steps`.
+    """
+
+    spaces: ClassVar[tuple[type, ...]] = (Real,)  # kinds of space that the mathematics allows
+    players: tuple[str, ...] = ("",)  # submodules with an optimizer each; "" is the whole model
+    averaged: tuple[str, ...] = ("",)  # submodules that sampling needs: these have a moving average
+    training: ClassVar[Mapping[str, Any]] = {}  # train options that suit it, where nobody says more
+
+    def __init__(self, space: Space, conditions: Mapping[str, Space]):
+        super().__init__()
+        if not isinstance(space, self.spaces):
+            wanted = " or ".join(kind.__name__ for kind in self.spaces)
+            raise BadInput(
+                f"{type(self).__name__} models {wanted}, not {space}. Choose another codec."
+            )
+        self.space, self.conditions = space, dict(conditions)
+
+    def prepare(self, x: Tensor, cond: Condition) -> None:
+        """Measure, once before training, what the model must know of its data. x: (B, *shape)."""
+
+    def loss(self, x: Tensor, cond: Condition) -> Terms:
+        """The objective on a batch; enough for a model with one player."""
+        raise NotImplementedError(f"{type(self).__name__} has neither loss nor losses")
+
+    def losses(self, x: Tensor, cond: Condition, step: Step) -> Iterator[tuple[str, Terms]]:
+        """Yield (player, terms) in order of play.
+
+        The code after a yield runs after that player's update, with the updated weights.
+        """
+        yield "", self.loss(x, cond)
+
+    def vitals(self) -> Mapping[str, Tensor]:
+        """Figures of the last step that tell whether training is healthy (see `health`)."""
+        return {}
+
+    @abstractmethod
+    def sample_steps(self, rng: Rng, cond: Condition) -> Iterator[Tensor]:
+        """Yield ever better guesses at len(rng) samples; the last one is the sample.
+
+        A subclass adds keyword-only options, annotated; they become flags, schema and sliders.
+        """
+
+
+@runtime_checkable
+class Likelihood(Protocol):
+    """A model that can say how likely a datum is."""
+
+    likelihood: Literal["exact", "bound", "estimate"]
+
+    def log_prob(self, x: Tensor, cond: Condition) -> Tensor:
+        """Nats, (B,): of the mass where the space is discrete or has levels, else of the density."""
+        ...
+
+
+@runtime_checkable
+class Latents(Protocol):
+    """A model with a code for each datum."""
+
+    def encode(self, x: Tensor, cond: Condition) -> Tensor:
+        """(B, *space.shape) -> (B, ...)."""
+        ...
+
+    def decode(self, z: Tensor, cond: Condition) -> Tensor:
+        """(B, ...) -> (B, *space.shape)."""
+        ...
+
+
+@runtime_checkable
+class Denoiser(Protocol):
+    """A model that knows the mean of the clean datum behind a noisy one."""
+
+    def denoise(self, x: Tensor, sigma: Tensor, cond: Condition) -> Tensor:
+        """E[datum | datum + sigma * noise = x]; x: (B, *shape), sigma: (B,)."""
+        ...
+
+
+# ------------------------------------------------------------------ options from a signature
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Bounds of a numeric option, both inclusive."""
+
+    ge: float | None = None
+    le: float | None = None
+
+
+@dataclass(frozen=True)
+class Option:
+    """One keyword-only option of a function, as its signature declares it."""
+
+    name: str
+    type: type
+    default: Any
+    bounds: Interval = field(default_factory=Interval)
+    choices: tuple[Any, ...] = ()
+    optional: bool = False
+
+    def check(self, value: Any) -> Any:
+        """The value in the declared type.
+
+        Raises:
+            BadInput: The value is of another type, out of bounds, or none of the choices.
+        """
+        if value is None and self.optional:
+            return None
+        if self.type is float and type(value) is int:
+            value = float(value)
+        if type(value) is not self.type:
+            raise BadInput(f"{self.name} = {value!r} is not {self.type.__name__}.")
+        if self.choices and value not in self.choices:
+            raise BadInput(f"{self.name} = {value!r} is unknown{nearest(str(value), map(str, self.choices))}")
+        low, high = self.bounds.ge, self.bounds.le
+        if (low is not None and not value >= low) or (high is not None and not value <= high):
+            raise BadInput(f"{self.name} = {value} is out of range: it must lie in [{low}, {high}].")
+        return value
+
+
+def options(function: Callable[..., Any]) -> dict[str, Option]:
+    """The keyword-only options of a function, in order."""
+    hints = get_type_hints(function, include_extras=True)
+    return {
+        name: _option(name, hints[name], parameter.default)
+        for name, parameter in inspect.signature(function).parameters.items()
+        if parameter.kind is parameter.KEYWORD_ONLY
+    }
+
+
+def _option(name: str, hint: Any, default: Any) -> Option:
+    bounds, choices, optional = Interval(), (), False
+    if get_origin(hint) is Annotated:
+        hint, *notes = get_args(hint)
+        bounds = next((note for note in notes if isinstance(note, Interval)), bounds)
+    if get_origin(hint) in (Union, types.UnionType) and type(None) in get_args(hint):
+        (hint,) = (a for a in get_args(hint) if a is not type(None))
+        optional = True
+    if get_origin(hint) is Literal:
+        choices = get_args(hint)
+        hint = type(choices[0])
+    return Option(name, hint, default, bounds, choices, optional)
+
+
+def check_options(function: Callable[..., Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The given options, checked against the function's signature.
+
+    Raises:
+        BadInput: An unknown name (with the nearest known one) or a value that does not fit.
+    """
+    known = options(function)
+    for name in given:
+        if name not in known:
+            raise BadInput(f"there is no option {name!r}{nearest(name, known)}")
+    return {name: known[name].check(value) for name, value in given.items()}
