@@ -1,0 +1,341 @@
+"""A trained model as a folder: weights.safetensors, recipe.toml, card.json, README.md. Never pickle.
+
+The recipe and the stored items are all that is needed to build the codec and the model again, from
+the closed catalog only. What a model learned by (value range, alphabet, schedule) lies in the
+artifact and nowhere else. The format has a version; an unknown one is an error.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, final
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_model, save_model
+from torch import Tensor
+
+from genloom import __version__, card, environment, sampling, toml
+from genloom.checkpoint import digest, replacing, write_text
+from genloom.core import Codec, Condition, Generative, Items, check_options, options
+from genloom.errors import BadInput, nearest
+from genloom.recipe import model_of
+
+FORMAT = 1
+WEIGHTS, RECIPE, CARD, README = "weights.safetensors", "recipe.toml", "card.json", "README.md"
+LARGEST_TEXT = 16 * 2**20  # bytes of a recipe or a card; a longer one is not ours
+Label = int | str | Sequence[int | str] | None
+
+
+@final
+@dataclass(frozen=True)
+class Artifact:
+    """A trained model, ready to sample.
+
+    Args:
+        path: Its folder.
+        recipe: As resolved when it was trained; data.source is a name, not a path.
+        card: What card.json holds.
+        items: What it makes.
+        model: With the trained weights, in evaluation mode.
+        codec: Between its space and items.
+        hash: SHA-256 of its weights file.
+    """
+
+    path: Path
+    recipe: dict[str, Any]
+    card: dict[str, Any]
+    items: Items
+    model: Generative
+    codec: Codec
+    hash: str
+
+    @property
+    def name(self) -> str:
+        """Family and data, for titles."""
+        data = self.card.get("data", {}).get("name", self.recipe.get("data", {}).get("source"))
+        return f"{data}-{self.recipe['model']['use']}"
+
+    def options(self) -> dict[str, Any]:
+        """The sampling options with their defaults."""
+        return {name: o.default for name, o in options(self.model.sample_steps).items()}
+
+    def condition(self, seeds: Sequence[int], label: Label = None) -> Condition:
+        """The condition of one sample per seed.
+
+        Args:
+            seeds: One per sample.
+            label: A class by name or index, one per sample, or -1 for none. Left out, each
+                sample draws its class from its own seed, all classes equally likely.
+
+        Raises:
+            BadInput: The model has no such class.
+        """
+        if "label" not in self.model.conditions:
+            if label is not None:
+                raise BadInput(f"{self.name} was trained without labels: leave the label out.")
+            return {}
+        classes = self.items.classes
+        if label is None:
+            return {"label": torch.tensor([_drawn(seed, len(classes)) for seed in seeds])}
+        given = [label] if isinstance(label, int | str) else list(label)
+        if len(given) not in (1, len(seeds)):
+            raise BadInput(f"{len(given)} labels for {len(seeds)} samples: give one, or one each.")
+        found = [class_index(one, classes) for one in given]
+        return {"label": torch.tensor(found * len(seeds) if len(found) == 1 else found)}
+
+    def sample(
+        self, n: int, *, seed: int = 0, label: Label = None, batch: int = 64, **options: Any
+    ) -> Tensor:
+        """Draw n items with the seeds seed, seed + 1, ...: (n, *items.shape).
+
+        Args:
+            n: How many.
+            seed: Of the first.
+            label: See `condition`.
+            batch: How many at a time; it changes speed and memory, not the samples.
+            options: Those of the family; `options()` lists them.
+        """
+        _check(n=n, seed=seed, batch=batch)
+        cond = self.condition(range(seed, seed + n), label)
+        x = sampling.sample(self.model, n, cond, seed=seed, batch=batch, **options)
+        return self.codec.decode(x.cpu())
+
+    def stream(
+        self, n: int = 1, *, seed: int = 0, label: Label = None, **options: Any
+    ) -> Iterator[Tensor]:
+        """Yield ever better guesses at n items; stop iterating to cancel."""
+        _check(n=n, seed=seed)
+        seeds = range(seed, seed + n)
+        for x in sampling.stream(self.model, seeds, self.condition(seeds, label), **options):
+            yield self.codec.decode(x.cpu())
+
+    def records(
+        self, n: int, *, seed: int = 0, label: Label = None, batch: int = 64, **options: Any
+    ) -> list[dict[str, str]]:
+        """What makes each sample again: model, seed, label, options, recipe; no path and no user."""
+        chosen = self.options() | check_options(self.model.sample_steps, options)
+        labels = self.condition(range(seed, seed + n), label).get("label")
+        return [
+            {
+                "genloom": __version__,
+                "model": self.hash,
+                "seed": str(seed + i),
+                "label": "" if labels is None else str(int(labels[i])),
+                "options": json.dumps(chosen),
+                "batch": str(min(batch, n)),
+                "threads": str(torch.get_num_threads()),
+                "recipe": toml.dumps(self.recipe),
+            }
+            for i in range(n)
+        ]
+
+
+def _drawn(seed: int, classes: int) -> int:
+    """A class of the sample's own: from another stream than its noise."""
+    stream = torch.Generator().manual_seed((seed * 0x9E3779B97F4A7C15 + 1) % 2**63)
+    return int(torch.randint(classes, (), generator=stream))
+
+
+def _check(**given: int) -> None:
+    for name, value in given.items():
+        low = 0 if name == "seed" else 1
+        if value < low:
+            raise BadInput(f"{name} = {value}: it must be at least {low}.")
+
+
+def class_index(label: int | str, classes: Sequence[str]) -> int:
+    """The index of a class given by name or index; -1 hides the label.
+
+    Raises:
+        BadInput: There is no such class.
+    """
+    if isinstance(label, str) and label in classes:
+        return list(classes).index(label)
+    try:
+        index = int(label)
+    except ValueError:
+        raise BadInput(f"there is no class {label!r}{nearest(str(label), classes)}") from None
+    if not -1 <= index < len(classes):
+        raise BadInput(f"label = {index}: there are classes 0 to {len(classes) - 1}; -1 is none.")
+    return index
+
+
+# ------------------------------------------------------------------ writing
+
+
+def save(
+    folder: str | Path,
+    *,
+    model: Generative,
+    recipe: Mapping[str, Any],
+    items: Items,
+    card: Mapping[str, Any] | None = None,
+) -> str:
+    """Write an artifact aside and give it its name at once; gives the SHA-256 of its weights.
+
+    Args:
+        folder: Replaced if it is there.
+        model: Whose weights are stored, those that sampling uses.
+        recipe: As resolved; of a path in data.source only the last part is kept.
+        items: What the model makes.
+        card: What is known of the training: "training", "data", "metrics".
+    """
+    public = _public(recipe)
+    with replacing(Path(folder)) as aside:
+        save_model(model, str(aside / WEIGHTS))
+        (aside / RECIPE).write_text(toml.dumps(public), encoding="utf-8")
+        content = {
+            "format": FORMAT,
+            "genloom": __version__,
+            "torch": torch.__version__,
+            "files": {name: digest(aside / name) for name in (WEIGHTS, RECIPE)},
+            "items": asdict(items),
+            "seeds": {"train": public.get("train", {}).get("seed", 0)},
+            "machine": environment.machine(),
+            "threads": torch.get_num_threads(),
+            "metrics": {},
+            **(card or {}),
+        }
+        _write_card(aside, content, public)
+    return content["files"][WEIGHTS]
+
+
+def note_metrics(artifact: Artifact, metrics: Mapping[str, Any]) -> None:
+    """Write measures into the card of an artifact; its weights and its hash stay."""
+    _write_card(artifact.path, {**artifact.card, "metrics": dict(metrics)}, artifact.recipe)
+
+
+def _write_card(folder: Path, content: Mapping[str, Any], recipe: Mapping[str, Any]) -> None:
+    write_text(folder / CARD, json.dumps(content, indent=1, allow_nan=False) + "\n")
+    write_text(folder / README, card.render(content, recipe))
+
+
+def _public(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """The recipe without the folders of whoever trained it."""
+    public = {name: dict(table) for name, table in recipe.items()}
+    source = public.get("data", {}).get("source")
+    if isinstance(source, str):
+        public["data"]["source"] = source.replace("\\", "/").rstrip("/").rpartition("/")[2]
+    return public
+
+
+# ------------------------------------------------------------------ reading
+
+
+def find(path: str | Path) -> Path:
+    """The artifact's folder, of a run, an artifact, or a run's name under ./runs.
+
+    Raises:
+        BadInput: There is none.
+    """
+    path = Path(path)
+    for folder in (path, path / "model", Path("runs") / path / "model"):
+        if (folder / CARD).is_file():
+            return folder
+    for run in (path, Path("runs") / path):
+        if (run / "run.json").is_file():
+            raise BadInput(f"{run} has no model yet. Finish it: genloom train --resume {run}")
+    runs = [p.parent.name for p in Path("runs").glob("*/model")]
+    hint = nearest(str(path), runs) if runs else ". `genloom train --help` shows how to make one."
+    raise BadInput(f"there is no model {str(path)!r}{hint}")
+
+
+def load(path: str | Path, *, device: str = "auto") -> Artifact:
+    """Read an artifact: check its version and hashes, build it from the catalog, fill in weights.
+
+    Args:
+        path: A run, its model folder, or a run's name under ./runs.
+        device: As torch names it; "auto" prefers an accelerator.
+
+    Raises:
+        BadInput: It is not an artifact, was changed, or is of an unknown format version.
+    """
+    folder = find(path)
+    content = _card(folder)
+    for name in (WEIGHTS, RECIPE):
+        if not (folder / name).is_file():
+            raise BadInput(f"{folder} holds no {name}.")
+        if digest(folder / name) != content["files"].get(name):
+            raise BadInput(f"{folder / name} is not the file that was saved: its hash differs.")
+    recipe = _recipe(folder / RECIPE)
+    items = _items(folder, content["items"])
+    codec, model = model_of(recipe, items)
+    _fill(model, folder / WEIGHTS)
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    model = model.to(device).eval()
+    return Artifact(folder, recipe, content, items, model, codec, content["files"][WEIGHTS])
+
+
+def _text(path: Path) -> str:
+    if path.stat().st_size > LARGEST_TEXT:
+        raise BadInput(f"{path} has {path.stat().st_size} bytes: that is no {path.name} of ours.")
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{path} is not text: {error}.") from error
+
+
+def _card(folder: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(_text(folder / CARD))
+    except ValueError as error:
+        raise BadInput(f"{folder / CARD} is not JSON: {error}.") from error
+    if not isinstance(content, dict) or "format" not in content:
+        raise BadInput(f"{folder / CARD} is not the card of a genloom artifact.")
+    if content["format"] != FORMAT:
+        raise BadInput(
+            f"{folder} has format {content['format']!r}; this genloom ({__version__}) reads "
+            f"{FORMAT}. Install the genloom that wrote it: {content.get('genloom')}."
+        )
+    if not isinstance(content.get("files"), dict) or not isinstance(content.get("items"), dict):
+        raise BadInput(f"{folder / CARD} lacks its files or items.")
+    return content
+
+
+def _recipe(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(_text(path))
+    except tomllib.TOMLDecodeError as error:
+        raise BadInput(f"{path} is not TOML: {error}.") from error
+
+
+def _items(folder: Path, fields: Mapping[str, Any]) -> Items:
+    try:
+        found = Items(**fields)
+        return replace(found, shape=tuple(found.shape), classes=tuple(found.classes))
+    except TypeError as error:
+        raise BadInput(
+            f"{folder / CARD}: items are not as genloom writes them: {error}."
+        ) from error
+
+
+def _fill(model: Generative, path: Path) -> None:
+    """Put the stored weights into the model; what the file is, its content says."""
+    try:
+        load_model(model, str(path), strict=True)
+    except SafetensorError as error:
+        raise BadInput(f"{path} is not safetensors ({error}). No other form is read.") from error
+    except RuntimeError as error:
+        first = str(error).splitlines()[-1].strip()
+        raise BadInput(f"{path} does not fit the model of its recipe: {first}") from error
+
+
+# ------------------------------------------------------------------ the verbs of `import genloom`
+
+
+def sample(model: Artifact | str | Path, n: int, **options: Any) -> Tensor:
+    """Draw n items from an artifact or the path of one; see `Artifact.sample`."""
+    artifact = model if isinstance(model, Artifact) else load(model)
+    return artifact.sample(n, **options)
+
+
+def stream(model: Artifact | str | Path, n: int = 1, **options: Any) -> Iterator[Tensor]:
+    """Yield ever better guesses at n items; see `Artifact.stream`."""
+    artifact = model if isinstance(model, Artifact) else load(model)
+    return artifact.stream(n, **options)

@@ -1,0 +1,100 @@
+"""The closed catalog: every short name that a recipe may use, in one literal table.
+
+A new component is one line here. Nothing else decides what a recipe or an artifact may name.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any, Literal, NamedTuple
+
+from genloom.errors import BadInput, MissingExtra, nearest
+
+Kind = Literal["model", "net", "codec"]
+
+
+class Entry(NamedTuple):
+    """A component: what it is, where it lives ("module:Name"), and a line for `--list`."""
+
+    kind: Kind
+    target: str
+    about: str
+
+
+def _model(target: str, about: str) -> Entry:
+    return Entry("model", f"genloom.models.{target}", about)
+
+
+def _net(target: str, about: str) -> Entry:
+    return Entry("net", f"genloom.nets.{target}", about)
+
+
+def _codec(target: str, about: str) -> Entry:
+    return Entry("codec", f"genloom.codecs:{target}", about)
+
+
+CATALOG: dict[str, Entry] = {
+    "gan": _model("gan:Gan", "relativistic GAN with R1 and R2 (R3GAN); fast, sharp"),
+    "dcgan": _model("gan:dcgan", "the convolutional GAN of 2015, non-saturating loss"),
+    "mlp_gan": _model("gan:mlp_gan", "the first GAN: two perceptrons"),
+    "wgan_gp": _model("gan:wgan_gp", "Wasserstein GAN with gradient penalty"),
+    "lsgan": _model("gan:lsgan", "least-squares GAN"),
+    "vae": _model("vae:Vae", "variational autoencoder; a likelihood bound and a latent code"),
+    "autoencoder": _model("vae:autoencoder", "reconstructs; no distribution over codes is learned"),
+    "cvae": _model("vae:cvae", "variational autoencoder given a label"),
+    "beta_vae": _model("vae:beta_vae", "variational autoencoder with a weighted KL term"),
+    "flow": _model("diffusion:flow", "flow matching: straight paths from noise to data"),
+    "diffusion": _model(
+        "diffusion:Diffusion", "denoising diffusion; target and noise law by option"
+    ),
+    "ddpm": _model("diffusion:ddpm", "the diffusion model of 2020: predicts the noise"),
+    "edm": _model("diffusion:edm", "diffusion with the preconditioning of Karras et al., 2022"),
+    "autoregressive": _model(
+        "autoregressive:Autoregressive", "decoder over tokens: text, pixels; an exact likelihood"
+    ),
+    "mlp": _net("mlp:mlp", "perceptron for points and flattened grids"),
+    "unet": _net("unet:unet", "U-Net over 1 to 3 spatial axes"),
+    "image": _codec("Image", "images as real grids in [-1, 1]"),
+    "pixels": _codec("Pixels", "images as tokens: quantised pixels or patches of them"),
+    "points": _codec("Points", "real vectors"),
+    "text": _codec("Text", "text as character tokens"),
+}
+
+
+def names(kind: Kind) -> list[str]:
+    """The short names of one kind, in the order of the table."""
+    return [name for name, entry in CATALOG.items() if entry.kind == kind]
+
+
+def find(name: str, kind: Kind | None = None, *, allow_code: bool = False) -> Any:
+    """The class or function behind a short name.
+
+    Args:
+        name: A short name of the catalog, or "module:Name".
+        kind: Only names of this kind, if given.
+        allow_code: Accept "module:Name". Only the user of a recipe may say so; an artifact never.
+
+    Raises:
+        BadInput: The name is not in the catalog, or is code that was not allowed.
+    """
+    known = CATALOG if kind is None else names(kind)
+    if name in known:
+        return _load(CATALOG[name].target)
+    if ":" not in name:
+        raise BadInput(f"no {kind or 'component'} is called {name!r}{nearest(name, known)}")
+    if not allow_code:
+        raise BadInput(
+            f"{name!r} names code outside the catalog. If you trust it, run the recipe "
+            "with --allow-code."
+        )
+    return _load(name)
+
+
+def _load(target: str) -> Any:
+    module, _, name = target.partition(":")
+    try:
+        return getattr(import_module(module), name)
+    except MissingExtra:
+        raise
+    except (ImportError, AttributeError) as error:
+        raise BadInput(f"{target!r} cannot be loaded: {error}.") from error
