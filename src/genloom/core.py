@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 import types
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -22,6 +22,7 @@ from typing import (
     Literal,
     Protocol,
     Union,
+    cast,
     get_args,
     get_origin,
     get_type_hints,
@@ -38,9 +39,6 @@ Condition = Mapping[str, Tensor]
 
 Terms = Mapping[str, Tensor]
 """Name -> scalar. The loss is their sum; each is logged under its name."""
-
-
-# ------------------------------------------------------------------ spaces and stored items
 
 
 @dataclass(frozen=True)
@@ -112,11 +110,10 @@ class Codec(ABC):
         """(B, *space.shape), any values -> (B, *items.shape), always valid items."""
 
     @abstractmethod
-    def write(self, items: Tensor, paths: Sequence[Path], metadata: Sequence[Mapping]) -> None:
+    def write(
+        self, items: Tensor, paths: Sequence[Path], metadata: Sequence[Mapping[str, Any]]
+    ) -> None:
         """Write item i to paths[i] in the usual file form, its metadata inside or beside it."""
-
-
-# ------------------------------------------------------------------ randomness
 
 
 class Rng:
@@ -152,7 +149,7 @@ _rows: ContextVar[tuple[int, int] | None] = ContextVar("rows", default=None)
 
 
 @contextmanager
-def rows(start: int, total: int) -> Iterator[None]:
+def rows(start: int, total: int) -> Generator[None]:
     """Within this, draws are rows start... of those of a batch of `total`.
 
     So micro-batches and ranks see the very noise that the whole batch would have seen.
@@ -188,13 +185,10 @@ def uniform(n: int, *shape: int, device: torch.device) -> Tensor:
 
 
 def stratified(n: int, *, device: torch.device) -> Tensor:
-    """One uniform draw in each n-th of [0, 1), shuffled: (n,). Halves the variance of a loss over t."""
+    """One uniform draw in each n-th of [0, 1), shuffled: (n,); a loss over it varies less."""
     start, total = _rows.get() or (0, n)
     u = (torch.arange(total, device=device) + torch.rand(total, device=device)) / total
     return u[torch.randperm(total, device=device)][start : start + n]
-
-
-# ------------------------------------------------------------------ conditions
 
 
 def like(v: Tensor, x: Tensor) -> Tensor:
@@ -208,9 +202,6 @@ def hide(cond: Condition, mask: Tensor) -> Condition:
         name: v.masked_fill(like(mask, v), float("nan") if v.is_floating_point() else -1)
         for name, v in cond.items()
     }
-
-
-# ------------------------------------------------------------------ models
 
 
 @dataclass(frozen=True)
@@ -236,7 +227,7 @@ class Generative(nn.Module, ABC):
     spaces: ClassVar[tuple[type, ...]] = (Real,)  # kinds of space that the mathematics allows
     players: tuple[str, ...] = ("",)  # submodules with an optimizer each; "" is the whole model
     averaged: tuple[str, ...] = ("",)  # submodules that sampling needs: these have a moving average
-    training: ClassVar[Mapping[str, Any]] = {}  # train options that suit it, where nobody says more
+    recommended: ClassVar[Mapping[str, Any]] = {}  # train options, where nobody says more
 
     def __init__(self, space: Space, conditions: Mapping[str, Space]):
         super().__init__()
@@ -280,7 +271,7 @@ class Likelihood(Protocol):
     likelihood: Literal["exact", "bound", "estimate"]
 
     def log_prob(self, x: Tensor, cond: Condition) -> Tensor:
-        """Nats, (B,): of the mass where the space is discrete or has levels, else of the density."""
+        """Nats, (B,): of the mass if the space is discrete or has levels, else of the density."""
         ...
 
 
@@ -306,9 +297,6 @@ class Denoiser(Protocol):
         ...
 
 
-# ------------------------------------------------------------------ options from a signature
-
-
 @dataclass(frozen=True)
 class Interval:
     """Bounds of a numeric option, both inclusive."""
@@ -316,13 +304,23 @@ class Interval:
     ge: float | None = None
     le: float | None = None
 
+    def hold(self, value: Any) -> bool:
+        """Whether a number lies within; NaN never does."""
+        above = self.ge is None or value >= self.ge
+        return above and (self.le is None or value <= self.le)
+
+    def __str__(self) -> str:
+        if self.le is None:
+            return f"at least {self.ge}"
+        return f"at most {self.le}" if self.ge is None else f"in [{self.ge}, {self.le}]"
+
 
 @dataclass(frozen=True)
 class Option:
     """One keyword-only option of a function, as its signature declares it."""
 
     name: str
-    type: type
+    type: type[Any]
     default: Any
     bounds: Interval = field(default_factory=Interval)
     choices: tuple[Any, ...] = ()
@@ -341,10 +339,11 @@ class Option:
         if type(value) is not self.type:
             raise BadInput(f"{self.name} = {value!r} is not {self.type.__name__}.")
         if self.choices and value not in self.choices:
-            raise BadInput(f"{self.name} = {value!r} is unknown{nearest(str(value), map(str, self.choices))}")
-        low, high = self.bounds.ge, self.bounds.le
-        if (low is not None and not value >= low) or (high is not None and not value <= high):
-            raise BadInput(f"{self.name} = {value} is out of range: it must lie in [{low}, {high}].")
+            raise BadInput(
+                f"{self.name} = {value!r} is unknown{nearest(str(value), map(str, self.choices))}"
+            )
+        if not self.bounds.hold(value):
+            raise BadInput(f"{self.name} = {value} is out of range: it must be {self.bounds}.")
         return value
 
 
@@ -368,8 +367,8 @@ def _option(name: str, hint: Any, default: Any) -> Option:
         optional = True
     if get_origin(hint) is Literal:
         choices = get_args(hint)
-        hint = type(choices[0])
-    return Option(name, hint, default, bounds, choices, optional)
+        hint = choices[0].__class__
+    return Option(name, cast(type[Any], hint), default, bounds, choices, optional)
 
 
 def check_options(function: Callable[..., Any], given: Mapping[str, Any]) -> dict[str, Any]:

@@ -84,7 +84,7 @@ def need(module: str, extra: str, purpose: str) -> MissingExtra:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """A hint for a misspelt name: '; did you mean X? Known: A, B.'"""
+    """A hint for a misspelt name, as '; did you mean X? Known: A, B.', to end a message with."""
     names = sorted(known)
     close = get_close_matches(name, names, 1, cutoff=0.5)
     hint = f"; did you mean {close[0]!r}?" if close else "."

@@ -1,0 +1,84 @@
+"""The options of a training run: what a recipe's [train] table may say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from genloom.core import Interval
+from genloom.errors import BadInput
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions:
+    """How long, how fast and how carefully to train.
+
+    The budget is one of `steps`, `images` or `minutes`; the schedule, the warm-down and the
+    horizon of the moving average are shares of it.
+
+    Args:
+        steps: Updates.
+        images: Data seen, counted with repetition; divided by `batch` it gives the steps.
+        minutes: Wall-clock time in all; the rehearsal measures how many steps fit.
+        batch: Data per update, over all micro-batches and processes.
+        accumulate: Micro-batches per update: the same weights for less memory.
+        seed: Of the weights, the data order and every draw.
+        optimizer: "adamw", or "muon" for hidden matrices and AdamW for the rest.
+        lr: Rate of AdamW at its highest.
+        matrix_lr: Rate of Muon at its highest.
+        beta1: Decay of AdamW's first moment.
+        beta2: Decay of AdamW's second moment.
+        eps: Floor of AdamW's denominator.
+        weight_decay: Decoupled decay of matrices.
+        clip: Largest norm of a player's gradient; None for no limit.
+        schedule: See `pace.rate`.
+        warmup: Share of the run in which the rate rises.
+        warmdown: Share of the run in which it falls, for "linear".
+        ema: Relative width of the power-function average; None samples from the last weights.
+        precision: "auto" lets a probe decide on an accelerator; a CPU stays at float32.
+        compile: Try torch.compile; the rehearsal refuses it where it does not pay for itself.
+        keep: Checkpoints on disk.
+        save_every: Steps between checkpoints; None for a twentieth of the run.
+        preview_every: Steps between sample grids; None for ten a run, fewer where they are dear.
+        alarms: "stop" ends the run at the first alarm (see `health`), "warn" goes on.
+        device: "auto", or as torch names it.
+        threads: CPU threads; None for torch's choice. Weights are bit-identical for equal counts.
+        tensorboard: Write event files as well.
+    """
+
+    steps: Annotated[int | None, Interval(ge=1)] = None
+    images: Annotated[int | None, Interval(ge=1)] = None
+    minutes: Annotated[float | None, Interval(ge=0.01)] = None
+    batch: Annotated[int, Interval(ge=1)] = 64
+    accumulate: Annotated[int, Interval(ge=1)] = 1
+    seed: Annotated[int, Interval(ge=0)] = 0
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    lr: Annotated[float, Interval(ge=0)] = 1e-3
+    matrix_lr: Annotated[float, Interval(ge=0)] = 0.02
+    beta1: Annotated[float, Interval(ge=0, le=1)] = 0.9
+    beta2: Annotated[float, Interval(ge=0, le=1)] = 0.99
+    eps: Annotated[float, Interval(ge=0)] = 1e-8
+    weight_decay: Annotated[float, Interval(ge=0)] = 0.0
+    clip: Annotated[float | None, Interval(ge=0)] = 1.0
+    schedule: Literal["constant", "linear", "cosine"] = "linear"
+    warmup: Annotated[float, Interval(ge=0, le=1)] = 0.02
+    warmdown: Annotated[float, Interval(ge=0, le=1)] = 0.6
+    ema: Annotated[float | None, Interval(ge=0.01, le=0.25)] = 0.10
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    compile: bool = False
+    keep: Annotated[int, Interval(ge=1)] = 2
+    save_every: Annotated[int | None, Interval(ge=1)] = None
+    preview_every: Annotated[int | None, Interval(ge=1)] = None
+    alarms: Literal["warn", "stop"] = "warn"
+    device: str = "auto"
+    threads: Annotated[int | None, Interval(ge=1)] = None
+    tensorboard: bool = False
+
+    def __post_init__(self) -> None:
+        given = [n for n in ("steps", "images", "minutes") if getattr(self, n) is not None]
+        if len(given) > 1:
+            raise BadInput(f"{' and '.join(given)} are both set: one budget is needed.")
+        if self.batch % self.accumulate:
+            raise BadInput(
+                f"batch = {self.batch} does not split into accumulate = {self.accumulate} parts."
+            )

@@ -1,0 +1,95 @@
+"""What a run shows of itself: a grid of samples from fixed seeds, a held-out loss, diversity."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from genloom.checkpoint import naming_a_full_disk
+from genloom.codecs import grid
+from genloom.core import Condition, Generative, Step, Tokens
+from genloom.health import diversity
+from genloom.sampling import evaluating, sample
+
+if TYPE_CHECKING:
+    from genloom.recipe import Plan
+
+GRID = 64  # samples of a grid, with the seeds 0, 1, ...
+MANY = 256  # samples of a diversity check, where sampling is cheap
+HELD_OUT = 4  # batches of the held-out loss
+
+
+class Previewer:
+    """Draws from the model in training, always with the same seeds and labels."""
+
+    def __init__(self, plan: Plan, folder: Path, device: torch.device):
+        self.plan, self.folder, self.device = plan, folder, device
+        self.cheap = False
+        self._last: Tensor | None = None
+        train, valid = plan.dataset.train, plan.dataset.valid
+        self._data = train.batch(0, min(len(train), 4 * MANY), 0)[0]
+        self._other = valid.batch(0, min(len(valid), MANY), 0)[0]
+
+    def draw(self, model: Generative, step: int) -> Image.Image | None:
+        """Write `step-NNNNNNNN.png` (or .txt); the picture, or None for text."""
+        items = self._last = self._items(model, GRID)
+        self.folder.mkdir(exist_ok=True)
+        path = self.folder / f"step-{step:08d}"
+        picture = grid(items, self.plan.dataset.items)
+        with naming_a_full_disk(self.folder):
+            if picture is None:
+                alphabet = self.plan.dataset.items.alphabet
+                lines = ["".join(alphabet[i] for i in row) for row in items[:16].tolist()]
+                path.with_suffix(".txt").write_text("\n---\n".join(lines) + "\n", encoding="utf-8")
+            else:
+                picture.save(path.with_suffix(".png"))
+        return picture
+
+    def diversity(self, model: Generative) -> float:
+        """See `health.diversity`: of the last grid, or of more samples where these are cheap."""
+        items = self._items(model, MANY) if self.cheap or self._last is None else self._last
+        n = min(len(items), len(self._other))
+        if self.plan.dataset.items.kind == "text":
+            vocab = len(self.plan.dataset.items.alphabet)
+            a, c = (F.one_hot(v[:n].long(), vocab) for v in (items, self._other))
+            return float(
+                torch.pdist(a.flatten(1).float()).mean() / torch.pdist(c.flatten(1).float()).mean()
+            )
+        return diversity(items[:n], self._data, self._other[:n])
+
+    @torch.no_grad()
+    def valid_loss(
+        self, model: Generative, encode: Callable[[Tensor, Condition], tuple[Tensor, Condition]]
+    ) -> dict[str, float]:
+        """Mean terms on the first held-out batches, with fixed draws; {} for several players."""
+        if len(model.players) > 1:
+            return {}
+        valid, options = self.plan.dataset.valid, self.plan.options
+        size = min(options.batch // options.accumulate, len(valid))
+        count = min(HELD_OUT, len(valid) // size)
+        means: dict[str, float] = {}
+        torch.manual_seed(options.seed)
+        with evaluating(model):
+            for k in range(count):
+                x, cond = encode(*valid.batch(k * size, size, 0)[:2])
+                for _, terms in model.losses(x, cond, Step(0, 1)):
+                    for key, value in terms.items():
+                        means[f"valid/{key}"] = (
+                            means.get(f"valid/{key}", 0.0) + float(value) / count
+                        )
+        return means
+
+    def _items(self, model: Generative, n: int) -> Tensor:
+        cond = {
+            name: torch.arange(n) % space.vocab
+            for name, space in model.conditions.items()
+            if isinstance(space, Tokens) and space.shape == ()
+        }
+        x = sample(model, n, cond, batch=GRID)
+        return self.plan.codec.decode(x).cpu()

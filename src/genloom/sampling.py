@@ -1,0 +1,96 @@
+"""Sampling is iteration: follow `sample_steps` and keep the last value."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from genloom.core import Condition, Generative, Rng, check_options
+from genloom.errors import BadInput
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Where the model's weights lie."""
+    return next(model.parameters()).device
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode within this; each submodule's mode is put back afterwards."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+def stream(
+    model: Generative, seeds: Sequence[int], cond: Condition | None = None, **options: Any
+) -> Iterator[Tensor]:
+    """Yield ever better guesses at one sample per seed, (len(seeds), *space.shape).
+
+    Stop iterating to cancel.
+
+    Args:
+        model: Any generative model.
+        seeds: One per sample; sample i depends on seeds[i] and row i of cond alone.
+        cond: Name -> (len(seeds), ...); {} or None hides every condition.
+        options: Those of the model's `sample_steps`.
+
+    Raises:
+        BadInput: An option or a condition that the model does not have.
+    """
+    device = device_of(model)
+    chosen = check_options(model.sample_steps, options)
+    given = {name: value.to(device) for name, value in (cond or {}).items()}
+    for name, value in given.items():
+        if name not in model.conditions:
+            known = ", ".join(model.conditions) or "none"
+            raise BadInput(f"the model has no condition {name!r}. It has: {known}.")
+        if len(value) != len(seeds):
+            raise BadInput(f"{name} has {len(value)} rows for {len(seeds)} samples.")
+    with evaluating(model):
+        steps = iter(model.sample_steps(Rng(seeds, device), given, **chosen))
+        while True:
+            with torch.inference_mode():
+                x = next(steps, None)
+            if x is None:
+                return
+            yield x
+
+
+def sample(
+    model: Generative,
+    n: int,
+    cond: Condition | None = None,
+    *,
+    seed: int = 0,
+    batch: int = 64,
+    **options: Any,
+) -> Tensor:
+    """Draw n samples with the seeds seed, seed + 1, ...: (n, *space.shape).
+
+    Args:
+        model: Any generative model.
+        n: How many.
+        cond: Name -> (n, ...).
+        seed: Of the first sample.
+        batch: How many at a time; it changes speed and memory, not the samples.
+        options: Those of the model's `sample_steps`.
+    """
+    if n < 1:
+        raise BadInput(f"n = {n} samples: it must be at least 1.")
+    parts = []
+    for start in range(0, n, batch):
+        stop = min(start + batch, n)
+        part = {name: value[start:stop] for name, value in (cond or {}).items()}
+        guesses = stream(model, range(seed + start, seed + stop), part, **options)
+        parts.append(deque(guesses, maxlen=1).pop())
+    return torch.cat(parts)
