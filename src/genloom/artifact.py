@@ -1,4 +1,4 @@
-"""A trained model as a folder: weights.safetensors, recipe.toml, card.json, README.md. Never pickle.
+"""A trained model as a folder: weights.safetensors, recipe.toml, card.json, README.md; no pickle.
 
 The recipe and the stored items are all that is needed to build the codec and the model again, from
 the closed catalog only. What a model learned by (value range, alphabet, schedule) lies in the
@@ -117,7 +117,7 @@ class Artifact:
     def records(
         self, n: int, *, seed: int = 0, label: Label = None, batch: int = 64, **options: Any
     ) -> list[dict[str, str]]:
-        """What makes each sample again: model, seed, label, options, recipe; no path and no user."""
+        """What makes each sample again: model, seed, label, options, recipe; it names no path."""
         chosen = self.options() | check_options(self.model.sample_steps, options)
         labels = self.condition(range(seed, seed + n), label).get("label")
         return [

@@ -52,8 +52,16 @@ CATALOG: dict[str, Entry] = {
     "autoregressive": _model(
         "autoregressive:Autoregressive", "decoder over tokens: text, pixels; an exact likelihood"
     ),
-    "mlp": _net("mlp:mlp", "perceptron for points and flattened grids"),
-    "unet": _net("unet:unet", "U-Net over 1 to 3 spatial axes"),
+    "unet": _net("unet:UNet", "U-Net over 1 to 3 spatial axes, for diffusion and flow"),
+    "mlp": _net("mlp:Mlp", "perceptron for points and flattened grids, for diffusion and flow"),
+    "transformer": _net("transformer:Transformer", "decoder over tokens, for autoregressive"),
+    "conv_coder": _net("conv:conv_coder", "convolutional encoder and decoder, for vae"),
+    "mlp_coder": _net("dense:mlp_coder", "perceptrons as encoder and decoder, for vae"),
+    "r3_players": _net("r3gan:r3_players", "residual generator and discriminator, for gan"),
+    "dcgan_players": _net(
+        "dcgan:dcgan_players", "the generator and discriminator of DCGAN, for gan"
+    ),
+    "mlp_players": _net("dense:mlp_players", "perceptrons as generator and discriminator, for gan"),
     "image": _codec("Image", "images as real grids in [-1, 1]"),
     "pixels": _codec("Pixels", "images as tokens: quantised pixels or patches of them"),
     "points": _codec("Points", "real vectors"),

@@ -181,10 +181,34 @@ def _prepared(
     known = accepted(target)
     fields = _checked(table["use"], known, plain)
     for key, value in inner.items():
-        _known(table["use"], key, known)
+        option = _known(table["use"], key, known)
         part, settings = _prepared(value, None, allow_code)
+        _check_fit(table["use"], option, value["use"], part)
         fields[key] = functools.partial(part, **settings)
     return target, fields
+
+
+def _check_fit(owner: str, option: Option, use: str, part: Any) -> None:
+    """Refuse a net that is called with other arguments than this model gives it."""
+    wanted = _called_with(option.type)
+    if wanted is None or wanted == _takes(part):
+        return
+    fitting = [name for name in catalog.names("net") if wanted == _takes(catalog.find(name))]
+    raise BadInput(f"{owner}.{option.name} cannot be {use!r}{nearest(use, fitting)}")
+
+
+def _called_with(hint: Any) -> list[Any] | None:
+    arguments = get_args(hint)
+    return list(arguments[0]) if arguments and isinstance(arguments[0], list) else None
+
+
+def _takes(target: Any) -> list[Any]:
+    """The types of the arguments that come by position."""
+    function = target.__init__ if isinstance(target, type) else target
+    hints = get_type_hints(function)
+    parameters = inspect.signature(function).parameters.values()
+    positional = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+    return [hints[name] for name in positional if name != "self"]
 
 
 def _known(owner: str, key: str, known: Mapping[str, Option]) -> Option:

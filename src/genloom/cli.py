@@ -1,0 +1,261 @@
+"""`genloom VERB`: one command per verb; it parses, calls and prints, and knows nothing else.
+
+Nothing heavy is imported before a verb needs it, so that `--help` is immediate.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from genloom import __version__, verbs
+from genloom.errors import BadInput, GenloomError, nearest
+
+ABOUT = """\
+Train, judge, compare and use generative models on your own data.
+
+  genloom train --data digits --model flow --minutes 2
+  genloom sample runs/digits-flow -n 16 --label 7 --out samples
+  genloom evaluate runs/digits-flow
+  genloom compare --data digits --families gan,vae,flow --minutes 1 --seeds 3
+"""
+
+TRAIN = """\
+Train a model on data.
+
+The run folder holds everything, and a killed run goes on where it was.
+
+examples:
+  genloom train --data digits --model flow --minutes 2      built-in data, no download
+  genloom train --data my_pictures/ --model gan --steps 2000 --set data.size=32
+  genloom train recipes/digits-flow.toml --set train.lr=5e-4 --set model.drop=0.2
+  genloom train --resume runs/digits-flow                   go on with a stopped run
+  genloom train --list                                      families, nets, codecs
+"""
+
+SAMPLE = """\
+Draw samples from a model into files.
+
+Each file holds the record that makes it again. RUN comes before the options of its family.
+
+examples:
+  genloom sample runs/digits-flow -n 16 --seed 0 --out samples
+  genloom sample runs/digits-flow --label 7 --steps 20      options of the family are flags
+  genloom sample runs/digits-flow --help                    lists those of this model
+  genloom sample runs/digits-flow --again samples/000003.png
+"""
+
+EVALUATE = """\
+Judge a run against the test part of its data.
+
+Writes verdict.json and report.html.
+
+examples:
+  genloom evaluate runs/digits-flow
+  genloom evaluate digits-flow -n 1000 --json
+"""
+
+COMPARE = """\
+Compare runs, or train families and compare them.
+
+All have the same data, budget and seeds; the result is one page.
+
+examples:
+  genloom compare runs/digits-flow runs/digits-gan
+  genloom compare --data my_pictures/ --families gan,vae,flow --minutes 5 --seeds 3
+"""
+
+DATA = """\
+Look at data before training on them.
+
+examples:
+  genloom data check my_pictures/      decode every file, name every bad one
+  genloom data list                    data sets that need no download
+"""
+
+RUNS = """\
+List runs, the newest first.
+
+examples:
+  genloom runs
+  genloom runs --folder runs/demo --json
+"""
+
+CARD = """\
+Show the model card of a run or an artifact.
+
+examples:
+  genloom card runs/digits-flow
+  genloom card digits-flow --json
+"""
+
+ENV = """\
+Show versions, threads, devices, and how fast bfloat16 is here.
+
+examples:
+  genloom env
+  genloom env --json
+"""
+
+COMPLETION = """\
+Print a completion script for a shell.
+
+examples:
+  genloom completion bash > ~/.local/share/bash-completion/completions/genloom
+  genloom completion zsh > ~/.zfunc/_genloom
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line and name what is nearest."""
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        kwargs.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        super().__init__(*args, allow_abbrev=False, **kwargs)
+
+    def error(self, message: str) -> NoReturn:
+        """A line instead of the usage and an exit."""
+        raise BadInput(f"{message}. See: {self.prog} --help")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            name = "verb" if action.dest == "verb" else (action.metavar or action.dest)
+            raise BadInput(f"no {name} is called {value!r}{nearest(str(value), action.choices)}")
+
+    def check_rest(self, rest: Sequence[str]) -> None:
+        """Refuse arguments that nobody knows."""
+        if rest:
+            flags = [flag for action in self._actions for flag in action.option_strings]
+            word = rest[0].partition("=")[0]
+            known = [flag for flag in flags if flag.startswith("--")]
+            hint = nearest(word, known) if word.startswith("-") else "."
+            raise BadInput(f"{self.prog} takes no {word!r}{hint}")
+
+
+def parser() -> Parser:
+    """The whole command line."""
+    top = Parser(prog="genloom", description=ABOUT)
+    top.add_argument("--version", action="version", version=f"genloom {__version__}")
+    table = top.add_subparsers(dest="verb", metavar="VERB", parser_class=Parser)
+    common = Parser(add_help=False)
+    common.add_argument("--json", action="store_true", help="print one JSON object")
+
+    def verb(name: str, about: str, run: Any, **kwargs: Any) -> Parser:
+        first = about.splitlines()[0]
+        made = table.add_parser(name, help=first, description=about, parents=[common], **kwargs)
+        made.set_defaults(run=run, parser=made)
+        return made
+
+    _add_train(verb("train", TRAIN, verbs.train))
+    _add_sample(verb("sample", SAMPLE, verbs.sample, add_help=False))
+    made = verb("evaluate", EVALUATE, verbs.evaluate)
+    made.add_argument("source", metavar="RUN", help="a run, its name, or an artifact")
+    made.add_argument("-n", type=int, help="samples to judge by; default: as many as test data")
+    made.add_argument("--seed", type=int, default=0, help="of the first sample")
+    made.add_argument("--out", type=Path, help="folder of verdict.json and report.html")
+    _add_compare(verb("compare", COMPARE, verbs.compare))
+    made = verb("data", DATA, verbs.data)
+    made.add_argument("action", metavar="ACTION", choices=("check", "list"), help="check or list")
+    made.add_argument("source", metavar="PATH", nargs="?", help="what to check")
+    made = verb("runs", RUNS, verbs.runs)
+    made.add_argument("--folder", type=Path, default=Path("runs"), help="where to look")
+    made = verb("card", CARD, verbs.card)
+    made.add_argument("source", metavar="RUN", help="a run, its name, or an artifact")
+    verb("env", ENV, verbs.env)
+    made = verb("completion", COMPLETION, verbs.completion)
+    made.add_argument("shell", metavar="SHELL", choices=("bash", "zsh", "tcsh"), help="bash, zsh")
+    return top
+
+
+def _add_train(made: Parser) -> None:
+    made.add_argument("recipe", metavar="RECIPE", nargs="?", help="a TOML file")
+    made.add_argument("--data", metavar="PATH", help="files of your own, or a built-in data set")
+    made.add_argument("--model", metavar="NAME", help="a family; see --list")
+    for name, kind, text in (
+        ("minutes", float, "budget in minutes of wall-clock time"),
+        ("steps", int, "budget in updates"),
+        ("images", int, "budget in data seen"),
+        ("seed", int, "of weights, data order and draws"),
+    ):
+        made.add_argument(f"--{name}", type=kind, metavar="N", help=text)
+    made.add_argument("--out", type=Path, metavar="DIR", help="default: runs/DATA-MODEL")
+    made.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="TABLE.KEY=VALUE",
+        dest="settings",
+        help="change one value of the recipe, such as train.lr=5e-4",
+    )
+    made.add_argument("--resume", type=Path, metavar="RUN", help="go on with a stopped run")
+    made.add_argument("--new", action="store_true", help="never go on with an unfinished run")
+    made.add_argument("--allow-code", action="store_true", help='accept "module:Name" in RECIPE')
+    made.add_argument("--quiet", action="store_true", help="no progress line")
+    made.add_argument("--list", action="store_true", help="name every family, net and codec")
+
+
+def _add_sample(made: Parser) -> None:
+    made.add_argument("-h", "--help", action="store_true", help="show this, with RUN's options")
+    made.add_argument("source", metavar="RUN", nargs="?", help="a run, its name, or an artifact")
+    made.add_argument("-n", type=int, default=16, help="how many (16)")
+    made.add_argument("--seed", type=int, default=0, help="of the first sample (0)")
+    made.add_argument("--label", metavar="CLASS", help="name or index of a class; -1: none")
+    made.add_argument("--out", type=Path, default=Path("samples"), help="folder (samples)")
+    made.add_argument("--batch", type=int, default=64, help="at a time; no effect on samples (64)")
+    made.add_argument("--device", default="auto", help="as torch names it (auto)")
+    made.add_argument("--no-grid", action="store_true", help="no picture of all samples")
+    made.add_argument("--again", type=Path, metavar="PNG", help="make this very picture again")
+
+
+def _add_compare(made: Parser) -> None:
+    made.add_argument("sources", metavar="RUN", nargs="*", help="finished runs to compare")
+    made.add_argument("--data", metavar="PATH", help="train on this, then compare")
+    made.add_argument("--families", metavar="A,B", help="families to train, by commas")
+    made.add_argument("--minutes", type=float, metavar="M", help="budget of each training")
+    made.add_argument("--seeds", type=int, metavar="N", help="trainings of each family")
+    made.add_argument("--out", type=Path, metavar="DIR", help="folder of the page")
+
+
+def _fail(message: str, code: int, *, kind: str, as_json: bool) -> int:
+    line = " ".join(message.split())
+    print(f"{verbs.styled('genloom:', '31', sys.stderr)} {line}", file=sys.stderr)
+    if as_json:
+        print(json.dumps({"error": line, "kind": kind, "exit_code": code}))
+    return code
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line; gives the exit code."""
+    given = list(sys.argv[1:] if argv is None else argv)
+    as_json = "--json" in given
+    top = parser()
+    try:
+        args, rest = top.parse_known_args(given)
+        if args.verb is None:
+            top.check_rest(rest)
+            top.print_help()
+            return 0
+        args.rest, args.top = rest, top
+        if args.verb != "sample" or args.source is None:
+            args.parser.check_rest(rest)
+        args.run(args)
+    except GenloomError as error:
+        code = error.exit_code
+        return _fail(str(error), code, kind=type(error).__name__, as_json=as_json)
+    except KeyboardInterrupt:
+        return _fail("interrupted.", 130, kind="Interrupted", as_json=as_json)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        return _fail(str(error), 2, kind="OSError", as_json=as_json)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

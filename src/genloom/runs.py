@@ -1,0 +1,212 @@
+"""Run folders: begin one, go on with one, list them.
+
+`runs/NAME/` holds recipe.toml (as resolved), data.json, env.json, run.json, metrics.jsonl,
+checkpoints/, samples/, model/ (the artifact), verdict.json and report.html.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from genloom.errors import BadInput, nearest
+
+if TYPE_CHECKING:
+    from genloom.artifact import Artifact
+    from genloom.recipe import Plan
+
+FOLDER = Path("runs")
+
+
+def train(
+    recipe: Mapping[str, Any] | str | Path | None = None,
+    *,
+    data: str | Path | None = None,
+    model: str | None = None,
+    out: str | Path | None = None,
+    settings: Iterable[str] = (),
+    resume: Literal["auto", "never"] = "auto",
+    allow_code: bool = False,
+    quiet: bool = False,
+    **options: Any,
+) -> Artifact:
+    """Train a model and load it.
+
+    Args:
+        recipe: A recipe, or the path of one; left out, `data` and `model` are enough.
+        data: A path, or the name of a built-in data set; replaces data.source.
+        model: A family of the catalog; replaces the recipe's model.
+        out: The run folder; left out, runs/DATA-MODEL.
+        settings: "table.key=value", applied last but for `options`.
+        resume: "auto" goes on with a run of the same recipe; "never" refuses its folder.
+        allow_code: Accept "module:Name" in the recipe.
+        quiet: No progress line.
+        options: Train options, such as minutes=5 or seed=1.
+
+    Raises:
+        GenloomError: A named failure, with one line to say.
+    """
+    from genloom.artifact import load
+
+    full = compose(recipe, data=data, model=model, settings=settings, options=options)
+    return load(start(full, out=out, resume=resume, allow_code=allow_code, quiet=quiet))
+
+
+def compose(
+    recipe: Mapping[str, Any] | str | Path | None,
+    *,
+    data: str | Path | None = None,
+    model: str | None = None,
+    settings: Iterable[str] = (),
+    options: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """One recipe out of a file or a dict and what is said beside it.
+
+    Raises:
+        BadInput: No data or no model is named.
+    """
+    from genloom.recipe import BUDGETS, load_recipe, override, sections
+
+    if isinstance(recipe, str | Path):
+        recipe = load_recipe(recipe)
+    full = {name: table for name, table in sections(recipe or {}).items() if table}
+    if data is not None:
+        full["data"] = {**full.get("data", {}), "source": str(data)}
+    if model is not None and model != full.get("model", {}).get("use"):
+        full["model"] = {"use": model}
+        full.pop("codec", None)
+    given = {k: v for k, v in (options or {}).items() if v is not None}
+    if any(name in BUDGETS for name in given):
+        full["train"] = {k: v for k, v in full.get("train", {}).items() if k not in BUDGETS}
+    if given:
+        full["train"] = {**full.get("train", {}), **given}
+    full = override(full, settings)
+    if "source" not in full.get("data", {}):
+        raise BadInput("no data: give --data PATH (or digits, glyphs, moons, rings, gaussians).")
+    if "use" not in full.get("model", {}):
+        raise BadInput("no model: give --model NAME. `genloom train --list` names them all.")
+    return full
+
+
+def start(
+    recipe: Mapping[str, Any],
+    *,
+    out: str | Path | None = None,
+    resume: Literal["auto", "never"] = "auto",
+    allow_code: bool = False,
+    quiet: bool = False,
+) -> Path:
+    """Resolve a recipe and train it in a run folder; gives the folder."""
+    from genloom.recipe import resolve
+    from genloom.trainer import train as train_plan
+
+    plan = resolve(recipe, allow_code=allow_code)
+    folder = Path(out) if out is not None else _free(plan, resume)
+    if not (folder / "run.json").exists():
+        _describe(plan, folder)
+    return train_plan(plan, folder, resume=resume, quiet=quiet)
+
+
+def resume(run: str | Path, *, allow_code: bool = False, quiet: bool = False) -> Path:
+    """Go on with a run where it stopped, by its own recipe; gives the folder."""
+    folder = find(run)
+    recipe = tomllib.loads((folder / "recipe.toml").read_text(encoding="utf-8"))
+    return start(recipe, out=folder, allow_code=allow_code, quiet=quiet)
+
+
+def find(run: str | Path) -> Path:
+    """The folder of a run, by path or by name under ./runs.
+
+    Raises:
+        BadInput: There is none.
+    """
+    for folder in (Path(run), FOLDER / run):
+        if (folder / "run.json").is_file():
+            return folder
+    hint = nearest(str(run), [entry["name"] for entry in table()])
+    raise BadInput(f"there is no run {str(run)!r}{hint}")
+
+
+def table(folder: str | Path = FOLDER) -> list[dict[str, Any]]:
+    """The runs below a folder, the newest first: name, path, status, step, total, seconds ..."""
+    found: list[dict[str, Any]] = []
+    paths = sorted(Path(folder).glob("**/run.json"), key=lambda p: -p.stat().st_mtime)
+    for path in paths:
+        state = _state(path.parent)
+        found.append(
+            {
+                "name": str(path.parent.relative_to(folder)),
+                "path": str(path.parent),
+                "status": state.get("status", "unreadable"),
+                "step": state.get("step"),
+                "total": state.get("total"),
+                "seconds": state.get("seconds"),
+                "alarms": [a.get("alarm") for a in state.get("alarms", ())],
+                "data": state.get("data", {}).get("name"),
+                "model": state.get("recipe", {}).get("model", {}).get("use"),
+                "judged": (path.parent / "verdict.json").exists(),
+            }
+        )
+    return found
+
+
+def _free(plan: Plan, resume: str) -> Path:
+    """runs/DATA-MODEL: the unfinished run of this very recipe, or the first name that is free."""
+    number = 1
+    while True:
+        folder = FOLDER / (plan.name if number == 1 else f"{plan.name}-{number}")
+        if not folder.exists():
+            return folder
+        state = _state(folder)
+        if resume == "auto" and state.get("status") != "done" and _same(state, plan):
+            return folder
+        number += 1
+
+
+def _state(folder: Path) -> dict[str, Any]:
+    try:
+        return json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+
+
+def _same(state: Mapping[str, Any], plan: Plan) -> bool:
+    recipe = json.loads(json.dumps(plan.recipe))
+    data = state.get("data", {}).get("fingerprint")
+    return state.get("recipe") == recipe and data == plan.dataset.fingerprint
+
+
+def _describe(plan: Plan, folder: Path) -> None:
+    """Write what the run stands on before it begins."""
+    from genloom import environment
+    from genloom.checkpoint import write_text
+    from genloom.recipe import dumps
+
+    folder.mkdir(parents=True, exist_ok=True)
+    dataset = plan.dataset
+    facts = {
+        "name": dataset.name,
+        "fingerprint": dataset.fingerprint,
+        "items": asdict(dataset.items),
+        "train": len(dataset.train),
+        "valid": len(dataset.valid),
+        "findings": [_plain(finding) for finding in dataset.findings],
+    }
+    write_text(folder / "recipe.toml", dumps(plan.recipe))
+    write_text(folder / "data.json", json.dumps(facts, indent=1) + "\n")
+    write_text(folder / "env.json", json.dumps(environment.describe(), indent=1) + "\n")
+
+
+def _plain(finding: Any) -> Any:
+    """A finding as JSON data."""
+    if is_dataclass(finding) and not isinstance(finding, type):
+        return {k: _plain(v) for k, v in asdict(finding).items()}
+    if isinstance(finding, dict):
+        return {str(k): _plain(v) for k, v in finding.items()}
+    if isinstance(finding, list | tuple):
+        return [_plain(v) for v in finding]
+    return finding if isinstance(finding, int | float | str | bool | None) else str(finding)

@@ -1,0 +1,242 @@
+"""What each verb of the command line does: call the library, then print text or JSON."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from genloom.errors import BadInput, need
+
+if TYPE_CHECKING:
+    from genloom.artifact import Artifact
+    from genloom.core import Option
+
+
+def show(args: argparse.Namespace, report: Any, text: str) -> None:
+    """Print the report as JSON, or the text."""
+    print(json.dumps(report, indent=1, allow_nan=False) if args.json else text)
+
+
+def styled(text: str, code: str, stream: Any) -> str:
+    """Text in a terminal's colour; as it is with NO_COLOR, and where nobody looks."""
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not stream.isatty()
+    return text if plain else f"\x1b[{code}m{text}\x1b[0m"
+
+
+def _bold(text: str) -> str:
+    return styled(text, "1", sys.stdout)
+
+
+def _only_json(args: argparse.Namespace) -> contextlib.AbstractContextManager[Any]:
+    """With --json, whatever the library prints goes to the other stream."""
+    return contextlib.redirect_stdout(sys.stderr) if args.json else contextlib.nullcontext()
+
+
+def train(args: argparse.Namespace) -> None:
+    """`genloom train`."""
+    if args.list:
+        return _list(args)
+    from genloom import runs as runs_
+
+    with _only_json(args):
+        if args.resume is not None:
+            folder = runs_.resume(args.resume, allow_code=args.allow_code, quiet=args.quiet)
+        else:
+            options = {name: getattr(args, name) for name in ("minutes", "steps", "images", "seed")}
+            recipe = runs_.compose(
+                args.recipe,
+                data=args.data,
+                model=args.model,
+                settings=args.settings,
+                options=options,
+            )
+            folder = runs_.start(
+                recipe,
+                out=args.out,
+                resume="never" if args.new else "auto",
+                allow_code=args.allow_code,
+                quiet=args.quiet,
+            )
+    state = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    keys = ("status", "step", "seconds", "alarms")
+    report = {"run": str(folder), "model": str(folder / "model"), **{k: state[k] for k in keys}}
+    show(
+        args,
+        report,
+        f"{folder}: {state['step']} steps in {state['seconds']:.0f} s\n"
+        f"next: genloom sample {folder}\n      genloom evaluate {folder}",
+    )
+
+
+def _list(args: argparse.Namespace) -> None:
+    from genloom.catalog import CATALOG
+
+    titles = {"model": "families (--model)", "net": "nets (model.net.use)", "codec": "codecs"}
+    found = {
+        kind: {name: entry.about for name, entry in CATALOG.items() if entry.kind == kind}
+        for kind in titles
+    }
+    lines: list[str] = []
+    for kind, title in titles.items():
+        lines += [_bold(title), *(f"  {n:15} {about}" for n, about in found[kind].items()), ""]
+    show(args, found, "\n".join(lines).rstrip())
+
+
+def sample(args: argparse.Namespace) -> None:
+    """`genloom sample`: the options of the family become flags once the model is known."""
+    if args.source is None:
+        if args.help:
+            return args.parser.print_help()
+        raise BadInput("which model? Name a run: genloom sample RUN. See: genloom sample --help")
+    from genloom import gallery
+    from genloom.artifact import load
+
+    artifact = load(args.source, device="cpu" if args.help else args.device)
+    options = _family_options(args, artifact)
+    if args.again is not None:
+        items = gallery.again(artifact, record := gallery.record_of(args.again))
+        args.out.mkdir(parents=True, exist_ok=True)
+        path = args.out / f"{int(record['seed']):06d}.png"
+        artifact.codec.write(items, [path], [record])
+        return show(args, {"files": [str(path)], "model": artifact.hash}, str(path))
+    paths, items = gallery.write(
+        artifact,
+        args.n,
+        args.out,
+        seed=args.seed,
+        label=args.label,
+        batch=args.batch,
+        with_grid=not args.no_grid,
+        **options,
+    )
+    files = [str(path) for path in paths]
+    text = f"{args.n} samples in {args.out}/"
+    if artifact.items.kind == "text":
+        alphabet = artifact.items.alphabet
+        text += "\n" + "\n---\n".join("".join(alphabet[i] for i in row) for row in items.tolist())
+    elif paths[-1].name == "grid.png":
+        text += f"; all of them: {paths[-1]}"
+    show(args, {"files": files, "model": artifact.hash, "seed": args.seed, **options}, text)
+
+
+def _family_options(args: argparse.Namespace, artifact: Artifact) -> dict[str, Any]:
+    """Parse what is left of the command line by the signature of the model's `sample_steps`."""
+    from genloom.core import options
+
+    known = options(artifact.model.sample_steps)
+    _add_flags(args.parser.add_argument_group(f"options of {artifact.name}"), known)
+    if args.help:
+        args.parser.print_help()
+        raise SystemExit(0)
+    second = type(args.parser)(prog=args.parser.prog, add_help=False)
+    _add_flags(second, known)
+    found, rest = second.parse_known_args(args.rest)
+    args.parser.check_rest(rest)
+    return {name: known[name].check(value) for name, value in vars(found).items()}
+
+
+def _add_flags(target: argparse._ActionsContainer, known: Mapping[str, Option]) -> None:
+    """One flag for each option of a signature."""
+    for name, option in known.items():
+        low, high = option.bounds.ge, option.bounds.le
+        about = f"default {option.default}"
+        if low is not None or high is not None:
+            about += f", from {low} to {high}"
+        settings: dict[str, Any] = {"default": argparse.SUPPRESS, "help": about}
+        if option.type is bool:
+            settings["action"] = argparse.BooleanOptionalAction
+        else:
+            settings["type"] = option.type
+            settings["choices"] = option.choices or None
+            settings["metavar"] = "|".join(map(str, option.choices)) or option.type.__name__.upper()
+        target.add_argument(f"--{name.replace('_', '-')}", **settings)
+
+
+def evaluate(args: argparse.Namespace) -> None:
+    """`genloom evaluate`."""
+    from genloom import evaluation
+
+    with _only_json(args):
+        verdict, folder, text = evaluation.judge(
+            args.source, n=args.n, seed=args.seed, out=args.out
+        )
+    show(args, {**verdict, "report": str(folder / "report.html")}, text)
+
+
+def compare(args: argparse.Namespace) -> None:
+    """`genloom compare`."""
+    from genloom import comparison
+
+    given = {k: getattr(args, k) for k in ("data", "minutes", "seeds", "out")}
+    if args.families is not None:
+        given["families"] = [name for name in args.families.split(",") if name]
+    given = {k: v for k, v in given.items() if v is not None}
+    with _only_json(args):
+        result = comparison.compare(*args.sources, **given)
+    show(args, result.as_dict(), str(result))
+
+
+def data(args: argparse.Namespace) -> None:
+    """`genloom data`."""
+    from genloom import data as data_
+
+    if args.action == "list":
+        return show(args, {"builtin": list(data_.BUILTIN)}, "\n".join(data_.BUILTIN))
+    if args.source is None:
+        raise BadInput("check what? genloom data check PATH")
+    report = data_.check(args.source)
+    show(args, report.as_dict(), str(report))
+
+
+def runs(args: argparse.Namespace) -> None:
+    """`genloom runs`."""
+    from genloom.runs import table
+
+    found = table(args.folder)
+    if not found:
+        return show(args, {"runs": []}, f"no runs in {args.folder}/. Begin: genloom train --help")
+    head = f"{'run':32} {'status':10} {'step':>15} {'minutes':>8}  alarms"
+    lines = [_bold(head)]
+    for run in found:
+        step = f"{run['step']}/{run['total'] or '?'}"
+        alarms = ", ".join(map(str, run["alarms"])) or "-"
+        minutes = (run["seconds"] or 0.0) / 60
+        lines.append(f"{run['name']:32} {run['status']:10} {step:>15} {minutes:8.1f}  {alarms}")
+    show(args, {"runs": found}, "\n".join(lines))
+
+
+def card(args: argparse.Namespace) -> None:
+    """`genloom card`."""
+    from genloom.artifact import CARD as FILE
+    from genloom.artifact import README, find
+
+    folder = find(args.source)
+    text = (folder / README).read_text(encoding="utf-8").rstrip()
+    show(args, json.loads((folder / FILE).read_text(encoding="utf-8")), text)
+
+
+def env(args: argparse.Namespace) -> None:
+    """`genloom env`."""
+    from genloom.environment import bfloat16_speed, describe
+
+    facts = {**describe(), "bfloat16_speed": round(bfloat16_speed(), 2)}
+    lines = []
+    for name, value in facts.items():
+        if isinstance(value, dict):
+            value = ", ".join(f"{k} {v or '-'}" for k, v in value.items())
+        lines.append(f"{name:15} {', '.join(value) if isinstance(value, list) else value}")
+    show(args, facts, "\n".join(lines))
+
+
+def completion(args: argparse.Namespace) -> None:
+    """`genloom completion`."""
+    try:
+        import shtab
+    except ImportError:
+        raise need("shtab", "complete", "shell completion") from None
+    print(shtab.complete(args.top, args.shell))
