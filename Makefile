@@ -3,7 +3,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do $$p -c '
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help demo setup fmt lint type test slow golden gpu bench peers docs clean
+.PHONY: help demo setup fmt lint type test slow mutants golden gpu bench peers docs clean
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
 
@@ -42,6 +42,9 @@ test: .venv/tested  ## the quick tests: offline, no GPU, a few minutes on two co
 
 slow: .venv/tested  ## the tests that train, resume, compare; and those that read the data sets by path
 	$(PYTEST) -m slow
+
+mutants: .venv/tested  ## break the package in known ways; every break must be noticed
+	$(BIN)/python scripts/mutants.py
 
 golden: .venv/tested  ## rewrite the golden numbers of this platform (say why in CHANGELOG.md)
 	GENLOOM_GOLDEN=write $(PYTEST) tests/golden

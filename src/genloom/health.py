@@ -137,15 +137,15 @@ def diversity(items: Tensor, data: Tensor, other: Tensor) -> float:
     """How diverse n samples are beside n data, 1 for equal: the smaller of two ratios.
 
     One is the mean distance between two samples, over that of two data. The other counts how many
-    different data are the nearest to some sample, over the same count for as many other data: it
-    sees modes that are missing although the rest lies far apart.
+    of n / 2 data are the nearest to some sample, over the same count for n other data: it sees
+    modes that are missing although the rest lies far apart.
 
     Args:
         items: Samples, (n, ...), integers or reals.
-        data: Training data, (m, ...), m >= n.
+        data: Training data, at least n / 2.
         other: Held-out data, (n, ...).
     """
-    a, b, c = (v.flatten(1).double() for v in (items, data, other))
+    a, b, c = (v.flatten(1).double() for v in (items, data[: len(items) // 2], other))
     spread = float(torch.pdist(a).mean() / torch.pdist(c).mean().clamp(min=1e-12))
     nearest = torch.cdist(a, b).argmin(1).unique().numel()
     expected = torch.cdist(c, b).argmin(1).unique().numel()

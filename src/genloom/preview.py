@@ -33,7 +33,7 @@ class Previewer:
         self.cheap = False
         self._last: Tensor | None = None
         train, valid = plan.dataset.train, plan.dataset.valid
-        self._data = train.batch(0, min(len(train), 4 * MANY), 0)[0]
+        self._data = train.batch(0, min(len(train), MANY), 0)[0]
         self._other = valid.batch(0, min(len(valid), MANY), 0)[0]
 
     def draw(self, model: Generative, step: int) -> Image.Image | None:
