@@ -1,8 +1,9 @@
 """Races: two or more ways of doing the same work, interleaved in one process.
 
-Each round runs every side once, in rotated order; a ratio is taken within a round, and the median over
-the rounds is what is reported, so that other work on the machine hits all sides alike. The CPU clock
-(of this process, all its threads) is the default: it is the only honest one where cores are shared.
+Each round runs every side once, in rotated order; a ratio is taken within a round, and the median
+over the rounds is what is reported, so that other work on the machine hits all sides alike. The CPU
+clock (of this process, all its threads) is the default: it is the only honest one where cores are
+shared.
 """
 
 from __future__ import annotations

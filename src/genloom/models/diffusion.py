@@ -1,0 +1,258 @@
+"""Diffusion and flow matching: learn the mean of the clean datum behind a noisy one.
+
+Ho et al., 2020 (arXiv:2006.11239); Salimans and Ho, 2022 (arXiv:2202.00512); Karras et al., 2022
+(arXiv:2206.00364); Lipman et al., 2022 (arXiv:2210.02747). What a net is trained to predict and at
+which noise levels are two arguments; solvers see the denoiser D(x; sigma) alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Annotated, Any, ClassVar, Literal, final
+
+import torch
+from torch import Tensor, nn
+
+from genloom import schedules, solvers
+from genloom.core import (
+    Condition,
+    Generative,
+    Interval,
+    Real,
+    Rng,
+    Space,
+    Terms,
+    hide,
+    like,
+    normal_like,
+    stratified,
+)
+from genloom.errors import BadInput
+from genloom.models.targets import TARGETS, TargetName
+from genloom.nets.mlp import Mlp
+from genloom.nets.unet import UNet
+from genloom.schedules import LAWS, LawName
+from genloom.solvers import SOLVERS, SolverName
+
+Net = Callable[[int, int, int, Mapping[str, Space]], nn.Module]
+
+
+@final
+class Diffusion(Generative):
+    """A denoiser over any Real space: points, table rows, series, images, video.
+
+    Args:
+        space: One datum, (C, *spatial).
+        conditions: Name -> space.
+        net: Makes net(z, c_noise, cond) from (channels in, channels out, axes, conditions), with
+            c_noise = ln(r) / 4; None is a U-Net, or an MLP where there is no spatial axis.
+        target: What the net predicts.
+        law: At which noise levels it is trained; None is the law usual for the target.
+        drop: Share of training rows whose conditions are hidden; above 0 it allows guidance.
+    """
+
+    training: ClassVar[Mapping[str, Any]] = {
+        "optimizer": "adamw",
+        "lr": 1e-3,
+        "beta1": 0.9,
+        "beta2": 0.99,
+        "batch": 128,
+        "clip": 1.0,
+        "schedule": "linear",
+        "warmup": 0.02,
+        "warmdown": 0.6,
+        "ema": 0.10,
+    }
+    space: Real
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        space: Space,
+        conditions: Mapping[str, Space],
+        *,
+        net: Net | None = None,
+        target: TargetName = "flow",
+        law: LawName | None = None,
+        drop: Annotated[float, Interval(ge=0, le=1)] = 0.1,
+    ):
+        super().__init__(space, conditions)
+        self.target, usual = TARGETS[target]
+        self.target_name, self.drop = target, drop
+        self.law_name: LawName = law or usual
+        channels, *spatial = self.space.shape
+        self.net = (net or default_net(self.space))(channels, channels, len(spatial), conditions)
+        self.register_buffer("mean", torch.zeros(channels))
+        self.register_buffer("std", torch.ones(channels))
+
+    def prepare(self, x: Tensor, cond: Condition) -> None:
+        """Measure mean and standard deviation of each channel.
+
+        Raises:
+            BadInput: All data are equal.
+        """
+        axes = [0, *range(2, x.ndim)]
+        std, mean = torch.std_mean(x.double(), axes, correction=0)
+        if not std.max() > 0:
+            raise BadInput("all data are equal: there is nothing to learn. Give varied data.")
+        self.mean.copy_(mean)
+        self.std.copy_(std.clamp(min=1e-2 * float(std.max())))  # a constant channel has none
+
+    @property
+    def scale(self) -> Tensor:
+        """Standard deviation of the data over all channels, the unit of r."""
+        return self.std.square().mean().sqrt()
+
+    def loss(self, x: Tensor, cond: Condition) -> Terms:
+        """Mean square error of what the net predicts, at stratified noise levels."""
+        n = len(x)
+        u = stratified(n, device=x.device)
+        sigma = LAWS[self.law_name](u) * self.scale
+        noise = normal_like(x)
+        if self.drop and cond:
+            cond = hide(cond, stratified(n, device=x.device) < self.drop)
+        mean, std = self._channels(x)
+        target = self.target(like(sigma, x) / std)
+        z = target.scale * (x - mean + like(sigma, x) * noise) / std
+        wanted = target.of_datum * ((x - mean) / std) + target.of_noise * noise
+        predicted = self.net(z, self._c_noise(sigma), cond)
+        return {self.target_name: (predicted - wanted).square().mean()}
+
+    def denoise(self, x: Tensor, sigma: Tensor, cond: Condition) -> Tensor:
+        """E[datum | datum + sigma * noise = x], within the range of the data where it is known."""
+        return self._within(self._denoise(x, sigma, cond))
+
+    def sample_steps(
+        self,
+        rng: Rng,
+        cond: Condition,
+        *,
+        steps: Annotated[int, Interval(ge=1, le=1000)] = 16,
+        solver: SolverName = "unipc",
+        guidance: Annotated[float, Interval(ge=0, le=20)] = 1.0,
+        guide_from: Annotated[float, Interval(ge=0, le=1000)] = 0.3,
+        guide_to: Annotated[float, Interval(ge=0, le=1000)] = 5.0,
+    ) -> Iterator[Tensor]:
+        """Yield the denoised guess of every step.
+
+        Args:
+            rng: One stream per sample.
+            cond: Conditions of each sample.
+            steps: Noise levels that are visited; heun evaluates the net twice at each.
+            solver: How to go from level to level; ancestral adds fresh noise (DDPM).
+            guidance: Weight of the condition; 1 is the plain conditional model (Ho and Salimans,
+                2022, arXiv:2207.12598, Eq. 6, w = guidance - 1).
+            guide_from: Least r that is guided (Kynkaanniemi et al., 2024, arXiv:2404.07724).
+            guide_to: Greatest r that is guided.
+        """
+        sigmas = self._levels(steps, solver)
+        denoiser = self._guided(cond, guidance, guide_from, guide_to)
+        start = rng.normal(*self.space.shape).to(self.mean.dtype)
+        x = self._channels(start)[0] + sigmas[0].item() * start
+        if solver == "ancestral":
+            fresh = partial(rng.normal, *self.space.shape)
+            yield from solvers.ancestral(denoiser, x, sigmas, fresh)
+        else:
+            yield from SOLVERS[solver](denoiser, x, sigmas)
+
+    def _levels(self, steps: int, solver: str) -> Tensor:
+        """Decreasing sigmas, 0 at the end; data with levels need no finer noise than these."""
+        low, high = schedules.span(self.law_name)
+        if self.space.levels:
+            low = max(low, 0.02)
+        if solver == "ancestral" and self.law_name in ("linear", "cosine"):
+            found = schedules.strided(steps, low, high, of=self.law_name)
+        else:
+            found = schedules.karras(steps, low, high)
+        return found * self.scale.item()
+
+    def _guided(self, cond: Condition, weight: float, low: float, high: float) -> solvers.Denoise:
+        if weight == 0:
+            cond = {}
+        if weight in (0, 1) or not cond:
+            return lambda x, sigma: self.denoise(x, sigma, cond)
+        n = len(next(iter(cond.values())))
+        hidden = hide(cond, torch.ones(n, dtype=torch.bool, device=self.mean.device))
+        both = {name: torch.cat([cond[name], hidden[name]]) for name in cond}
+        span = low * self.scale.item(), high * self.scale.item()
+
+        def denoiser(x: Tensor, sigma: Tensor) -> Tensor:
+            if not span[0] <= sigma[0].item() <= span[1]:
+                return self.denoise(x, sigma, cond)
+            d = self._denoise(torch.cat([x, x]), torch.cat([sigma, sigma]), both)
+            shown, blind = d.chunk(2)
+            return self._within(torch.lerp(blind, shown, weight))
+
+        return denoiser
+
+    def _denoise(self, x: Tensor, sigma: Tensor, cond: Condition) -> Tensor:
+        mean, std = self._channels(x)
+        target = self.target(like(sigma, x) / std)
+        z = target.scale * (x - mean) / std
+        predicted = self.net(z, self._c_noise(sigma), cond)
+        return mean + std * (target.from_input * z + target.from_net * predicted)
+
+    def _within(self, d: Tensor) -> Tensor:
+        return d.clamp(-1, 1) if self.space.levels else d
+
+    def _c_noise(self, sigma: Tensor) -> Tensor:
+        return (sigma / self.scale).log() / 4
+
+    def _channels(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        shape = (1, -1, *(1,) * (x.ndim - 2))
+        return self.mean.view(shape), self.std.view(shape)
+
+
+def flow(
+    space: Space,
+    conditions: Mapping[str, Space],
+    *,
+    net: Net | None = None,
+    law: Literal["uniform", "logit-normal"] = "uniform",
+    drop: Annotated[float, Interval(ge=0, le=1)] = 0.1,
+) -> Diffusion:
+    """Flow matching: predict the velocity of straight paths (Lipman et al., arXiv:2210.02747)."""
+    return Diffusion(space, conditions, net=net, target="flow", law=law, drop=drop)
+
+
+def edm(
+    space: Space,
+    conditions: Mapping[str, Space],
+    *,
+    net: Net | None = None,
+    drop: Annotated[float, Interval(ge=0, le=1)] = 0.1,
+) -> Diffusion:
+    """Diffusion with preconditioning and noise levels of Karras et al. (arXiv:2206.00364)."""
+    return Diffusion(space, conditions, net=net, target="edm", law="edm", drop=drop)
+
+
+def ddpm(
+    space: Space,
+    conditions: Mapping[str, Space],
+    *,
+    net: Net | None = None,
+    schedule: Literal["linear", "cosine"] = "linear",
+    drop: Annotated[float, Interval(ge=0, le=1)] = 0.1,
+) -> Diffusion:
+    """The DDPM of textbooks: predict the noise, at the levels of a table of 1,000 betas.
+
+    Ho et al., 2020 (arXiv:2006.11239), Alg. 1, or the cosine table of Nichol and Dhariwal, 2021
+    (arXiv:2102.09672). Their own sampler is `solver="ancestral", steps=1000`.
+    """
+    return Diffusion(space, conditions, net=net, target="eps", law=schedule, drop=drop)
+
+
+def default_net(space: Real) -> Net:
+    """An MLP without spatial axes, else a U-Net of about a million parameters, fit to the size."""
+    _, *spatial = space.shape
+    if not spatial:
+        return Mlp
+    stem = 2 if min(spatial) >= 24 else 1
+    sides = [[-(-side // stem) for side in spatial]]
+    while min(sides[-1]) > 6:
+        sides.append([-(-side // 2) for side in sides[-1]])
+    places = [torch.Size(level).numel() for level in sides]
+    attend = next((i for i, count in enumerate(places) if count <= 64), len(sides))
+    return partial(UNet, stem=stem, levels=len(sides), attend=attend)

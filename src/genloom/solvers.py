@@ -1,0 +1,142 @@
+"""Solvers: from noise to data, given nothing but the denoiser D(x; sigma).
+
+Each is a pure generator function `solver(denoiser, x, sigmas)`: x has noise of deviation sigmas[0],
+`sigmas` decreases and ends in 0, and each step yields the denoised guess at its level; the last
+yield is the sample. They integrate dx/dsigma = (x - D(x; sigma)) / sigma (Karras et al., 2022,
+arXiv:2206.00364, Eq. 1 and 3), whatever the model was trained as. One evaluation of D a step, two
+with Heun.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from genloom.errors import BadInput
+
+Denoise = Callable[[Tensor, Tensor], Tensor]  # (B, *shape), sigma (B,) -> (B, *shape)
+SolverName = Literal["unipc", "dpmpp", "heun", "euler", "ancestral"]
+
+
+def euler(denoiser: Denoise, x: Tensor, sigmas: Sequence[float] | Tensor) -> Iterator[Tensor]:
+    """Order 1; the same as DDIM. Song et al., 2020 (arXiv:2010.02502), Eq. 12 with no noise."""
+    for s, t in _steps(sigmas):
+        d = _at(denoiser, x, s)
+        yield d
+        x = torch.lerp(d, x, t / s)
+
+
+def heun(denoiser: Denoise, x: Tensor, sigmas: Sequence[float] | Tensor) -> Iterator[Tensor]:
+    """Order 2, two evaluations a step. Karras et al., 2022 (arXiv:2206.00364), Alg. 1."""
+    for s, t in _steps(sigmas):
+        d = _at(denoiser, x, s)
+        yield d
+        if t > 0:
+            slope = (x - d) / s
+            ahead = x + (t - s) * slope
+            slope_ahead = (ahead - _at(denoiser, ahead, t)) / t
+            x = x + (t - s) * (slope + slope_ahead) / 2
+
+
+def dpmpp(denoiser: Denoise, x: Tensor, sigmas: Sequence[float] | Tensor) -> Iterator[Tensor]:
+    """DPM-Solver++(2M), order 2. Lu et al., 2022 (arXiv:2211.01095), Alg. 2.
+
+    The exponential integrator in lambda = -ln sigma, with a linear extrapolation of D.
+    """
+    old, h_old = None, 0.0
+    for s, t in _steps(sigmas):
+        d = _at(denoiser, x, s)
+        yield d
+        if t > 0:
+            h = math.log(s / t)
+            x = torch.lerp(_extrapolated(d, old, h_old / h), x, t / s)
+            old, h_old = d, h
+
+
+def unipc(denoiser: Denoise, x: Tensor, sigmas: Sequence[float] | Tensor) -> Iterator[Tensor]:
+    """UniPC-2 with B2(h). Zhao et al., 2023 (arXiv:2302.04867), Alg. 1, 2 for data prediction.
+
+    UniP-2 predicts; UniC-2 corrects the prediction with the evaluation that the next step needs
+    anyway, so a step costs one evaluation and has order 3 where D is smooth.
+    """
+    levels = _steps(sigmas)
+    d = _at(denoiser, x, levels[0][0])
+    yield d
+    old, h_old = None, 0.0
+    for s, t in levels:
+        if t <= 0:
+            return
+        h = math.log(s / t)
+        ahead = torch.lerp(_extrapolated(d, old, h_old / h), x, t / s)
+        d_ahead = _at(denoiser, ahead, t)
+        yield d_ahead
+        x = torch.lerp(_corrected(d, d_ahead, old, h_old / h, h), x, t / s)
+        old, h_old, d = d, h, d_ahead
+
+
+def ancestral(
+    denoiser: Denoise,
+    x: Tensor,
+    sigmas: Sequence[float] | Tensor,
+    noise: Callable[[], Tensor],
+    *,
+    eta: float = 1.0,
+) -> Iterator[Tensor]:
+    """DDPM's reverse process. Ho et al., 2020 (arXiv:2006.11239), Alg. 2, variance beta tilde.
+
+    Args:
+        denoiser: D(x; sigma).
+        x: Start, with noise of deviation sigmas[0].
+        sigmas: Decreasing, 0 at the end.
+        noise: Draws a standard normal of x's shape.
+        eta: Share of the fresh noise; 0 is DDIM (Song et al., 2020, arXiv:2010.02502, Eq. 16).
+    """
+    for s, t in _steps(sigmas):
+        d = _at(denoiser, x, s)
+        yield d
+        if t > 0:
+            fresh = eta * t * math.sqrt(1 - (t / s) ** 2)
+            x = torch.lerp(d, x, math.sqrt(t**2 - fresh**2) / s) + fresh * noise()
+
+
+SOLVERS: Mapping[str, Callable[[Denoise, Tensor, Sequence[float] | Tensor], Iterator[Tensor]]] = {
+    "unipc": unipc,
+    "dpmpp": dpmpp,
+    "heun": heun,
+    "euler": euler,
+}
+"""The solvers without randomness, by name."""
+
+
+def _steps(sigmas: Sequence[float] | Tensor) -> list[tuple[float, float]]:
+    values = [float(s) for s in sigmas]
+    if len(values) < 2 or values[-1] != 0 or any(t >= s for s, t in pairwise(values)):
+        raise BadInput(f"sigmas must fall strictly and end in 0, and be 2 or more, not {values}.")
+    return list(pairwise(values))
+
+
+def _at(denoiser: Denoise, x: Tensor, sigma: float) -> Tensor:
+    return denoiser(x, x.new_full((len(x),), sigma))
+
+
+def _extrapolated(d: Tensor, old: Tensor | None, ratio: float) -> Tensor:
+    """D half a step ahead, from the last two; `ratio` = last step / this step, in lambda."""
+    return d if old is None else torch.lerp(old, d, 1 + 1 / (2 * ratio))
+
+
+def _corrected(d: Tensor, ahead: Tensor, old: Tensor | None, ratio: float, h: float) -> Tensor:
+    """The mean of D over a step that its values at two or three places give (UniC, Eq. 8)."""
+    if old is None:
+        return torch.lerp(d, ahead, 0.5)
+    phi1 = math.expm1(-h)
+    phi2 = phi1 / -h - 1
+    phi3 = phi2 / -h - 0.5
+    sum_, weighted = phi2 / phi1, 2 * phi3 / phi1  # of the weights; of the weights times places
+    # places: -ratio for the old value, 1 for the value ahead
+    w_old = (sum_ - weighted) / (1 + ratio)
+    return d + w_old * (old - d) / -ratio + (sum_ - w_old) * (ahead - d)
