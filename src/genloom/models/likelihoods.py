@@ -1,0 +1,173 @@
+"""What a decoder's output says of a datum: Bernoulli, Gaussian and logistic likelihoods.
+
+Each is a module with `factors` (channels it reads per channel of the datum), `log_prob` in nats,
+`mean` and `draw`. Where the space has levels, `log_prob` is the mass of a level and sums to one.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, final
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from genloom.core import Real, Rng
+from genloom.errors import BadInput
+
+Scale = Literal["global", "pixel"]
+
+
+def make(
+    space: Real, kind: str | None, scale: Scale | None, *, binarized: bool = False
+) -> Bernoulli | LocationScale:
+    """The likelihood of that kind for a space; None picks what suits the space.
+
+    Two levels: Bernoulli. More levels: a discretized logistic with a scale per pixel. No levels:
+    a Gaussian with one learned scale (the sigma-VAE).
+
+    Raises:
+        BadInput: Bernoulli for data with more than two levels that are not binarized.
+    """
+    two = space.levels == 2 or binarized
+    kind = kind or ("bernoulli" if two else "dlogistic" if space.levels else "gaussian")
+    if kind == "bernoulli":
+        if not two:
+            has = f"{space.levels} levels" if space.levels else "continuous values"
+            raise BadInput(
+                f"likelihood = 'bernoulli' is for data with 2 levels; these have {has}. "
+                "Choose 'dlogistic' or 'gaussian', or binarize = 'dynamic' or 'threshold'."
+            )
+        return Bernoulli()
+    shape: Literal["gaussian", "logistic"] = "gaussian" if kind == "gaussian" else "logistic"
+    return LocationScale(
+        shape, space.levels, scale or ("global" if shape == "gaussian" else "pixel")
+    )
+
+
+@final
+class Bernoulli(nn.Module):
+    """One bit per value, stored as -1 or 1; the decoder's output is its logit."""
+
+    factors = 1
+
+    def log_prob(self, out: Tensor, x: Tensor) -> Tensor:
+        """Nats of mass, (B,). out, x: (B, C, *spatial)."""
+        return F.logsigmoid(out * x).flatten(1).sum(1)
+
+    def mean(self, out: Tensor) -> Tensor:
+        """Expected value, in [-1, 1]."""
+        return (out / 2).tanh()
+
+    def draw(self, out: Tensor, rng: Rng) -> Tensor:
+        """One datum of -1 and 1 per row."""
+        return torch.where(rng.uniform(*out.shape[1:]) < out.sigmoid(), 1.0, -1.0).to(out.dtype)
+
+    def prepare(self, x: Tensor) -> None:
+        """Nothing to measure."""
+
+
+@final
+class LocationScale(nn.Module):
+    """A Gaussian or a logistic around the decoder's output, with a learned scale.
+
+    Without levels: a density; a Gaussian with one scale is the sigma-VAE (Rybkin et al., 2021,
+    arXiv:2006.13202, section 3.1). With levels: the mass of each level's bin (Salimans et al.,
+    2017, arXiv:1701.05517, Eq. 2). Deviation: the tails outside the range are cut off and the rest
+    renormalized, rather than given to the first and last level, so that a very wide scale is the
+    uniform distribution (exactly 8 bits for 256 levels).
+
+    Args:
+        shape: Of the distribution.
+        levels: Number of values over [-1, 1], or None.
+        scale: "global": one for all values, a parameter; "pixel": the decoder says it.
+        floor: Of the log scale, approached softly.
+    """
+
+    start: Tensor
+
+    def __init__(
+        self,
+        shape: Literal["gaussian", "logistic"],
+        levels: int | None,
+        scale: Scale,
+        *,
+        floor: float = -7.0,
+    ):
+        super().__init__()
+        self.shape, self.levels, self.floor = shape, levels, floor
+        self.factors = 2 if scale == "pixel" else 1
+        self.bin = 2 / (levels - 1) if levels else 0.0
+        self.limit = 1 + self.bin / 2
+        self.raw = nn.Parameter(torch.zeros(())) if scale == "global" else None
+        self.register_buffer("start", torch.zeros(()))
+
+    def prepare(self, x: Tensor) -> None:
+        """Start from the spread of the data."""
+        self.start.copy_(x.std().clamp(min=1e-3).log())
+
+    def log_prob(self, out: Tensor, x: Tensor) -> Tensor:
+        """Nats, (B,): mass with levels, else density. out: (B, factors * C, *spatial)."""
+        centre, log_scale = self._parts(out)
+        if not self.levels:
+            z = (x - centre) * (-log_scale).exp()
+            return (self._log_density(z) - log_scale).flatten(1).sum(1)
+        inverse = (-log_scale).exp()
+        below, above = (x - self.bin / 2 - centre) * inverse, (x + self.bin / 2 - centre) * inverse
+        first, last = (-self.limit - centre) * inverse, (self.limit - centre) * inverse
+        mass = self._log_between(below, above, self.bin * inverse)
+        return (mass - self._log_between(first, last, 2 * self.limit * inverse)).flatten(1).sum(1)
+
+    def mean(self, out: Tensor) -> Tensor:
+        """The centre, within the range of the data."""
+        centre, _ = self._parts(out)
+        return centre.clamp(-1, 1) if self.levels else centre
+
+    def draw(self, out: Tensor, rng: Rng) -> Tensor:
+        """One datum per row, on a level where there are levels."""
+        centre, log_scale = (part.double() for part in self._parts(out))
+        u, scale = rng.uniform(*centre.shape[1:]), log_scale.exp()
+        if not self.levels:
+            return (centre + scale * self._quantile(u.clamp(min=1e-300))).to(out.dtype)
+        # Mirrored so that the range lies in the lower tail, where float64 resolves the CDF.
+        sign = torch.where(centre > 0, -1.0, 1.0)
+        middle = torch.minimum(centre.abs(), self.limit + 30 * scale)
+        low, high = (
+            self._cdf((-self.limit - middle) / scale),
+            self._cdf((self.limit - middle) / scale),
+        )
+        z = self._quantile(low + u * (high - low))
+        x = -sign * (middle + scale * z).clamp(-self.limit, self.limit)
+        step = ((x + 1) / self.bin).round().clamp(0, self.levels - 1)
+        return (step * self.bin - 1).to(out.dtype)
+
+    def _parts(self, out: Tensor) -> tuple[Tensor, Tensor]:
+        """Centre and log scale; a unit step of the parameter moves the latter by five."""
+        if self.raw is None:
+            centre, free = out.chunk(2, 1)
+        else:
+            centre, free = out, 5 * self.raw
+        return centre, self.floor + F.softplus(free + self.start - self.floor)
+
+    def _log_density(self, z: Tensor) -> Tensor:
+        if self.shape == "gaussian":
+            return -z.square() / 2 - math.log(2 * math.pi) / 2
+        return F.logsigmoid(z) + F.logsigmoid(-z)
+
+    def _log_between(self, a: Tensor, b: Tensor, width: Tensor) -> Tensor:
+        """log(cdf(b) - cdf(a)), where b - a = width > 0, without cancellation in the tails."""
+        if self.shape == "logistic":
+            return F.logsigmoid(b) + F.logsigmoid(-a) + torch.log(-torch.expm1(-width))
+        a, b = a.double(), b.double()  # the difference of two nearly equal logarithms follows
+        flip = a + b > 0
+        a, b = torch.where(flip, -b, a), torch.where(flip, -a, b)
+        low, high = torch.special.log_ndtr(a), torch.special.log_ndtr(b)
+        return (high + torch.log(-torch.expm1((low - high).clamp(max=-1e-15)))).to(width.dtype)
+
+    def _cdf(self, z: Tensor) -> Tensor:
+        # torch.special.ndtr is zero below -9; erfc is exact far into the tail.
+        return z.sigmoid() if self.shape == "logistic" else torch.erfc(-z / math.sqrt(2)) / 2
+
+    def _quantile(self, u: Tensor) -> Tensor:
+        return torch.logit(u) if self.shape == "logistic" else torch.special.ndtri(u)
