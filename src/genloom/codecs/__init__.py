@@ -1,0 +1,11 @@
+"""Between stored items and data in a space, and from items to files."""
+
+from __future__ import annotations
+
+from genloom.codecs.grid import grid
+from genloom.codecs.image import Image
+from genloom.codecs.pixels import Pixels
+from genloom.codecs.points import Points
+from genloom.codecs.text import Text
+
+__all__ = ["Image", "Pixels", "Points", "Text", "grid"]

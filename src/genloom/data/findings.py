@@ -1,0 +1,81 @@
+"""What can be wrong with a file of data, each with a name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from genloom.errors import BadInput
+
+CODES: Mapping[str, str] = {
+    # left out
+    "empty": "the file has no bytes",
+    "not_an_image": "the bytes are no picture in a known format",
+    "truncated": "the file ends too early",
+    "corrupt": "the bytes contradict their own format",
+    "too_many_pixels": "the header promises more pixels than are allowed",
+    "too_big": "the file has more bytes than are allowed",
+    "unsupported": "a variant of the format that is not read",
+    "not_finite": "values are NaN or infinite",
+    "out_of_range": "values lie outside of what a picture can hold",
+    "pickle": "the file asks for code to be run (pickle)",
+    "lying_header": "the header does not fit the bytes that follow",
+    "row_size": "the size is no multiple of a record",
+    "zip_path": "an archive member would leave its folder",
+    "zip_link": "an archive member is a link",
+    "zip_ratio": "an archive or stream unpacks to far more than its size",
+    "zip_members": "an archive holds too many members",
+    "encrypted": "an archive member is encrypted",
+    "nul": "a text file holds NUL characters",
+    "not_utf8": "a text file is not UTF-8",
+    "bad_json": "a line is no JSON object",
+    "bad_csv": "the table cannot be read",
+    "ragged_row": "a row has more or fewer cells than the header",
+    "missing_file": "a row names a file that is not there",
+    "missing_column": "a table lacks a column",
+    "bad_parquet": "the file is no readable Parquet",
+    "leak": "a training item equals an item of the official test part",
+    "other_source": "a sound data file of another kind lies among the pictures",
+    "empty_folder": "a folder holds no picture",
+    # kept
+    "wrong_ending": "the name says another format than the bytes",
+    "cmyk": "CMYK was converted to RGB",
+    "sixteen_bit": "16 bits a channel were reduced to 8",
+    "palette_transparency": "transparent palette colours were laid over white",
+    "rotated": "turned as its EXIF orientation says",
+    "animated": "only the first frame is used",
+    "duplicate": "the same content as another item",
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is worth knowing about one file.
+
+    Args:
+        path: Of the file, relative to the source.
+        code: A key of `CODES`.
+        reason: One line, with the value that is wrong.
+        kept: Whether the item is used all the same.
+    """
+
+    path: str
+    code: str
+    reason: str
+    kept: bool = False
+
+    def __post_init__(self) -> None:
+        assert self.code in CODES, self.code
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+class Damaged(BadInput):
+    """A file that cannot be used at all; a folder of pictures goes on without it."""
+
+    def __init__(self, path: str, code: str, reason: str):
+        super().__init__(f"{path}: {CODES[code]} ({reason}).")
+        self.finding = Finding(path, code, reason)

@@ -1,0 +1,168 @@
+"""A folder of pictures, or a zip archive of one: labels, captions and parts from names and tables.
+
+- Subfolders are classes, if there are two or more and no picture lies beside them.
+- `train/`, `valid/` and `test/` at the top are the official parts.
+- `metadata.jsonl`, `captions.csv` and the like give labels and captions; then subfolders are no
+  classes where the tables name labels. `1.txt` beside `1.png` is its caption.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import takewhile
+from pathlib import Path, PurePosixPath
+
+from genloom.data.decode import ENDINGS, decode, looks_like_image
+from genloom.data.findings import Damaged, Finding
+from genloom.data.metadata import NAMES, decode_text, read_tables
+from genloom.data.source import PART_NAMES, Entry, Source
+from genloom.data.trees import Folder, Tree, open_tree
+
+_PLAIN = (".txt", ".csv", ".jsonl")
+_ARRAYS = (".npz", ".zip", ".parquet", ".bin", ".gz", ".xz", "-ubyte")
+Inspect = Callable[[Path], Finding | None]
+
+
+@dataclass
+class Layout:
+    """What the names in a tree say.
+
+    Args:
+        images: Names of the pictures, sorted.
+        labels: Name -> class.
+        captions: Name -> text.
+        parts: Name -> "train", "valid" or "test"; empty where there are none.
+        strays: Files that are neither pictures nor about pictures.
+        ignored: How many files were passed over: read-me, licence, thumbnails and the like.
+    """
+
+    images: list[str]
+    labels: dict[str, str] = field(default_factory=dict)
+    captions: dict[str, str] = field(default_factory=dict)
+    parts: dict[str, str] = field(default_factory=dict)
+    strays: list[str] = field(default_factory=list)
+    ignored: int = 0
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Sorted; none where there is only one."""
+        names = sorted(set(self.labels.values()))
+        return tuple(names) if len(names) > 1 else ()
+
+
+def image_names(tree: Tree) -> list[str]:
+    """The pictures in a tree, by their ending or else by their first bytes."""
+    return [name for name in tree.names if _is_image(tree, name)]
+
+
+def _is_image(tree: Tree, name: str) -> bool:
+    ending = PurePosixPath(name).suffix.lower()
+    if ending in ENDINGS:
+        return True
+    if ending in (*_PLAIN, *_ARRAYS, ".md", ".json"):
+        return False
+    return looks_like_image(tree.head(name, 16))
+
+
+def lay_out(tree: Tree, findings: list[Finding]) -> Layout:
+    """Read names and tables, no picture."""
+    images = image_names(tree)
+    layout = Layout(images)
+    known = set(images)
+    texts = {name for name in tree.names if name.endswith(".txt")}
+    captions = {image: str(PurePosixPath(image).with_suffix(".txt")) for image in images}
+    for name in tree.names:
+        if name in known or PurePosixPath(name).name in NAMES:
+            continue
+        if name.lower().endswith((*_PLAIN, *_ARRAYS)) and name not in captions.values():
+            layout.strays.append(name)
+        else:
+            layout.ignored += 1
+    _read_names(layout)
+    for image, row in read_tables(tree, images, findings).items():
+        if row.label is not None:
+            layout.labels[image] = row.label
+        layout.captions[image] = row.caption
+    for image, text in captions.items():
+        if text in texts:
+            try:
+                layout.captions[image] = decode_text(tree.read(text), text).strip()
+            except Damaged as damaged:
+                findings.append(damaged.finding)
+    return layout
+
+
+def _read_names(layout: Layout) -> None:
+    """Parts and classes from the folders that the pictures lie in."""
+    paths = {name: PurePosixPath(name).parent.parts for name in layout.images}
+    shared = len(list(takewhile(lambda level: len(set(level)) == 1, zip(*paths.values()))))
+    paths = {name: folders[shared:] for name, folders in paths.items()}
+    top = {folders[0].lower() if folders else "" for folders in paths.values()}
+    if (
+        len(top) > 1
+        and "train" in {PART_NAMES.get(name) for name in top}
+        and top <= set(PART_NAMES)
+    ):
+        layout.parts = {name: PART_NAMES[path[0].lower()] for name, path in paths.items()}
+        paths = {name: folders[1:] for name, folders in paths.items()}
+    if paths and all(paths.values()):
+        layout.labels = {name: folders[0] for name, folders in paths.items()}
+
+
+def image_source(path: Path, inspect: Inspect) -> Source:
+    """Pictures in a folder or a zip archive.
+
+    Args:
+        path: Of the folder or the archive.
+        inspect: Says what is to be said of a file of another kind among the pictures.
+    """
+    early: list[Finding] = []
+    with open_tree(path) as tree:
+        layout = lay_out(tree, early)
+        empty = tree.empty
+    index = {name: i for i, name in enumerate(layout.classes)}
+    if not layout.images:
+        raise Damaged(path.name, "empty_folder", "pictures are known by their ending or content")
+
+    def entries(findings: list[Finding]) -> Iterator[Entry]:
+        findings += early
+        findings += [Finding(name, "empty_folder", "no file in it") for name in empty]
+        with open_tree(path) as tree:
+            for name in layout.images:
+                try:
+                    pixels = decode(tree.read(name), name, findings)
+                except Damaged as damaged:
+                    findings.append(damaged.finding)
+                    continue
+                yield Entry(
+                    name,
+                    pixels,
+                    index.get(layout.labels.get(name, ""), -1),
+                    layout.captions.get(name, ""),
+                    layout.parts.get(name, ""),
+                )
+            findings += _strays(tree, layout.strays, inspect)
+
+    form = "folder of images" if path.is_dir() else "zip of images"
+    source = Source(form, "image", entries, classes=layout.classes)
+    if layout.ignored:
+        source.notes.append(f"{layout.ignored} files that are no data were passed over")
+    unlabelled = len(layout.images) - len(layout.labels)
+    if layout.classes and unlabelled:
+        source.notes.append(f"{unlabelled} pictures have no label; theirs counts as hidden")
+    return source
+
+
+def _strays(tree: Tree, names: list[str], inspect: Inspect) -> Iterator[Finding]:
+    """Plain text must be UTF-8; data files of other kinds are read, to say what is wrong."""
+    for name in names:
+        try:
+            if name.lower().endswith(_PLAIN):
+                decode_text(tree.read(name), name)
+            elif isinstance(tree, Folder):
+                found = inspect(tree.root / name)
+                if found:
+                    yield Finding(name, found.code, found.reason)
+        except Damaged as damaged:
+            yield damaged.finding

@@ -1,0 +1,192 @@
+"""Decode a source once and write it as a pack: three arrays of items, and what describes them."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from genloom.data.cache import write_array
+from genloom.data.decode import conform
+from genloom.data.source import PARTS, Entry, Source
+from genloom.data.split import check_fractions, digest, parts_of
+from genloom.data.survey import Survey, shape_of
+from genloom.data.text import cut, number
+from genloom.errors import BadInput
+
+
+@dataclass(frozen=True)
+class ImportOptions:
+    """How files become items; part of the fingerprint.
+
+    Args:
+        size: Resize and crop pictures to size x size; None keeps them.
+        channels: 1 makes them grey, 3 RGB; None keeps them (RGB where any is).
+        length: Characters of one item of text.
+        valid: Share of the validation part, where the files have none.
+        test: Share of the test part, where the files have none.
+        seed: Of the split.
+    """
+
+    size: int | None = None
+    channels: int | None = None
+    length: int | None = None
+    valid: float = 0.1
+    test: float = 0.1
+    seed: int = 0
+
+    def check(self, kind: str) -> None:
+        """Raises BadInput for a value that no data, or not this kind of data, can have."""
+        check_fractions(self.valid, self.test)
+        if self.size is not None and not 1 <= self.size <= 4096:
+            raise BadInput(f"size = {self.size} must lie in [1, 4096].")
+        if self.channels not in (None, 1, 3):
+            raise BadInput(f"channels = {self.channels} must be 1 (grey) or 3 (RGB).")
+        if self.length is not None and not 2 <= self.length <= 2**20:
+            raise BadInput(f"length = {self.length} must lie in [2, {2**20}].")
+        if kind != "image" and (self.size or self.channels):
+            raise BadInput(f"size and channels are for images; this is {kind}.")
+        if kind != "text" and self.length:
+            raise BadInput(f"length is for text; this is {kind}.")
+
+
+DEFAULT_LENGTH = 128
+_NOTHING = np.empty(0, np.uint8)
+
+
+def write_pack(source: Source, name: str, options: ImportOptions, folder: Path) -> None:
+    """Fill a new folder with the pack of a source.
+
+    Raises:
+        BadInput: The data cannot be used as asked for.
+    """
+    options.check(source.kind)
+    folder.mkdir()
+    write = _write_text if source.kind == "text" else _write_rows
+    description = write(source, name, options, folder)
+    description |= {"kind": source.kind, "form": source.form, "name": name}
+    description["sizes"] = {path.name: path.stat().st_size for path in sorted(folder.iterdir())}
+    (folder / "data.json").write_text(json.dumps(description, ensure_ascii=False), "utf-8")
+
+
+# ---------------------------------------------------------------- text
+
+
+def _write_text(source: Source, name: str, options: ImportOptions, folder: Path) -> dict[str, Any]:
+    ids, alphabet = number(source.text())
+    length = options.length or DEFAULT_LENGTH
+    parts: dict[str, Any] = {}
+    for part, piece in cut(len(ids), options.valid, options.test).items():
+        chosen = ids[piece]
+        wanted = 2 * length - 1 if part == "train" else length
+        if len(chosen) < wanted and (part == "train" or len(chosen)):
+            raise BadInput(
+                f"{name}: the {part} part has {len(chosen)} characters, and length = {length} "
+                f"needs {wanted}. Set a smaller length."
+            )
+        content = write_array(folder / f"{part}.npy", ids.dtype, chosen.shape, [chosen.tobytes()])
+        parts[part] = {"n": len(chosen) // length, "sha256": content}
+    return {
+        "shape": [length],
+        "classes": [],
+        "alphabet": alphabet,
+        "parts": parts,
+        "findings": [],
+        "notes": [*source.notes, f"{len(ids)} characters, {len(alphabet)} distinct"],
+    }
+
+
+# ---------------------------------------------------------------- pictures and points
+
+
+class _Spool:
+    """Decoded items on disk until it is known what all of them have in common."""
+
+    def __init__(self, file: IO[bytes], dtype: np.dtype[Any]):
+        self.file, self.dtype = file, dtype
+        self.places: list[tuple[int, tuple[int, ...]]] = []
+        self.digests: list[bytes] = []
+
+    def add(self, value: np.ndarray) -> None:
+        data = value.astype(self.dtype, copy=False).tobytes()
+        self.places.append((self.file.tell(), value.shape))
+        self.digests.append(digest(data))
+        self.file.write(data)
+
+    def get(self, i: int) -> np.ndarray:
+        place, shape = self.places[i]
+        self.file.seek(place)
+        data = self.file.read(int(np.prod(shape)) * self.dtype.itemsize)
+        return np.frombuffer(data, self.dtype).reshape(shape)
+
+    def level(self, shape: tuple[int, ...]) -> None:
+        """Replace grey pictures among RGB ones by RGB, at the end of the file."""
+        for i, (_, own) in enumerate(self.places):
+            if own != shape:
+                value = conform(self.get(i), shape[0], None)
+                data = value.tobytes()
+                self.places[i] = (self.file.seek(0, 2), value.shape)
+                self.digests[i] = digest(data)
+                self.file.write(data)
+
+
+def _write_rows(source: Source, name: str, options: ImportOptions, folder: Path) -> dict[str, Any]:
+    survey, seen = Survey(), list[Entry]()
+    dtype = np.dtype(np.float32 if source.kind == "points" else np.uint8)
+    with tempfile.TemporaryFile(dir=folder) as file:
+        spool = _Spool(file, dtype)
+        for entry in survey.read(source):
+            value = entry.value
+            if source.kind == "image":
+                value = conform(value, options.channels, options.size)
+            if not spool.places or value.shape[-2:] == spool.places[0][1][-2:]:
+                spool.add(value)  # else go on reading: the error names all sizes
+            seen.append(replace(entry, value=_NOTHING))
+        shape = shape_of(survey, name, options.size, options.channels)
+        spool.level(shape)
+        shares = (options.valid, options.test)
+        names = [entry.name for entry in seen]
+        given = [entry.part for entry in seen]
+        parts, leaks = parts_of(given, spool.digests, names, shares, options.seed)
+        if "train" not in parts:
+            raise BadInput(f"{name} has {len(seen)} items: too few to train on and to hold out.")
+        described = {}
+        for part in PARTS:
+            rows = [i for i, own in enumerate(parts) if own == part]
+            values = (spool.get(i).tobytes() for i in rows)
+            content = write_array(folder / f"{part}.npy", dtype, (len(rows), *shape), values)
+            described[part] = {"n": len(rows), "sha256": content}
+            _write_words(folder, part, [seen[i] for i in rows], bool(source.classes))
+    notes = [*source.notes, *_notes(survey, shape, any(given))]
+    return {
+        "shape": list(shape),
+        "classes": list(source.classes),
+        "alphabet": "",
+        "parts": described,
+        "findings": [finding.as_dict() for finding in (*survey.findings, *leaks)],
+        "notes": notes,
+    }
+
+
+def _write_words(folder: Path, part: str, entries: list[Entry], labelled: bool) -> None:
+    if labelled:
+        labels = np.array([entry.label for entry in entries], np.int64)
+        write_array(folder / f"{part}.labels.npy", labels.dtype, labels.shape, [labels.tobytes()])
+    words = {"names": [entry.name for entry in entries]}
+    if any(entry.caption for entry in entries):
+        words["captions"] = [entry.caption for entry in entries]
+    (folder / f"{part}.words.json").write_text(json.dumps(words, ensure_ascii=False), "utf-8")
+
+
+def _notes(survey: Survey, shape: tuple[int, ...], official: bool) -> list[str]:
+    notes = []
+    grey = sum(n for own, n in survey.shapes.items() if own[0] == 1 and len(own) == 3)
+    if shape[0] == 3 and grey:
+        notes.append(f"{grey} grey pictures were repeated over three channels")
+    if official:
+        notes.append("the files' own parts are used")
+    return notes

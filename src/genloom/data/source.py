@@ -1,0 +1,64 @@
+"""What a reader of files hands on: one entry after the other, or one text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from genloom.data.findings import Finding
+
+PARTS = ("train", "valid", "test")
+PART_NAMES = {  # how files and folders call their parts
+    "train": "train",
+    "training": "train",
+    "valid": "valid",
+    "validation": "valid",
+    "val": "valid",
+    "dev": "valid",
+    "test": "test",
+    "testing": "test",
+    "t10k": "test",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One decoded item.
+
+    Args:
+        name: Where it comes from, relative to the source.
+        value: uint8 (C, H, W) of a picture, or float32 (D,) of a point.
+        label: Index into the classes of the source; -1 where it has none.
+        caption: Text that describes it, or "".
+        part: "train", "valid" or "test" where the files say so, else "".
+    """
+
+    name: str
+    value: np.ndarray
+    label: int = -1
+    caption: str = ""
+    part: str = ""
+
+
+@dataclass
+class Source:
+    """Data of one kind, not yet read.
+
+    Args:
+        form: What the files are, in words.
+        kind: As `core.Items.kind`.
+        entries: Reads everything, decodes it, and appends to the findings it is given.
+        text: Reads a text; for kind "text" alone.
+        classes: Names of the labels.
+        notes: Rules that were applied, in words.
+    """
+
+    form: str
+    kind: Literal["image", "points", "text"]
+    entries: Callable[[list[Finding]], Iterator[Entry]] = lambda _: iter(())
+    text: Callable[[], str] = str
+    classes: tuple[str, ...] = ()
+    notes: list[str] = field(default_factory=list)

@@ -1,0 +1,40 @@
+"""A text file as numbers: characters in sorted order, parts that follow each other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from genloom.data.arrays import inflate
+from genloom.data.findings import Damaged
+from genloom.data.metadata import decode_text
+from genloom.data.source import Source
+
+MAX_ALPHABET = 65536
+
+
+def text_source(path: Path) -> Source:
+    """One UTF-8 file. A byte order mark is dropped, line ends become LF."""
+
+    def read() -> str:
+        text = decode_text(inflate(path), path.name)
+        if not text:
+            raise Damaged(path.name, "empty", "no characters")
+        return text
+
+    return Source("text", "text", text=read)
+
+
+def number(text: str) -> tuple[np.ndarray, str]:
+    """Ids (N,), uint8 or int32, and the alphabet: id i is its i-th character."""
+    codes = np.frombuffer(text.encode("utf-32-le"), np.uint32)
+    letters, ids = np.unique(codes, return_inverse=True)
+    alphabet = "".join(map(chr, letters))
+    return ids.astype(np.uint8 if len(letters) <= 256 else np.int32), alphabet
+
+
+def cut(n: int, valid: float, test: float) -> dict[str, slice]:
+    """Train, then valid, then test, each one piece of n characters."""
+    first, second = round(n * (1 - valid - test)), round(n * (1 - test))
+    return {"train": slice(0, first), "valid": slice(first, second), "test": slice(second, n)}
