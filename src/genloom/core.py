@@ -363,8 +363,8 @@ def _option(name: str, hint: Any, default: Any) -> Option:
         hint, *notes = get_args(hint)
         bounds = next((note for note in notes if isinstance(note, Interval)), bounds)
     if get_origin(hint) in (Union, types.UnionType) and type(None) in get_args(hint):
-        (hint,) = (a for a in get_args(hint) if a is not type(None))
         optional = True
+        hint = next(a for a in get_args(hint) if a is not type(None))
     if get_origin(hint) is Literal:
         choices = get_args(hint)
         hint = choices[0].__class__

@@ -221,13 +221,18 @@ class Learner:
         }
 
 
+def reseed(seed: int, index: int, purpose: str) -> None:
+    """Make torch's global draws a function of the run's seed, the step and what they are for."""
+    word = hashlib.blake2b(f"{seed}/{index}/{purpose}".encode(), digest_size=8).digest()
+    torch.manual_seed(int.from_bytes(word) >> 1)
+
+
 class _Streams:
     """The global random state, a function of (seed, step); each micro-batch sees all of it."""
 
     def __init__(self, seed: int, index: int, n: int, device: torch.device):
         self.device, self.n = device, n
-        word = hashlib.blake2b(f"{seed}/{index}".encode(), digest_size=8).digest()
-        torch.manual_seed(int.from_bytes(word) >> 1)
+        reseed(seed, index, "losses")
         self.states = [self._get()] * n if n > 1 else []
 
     @contextmanager

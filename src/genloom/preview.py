@@ -77,7 +77,7 @@ class Previewer:
         torch.manual_seed(options.seed)
         with evaluating(model):
             for k in range(count):
-                x, cond = encode(*valid.batch(k * size, size, 0)[:2])
+                x, cond = encode(*valid.batch(k, size, 0)[:2])
                 for _, terms in model.losses(x, cond, Step(0, 1)):
                     for key, value in terms.items():
                         means[f"valid/{key}"] = (

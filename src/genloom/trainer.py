@@ -15,10 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from genloom import checkpoint, ranks
-from genloom.core import Condition
+from genloom.core import Condition, rows
 from genloom.errors import BadInput, Diverged, Interrupted
 from genloom.health import EVERY, Alarm, Monitor
-from genloom.learner import Learner, Micro
+from genloom.learner import Learner, Micro, reseed
 from genloom.options import TrainOptions
 from genloom.preview import Previewer
 from genloom.progress import Journal, Progress
@@ -207,11 +207,14 @@ class _Run:
         size = options.batch // (options.accumulate * self.world)
         micros = []
         for k in range(options.accumulate):
-            start = (self.rank * options.accumulate + k) * size
-            position = index * options.batch + start
+            part = self.rank * options.accumulate + k
+            position = index * options.accumulate * self.world + part
             items, cond, ids = self.plan.dataset.train.batch(position, size, options.seed)
-            x, cond = self._encode(self.plan.dataset.augment(items, options.seed, position), cond)
-            micros.append(Micro(x, cond, start, options.batch, ids))
+            reseed(options.seed, index, "items")
+            with rows(part * size, options.batch):
+                items = self.plan.dataset.augment(items)
+            x, cond = self._encode(items, cond)
+            micros.append(Micro(x, cond, part * size, options.batch, ids))
         return micros
 
     def _encode(self, items: Tensor, cond: Condition) -> tuple[Tensor, Condition]:

@@ -52,7 +52,7 @@ class Diffusion(Generative):
         drop: Share of training rows whose conditions are hidden; above 0 it allows guidance.
     """
 
-    training: ClassVar[Mapping[str, Any]] = {
+    recommended: ClassVar[Mapping[str, Any]] = {
         "optimizer": "adamw",
         "lr": 1e-3,
         "beta1": 0.9,
