@@ -1,0 +1,150 @@
+"""Autoregressive model: each token from those before it, in raster order; exact likelihood.
+
+p(x) = prod_i p(x_i | x_1 .. x_(i-1)): Bengio et al., A neural probabilistic language model, 2003;
+on pixels van den Oord et al., 2016 (arXiv:1601.06759), Eq. 1. The default net is a transformer.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Annotated, Any, ClassVar, Literal, final
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from genloom.core import (
+    Condition,
+    Generative,
+    Interval,
+    Rng,
+    Space,
+    Terms,
+    Tokens,
+    hide,
+    uniform,
+)
+from genloom.decoding import narrowed
+from genloom.errors import BadInput
+from genloom.nets.transformer import Transformer
+
+
+@final
+class Autoregressive(Generative):
+    """A distribution over sequences or grids of tokens.
+
+    Args:
+        space: Tokens of any shape, read in raster order.
+        conditions: Name -> space.
+        net: Makes a causal net(tokens, cond) -> logits from (space, conditions). Tokens are (B, L)
+            and begin with the start token, whose number is the vocabulary's size; logits are
+            (B, L, V), those at position i for the token after it. A net with a method cache(n),
+            whose result it accepts as third argument, is sampled without repeated work.
+        drop: Share of training rows whose conditions are hidden, so that the model can also be
+            sampled without conditions.
+    """
+
+    spaces: ClassVar[tuple[type, ...]] = (Tokens,)
+    recommended: ClassVar[Mapping[str, Any]] = {
+        "optimizer": "muon",
+        "lr": 3e-3,
+        "matrix_lr": 0.02,
+        "beta1": 0.9,
+        "beta2": 0.95,
+        "batch": 16,
+        "clip": None,
+        "schedule": "linear",
+        "warmup": 0.02,
+        "warmdown": 0.6,
+        "ema": 0.05,
+    }
+    likelihood: Literal["exact"] = "exact"
+
+    def __init__(
+        self,
+        space: Tokens,
+        conditions: Mapping[str, Space],
+        *,
+        net: Callable[[Tokens, Mapping[str, Space]], nn.Module] | None = None,
+        drop: Annotated[float, Interval(ge=0, le=1)] = 0.1,
+    ):
+        super().__init__(space, conditions)
+        self.length, self.vocab, self.drop = math.prod(space.shape), space.vocab, drop
+        self.net = (net or Transformer)(space, conditions)
+
+    def loss(self, x: Tensor, cond: Condition) -> Terms:
+        """Nats per token."""
+        if cond and self.drop:
+            cond = hide(cond, uniform(len(x), device=x.device) < self.drop)
+        logits = self._logits(x, cond)
+        return {"nats": F.cross_entropy(logits.flatten(0, 1), x.flatten())}
+
+    def token_log_prob(self, x: Tensor, cond: Condition) -> Tensor:
+        """Nats of each token given those before it: (B, *shape) -> (B, L)."""
+        logits = self._logits(x, cond).float()
+        return -F.cross_entropy(logits.mT, x.flatten(1), reduction="none")
+
+    def log_prob(self, x: Tensor, cond: Condition) -> Tensor:
+        """Nats of each datum, exact: (B,)."""
+        return self.token_log_prob(x, cond).double().sum(1)
+
+    def sample_steps(
+        self,
+        rng: Rng,
+        cond: Condition,
+        *,
+        temperature: Annotated[float, Interval(ge=0, le=10)] = 1.0,
+        top_k: Annotated[int, Interval(ge=0)] = 0,
+        top_p: Annotated[float, Interval(ge=0, le=1)] = 1.0,
+        min_p: Annotated[float, Interval(ge=0, le=1)] = 0.0,
+    ) -> Iterator[Tensor]:
+        """Yield the data after each token; what is not drawn yet is 0.
+
+        The options are those of `decoding.narrowed`; without them the draws follow the model.
+        """
+        start = torch.zeros(len(rng), 0, dtype=torch.long, device=rng.device)
+        yield from self.complete(
+            rng, cond, start, temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p
+        )
+
+    def complete(
+        self, rng: Rng, cond: Condition, given: Tensor, **options: float
+    ) -> Iterator[Tensor]:
+        """Go on from the first tokens of each sample; else as `sample_steps`.
+
+        Args:
+            rng: One stream per sample.
+            cond: Name -> (len(rng), ...).
+            given: (len(rng), P) with P < L.
+            options: Those of `decoding.narrowed`.
+
+        Raises:
+            BadInput: `given` leaves nothing to draw, or holds what is not a token.
+        """
+        n, known = given.shape
+        if known >= self.length:
+            raise BadInput(
+                f"{known} tokens are given, but a datum has {self.length}: nothing is left to "
+                f"draw. Give at most {self.length - 1}."
+            )
+        if known and not 0 <= int(given.min()) <= int(given.max()) < self.vocab:
+            raise BadInput(
+                f"the tokens given lie in [{int(given.min())}, {int(given.max())}]: they must lie "
+                f"in [0, {self.vocab - 1}]."
+            )
+        x = torch.zeros(n, self.length, dtype=torch.long, device=given.device)
+        x[:, :known] = given
+        tokens = F.pad(given, (1, 0), value=self.vocab)
+        cache = self.net.cache(n) if hasattr(self.net, "cache") else None  # pyright: ignore
+        for i in range(known, self.length):
+            with torch.no_grad():
+                logits = self.net(tokens, cond, cache) if cache else self.net(tokens, cond)
+                token = rng.categorical(narrowed(logits[:, -1], **options))  # pyright: ignore
+            x[:, i] = token
+            tokens = token[:, None] if cache else torch.cat([tokens, token[:, None]], 1)
+            yield x.view(n, *self.space.shape).clone()
+
+    def _logits(self, x: Tensor, cond: Condition) -> Tensor:
+        """(B, *shape) -> (B, L, V)."""
+        return self.net(F.pad(x.flatten(1)[:, :-1], (1, 0), value=self.vocab), cond)

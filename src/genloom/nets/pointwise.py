@@ -1,0 +1,123 @@
+"""Elementwise steps of a transformer with hand-written gradients.
+
+On a CPU such steps are bound by memory: a fresh page costs several times a reused one, so what
+counts is how many temporaries a step makes. Each function here equals a line of plain torch, given
+in its docstring; a test compares values and gradients. First derivatives only.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.amp import custom_bwd, custom_fwd
+from torch.autograd.function import once_differentiable
+
+EPS = 1e-6
+
+
+def rms_norm(x: Tensor) -> Tensor:
+    """Divide by the root mean square over the last axis; Zhang and Sennrich, 2019 (arXiv:1910.07467), Eq. 4.
+
+    Without weights: the next matrix can scale as well.
+    """
+    return _RmsNorm.apply(x)  # pyright: ignore[reportReturnType]
+
+
+def feed_forward(x: Tensor, up: Tensor, down: Tensor) -> Tensor:
+    """down(max(up(x), 0)^2); So et al., Primer, 2021 (arXiv:2109.08668), section 3.
+
+    Args:
+        x: (..., D).
+        up: (hidden, D).
+        down: (D, hidden).
+    """
+    return _FeedForward.apply(x, up, down)  # pyright: ignore[reportReturnType]
+
+
+def rotate(qkv: Tensor, turns: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Queries and keys of unit RMS, turned by their positions; values as they are.
+
+    Rotary embedding: Su et al., 2021 (arXiv:2104.09864), Eq. 34, with neighbouring features as
+    pairs. Norm of queries and keys: Henry et al., 2020 (arXiv:2010.04245), here without weights.
+
+    Args:
+        qkv: (B, L, 3, heads, features).
+        turns: cos and sin of each angle, (L, features / 2, 2), float32.
+
+    Returns:
+        q, k, v, each (B, L, heads, features).
+    """
+    return _Rotate.apply(qkv, turns)  # pyright: ignore[reportReturnType]
+
+
+def _scale(x: Tensor) -> Tensor:
+    norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
+    return (x.shape[-1] ** 0.5 / (norm + EPS)).to(x.dtype)
+
+
+def _norm_gradient(grad: Tensor, y: Tensor, scale: Tensor) -> Tensor:
+    # y = x scale(x)  =>  dx = scale (dy - y mean(dy y))
+    along = (grad * y).mean(-1, keepdim=True)
+    return torch.addcmul(grad, y, along, value=-1).mul_(scale)
+
+
+def _turn(x: Tensor, turns: Tensor) -> Tensor:
+    pairs = torch.view_as_complex(x.float().unflatten(-1, (-1, 2)))
+    return torch.view_as_real(pairs * turns).flatten(-2).to(x.dtype)
+
+
+class _RmsNorm(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        scale = _scale(x)
+        y = x * scale
+        ctx.save_for_backward(y, scale)
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        y, scale = ctx.saved_tensors
+        return _norm_gradient(grad, y, scale)
+
+
+class _FeedForward(torch.autograd.Function):
+    @staticmethod
+    @custom_fwd(device_type="cuda")
+    def forward(ctx: Any, x: Tensor, up: Tensor, down: Tensor) -> Tensor:
+        flat = x.flatten(0, -2)
+        hidden = (flat @ up.T).relu_()
+        squared = hidden * hidden
+        ctx.save_for_backward(flat, up, down, hidden, squared)
+        return (squared @ down.T).view(*x.shape[:-1], -1)
+
+    @staticmethod
+    @once_differentiable
+    @custom_bwd(device_type="cuda")
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        flat, up, down, hidden, squared = ctx.saved_tensors
+        rows = grad.flatten(0, -2)
+        slope = (rows @ down).mul_(hidden).mul_(2)
+        return (slope @ up).view(*grad.shape[:-1], -1), slope.T @ flat, rows.T @ squared
+
+
+class _Rotate(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, qkv: Tensor, turns: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        x = qkv[:, :, :2]
+        scale = _scale(x)
+        y = x * scale
+        turns = torch.view_as_complex(turns)[:, None, None]  # (L, 1, 1, features / 2)
+        ctx.save_for_backward(y, scale, turns)
+        q, k = _turn(y, turns).unbind(2)
+        return q, k, qkv[:, :, 2]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dq: Tensor, dk: Tensor, dv: Tensor) -> tuple[Tensor, None]:
+        y, scale, turns = ctx.saved_tensors
+        grad = _turn(torch.stack([dq, dk], 2), turns.conj())
+        grad = _norm_gradient(grad, y, scale)
+        return torch.cat([grad, dv[:, :, None]], 2), None

@@ -1,0 +1,151 @@
+"""The autoregressive model: exact likelihood, sampling as iteration, prefixes, learning."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from functools import partial
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from genloom import sampling
+from genloom.core import Likelihood, Real, Rng, Tokens
+from genloom.errors import BadInput
+from genloom.models.autoregressive import Autoregressive
+from genloom.nets.transformer import Transformer
+from genloom.optim import build
+
+LABEL = {"label": Tokens((), 2)}
+SMALL = partial(Transformer, width=16, layers=2, heads=1)
+
+
+def made(space=Tokens((5,), 3), conditions=LABEL, **options) -> Autoregressive:  # noqa: B008
+    torch.manual_seed(0)
+    model = Autoregressive(space, conditions, net=SMALL, **options)
+    for p in model.parameters():
+        torch.nn.init.normal_(p, std=0.4)
+    return model.eval()
+
+
+def every(length: int, vocab: int) -> torch.Tensor:
+    return torch.tensor(list(itertools.product(range(vocab), repeat=length)))
+
+
+@pytest.mark.parametrize("label", [0, 1, -1])
+def test_probabilities_of_all_sequences_sum_to_one(label):
+    model = made()
+    x = every(5, 3)
+    total = model.log_prob(x, {"label": torch.full((len(x),), label)}).exp().sum().item()
+    assert abs(total - 1) < 1e-5
+    assert isinstance(model, Likelihood)
+
+
+def test_loss_is_the_mean_of_the_token_log_probabilities():
+    model = made(conditions={})
+    x = torch.randint(0, 3, (6, 5))
+    (loss,) = model.loss(x, {}).values()
+    torch.testing.assert_close(loss, -model.token_log_prob(x, {}).mean())
+    torch.testing.assert_close(model.log_prob(x, {}).mean().float(), -5 * loss)
+
+
+def test_an_untrained_model_is_uniform():
+    model = Autoregressive(Tokens((3, 4), 7), {})
+    x = torch.randint(0, 7, (2, 3, 4))
+    assert model.loss(x, {})["nats"].item() == pytest.approx(math.log(7), abs=0.02)
+
+
+def test_samples_have_the_frequencies_that_the_likelihood_says():
+    model = made(Tokens((3,), 3), {})
+    x = every(3, 3)
+    p = model.log_prob(x, {}).exp()
+    n = 3000
+    drawn = sampling.sample(model, n, batch=1000)
+    counts = (drawn * torch.tensor([9, 3, 1])).sum(1).bincount(minlength=27)
+    chi2 = ((counts - n * p).square() / (n * p)).sum()
+    assert chi2 < 54  # 26 degrees of freedom: 0.1 %
+
+
+def test_sampling_is_iteration_and_earlier_tokens_stay():
+    model = made()
+    steps = list(sampling.stream(model, range(4), {"label": torch.tensor([0, 1, 0, 1])}))
+    assert len(steps) == 5
+    for i, x in enumerate(steps):
+        assert x.shape == (4, 5)
+        assert torch.equal(x[:, : i + 1], steps[-1][:, : i + 1])
+        assert (x[:, i + 1 :] == 0).all()
+
+
+def test_a_sample_depends_on_its_seed_and_condition_alone():
+    model = made(Tokens((4, 5), 3))
+    cond = {"label": torch.arange(12) % 2}
+    together = sampling.sample(model, 12, cond)
+    assert together.shape == (12, 4, 5)
+    assert torch.equal(together, sampling.sample(model, 12, cond, batch=5))
+
+
+def test_a_net_without_a_cache_gives_the_same_samples():
+    class Plain(torch.nn.Module):
+        def __init__(self, net):
+            super().__init__()
+            self.net = net
+
+        def forward(self, tokens, cond):
+            return self.net(tokens, cond)
+
+    model = made()
+    cached = sampling.sample(model, 8, {"label": torch.arange(8) % 2})
+    model.net = Plain(model.net)
+    assert torch.equal(cached, sampling.sample(model, 8, {"label": torch.arange(8) % 2}))
+
+
+def test_a_prefix_is_kept_and_continued_by_the_model():
+    model = made(conditions={})
+    given = torch.tensor([[2, 0], [1, 1]])
+    steps = list(model.complete(Rng(range(2)), {}, given, temperature=0.0))
+    assert len(steps) == 3
+    assert torch.equal(steps[-1][:, :2], given)
+    for row in steps[-1]:
+        for i in range(2, 5):  # greedy: each token is the most likely one after those before it
+            others = row.repeat(3, 1)
+            others[:, i] = torch.arange(3)
+            assert model.token_log_prob(others, {})[:, i].argmax() == row[i]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"), [([[0] * 5], "at most 4"), ([[0, 3]], r"lie in \[0, 2\]")]
+)
+def test_a_prefix_that_does_not_fit_is_refused(given, message):
+    with pytest.raises(BadInput, match=message):
+        next(made(conditions={}).complete(Rng([0]), {}, torch.tensor(given)))
+
+
+def test_real_data_are_refused_with_a_hint():
+    with pytest.raises(BadInput, match="models Tokens"):
+        Autoregressive(Real((2,)), {})
+
+
+def test_options_are_checked_by_the_signature():
+    with pytest.raises(BadInput, match="did you mean 'top_k'"):
+        next(sampling.stream(made(), [0], topk=3))
+
+
+@pytest.mark.slow
+def test_it_learns_a_rule_by_heart_and_obeys_labels():
+    # label 0 counts up and label 1 counts down, modulo 5, from a random first token
+    torch.manual_seed(0)
+    model = Autoregressive(Tokens((8,), 5), LABEL, net=partial(SMALL, width=32))
+    optimizers = build(model, name="muon", lr=3e-3)
+    for _ in range(150):
+        label = torch.randint(0, 2, (32,))
+        x = (torch.randint(0, 5, (32, 1)) + (1 - 2 * label)[:, None] * torch.arange(8)) % 5
+        model.loss(x, {"label": label})["nats"].backward()
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
+    label = torch.arange(20) % 2
+    x = sampling.sample(model, 20, {"label": label}, min_p=0.1)
+    steps = x.diff(dim=1) % 5
+    assert (steps == torch.where(label == 0, 1, 4)[:, None]).float().mean() > 0.95
+    assert F.one_hot(x[:, 0], 5).sum(0).min() > 0

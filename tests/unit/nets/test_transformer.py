@@ -1,0 +1,147 @@
+"""The transformer: causal, equal with and without its cache, its hand-written gradients right."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from genloom.core import Tokens
+from genloom.errors import BadInput
+from genloom.nets.pointwise import feed_forward, rms_norm, rotate
+from genloom.nets.transformer import Transformer
+from genloom.optim import matrices
+
+LABEL = {"label": Tokens((), 3)}
+
+
+def awake(space=Tokens((12,), 7), conditions=LABEL, **options) -> Transformer:  # noqa: B008
+    """A net whose zero projections are not zero."""
+    torch.manual_seed(0)
+    net = Transformer(space, conditions, width=32, layers=2, heads=2, **options)
+    for p in net.parameters():
+        torch.nn.init.normal_(p, std=0.3)
+    return net.eval()
+
+
+@pytest.mark.parametrize("space", [Tokens((12,), 7), Tokens((3, 4), 7), Tokens((6, 2), 7)])
+def test_position_i_sees_tokens_up_to_i_and_no_others(space):
+    net = awake(space)
+    tokens = torch.randint(0, 8, (1, 12))
+    cond = {"label": torch.tensor([1])}
+    before = net(tokens, cond)
+    for i in range(12):
+        other = tokens.clone()
+        other[0, i] = (tokens[0, i] + 1) % 8
+        changed = (net(other, cond) - before).abs().amax(-1)[0]
+        assert torch.equal(changed[:i], torch.zeros(i))
+        assert (changed[i:] > 1e-6).all()
+
+
+def test_no_gradient_flows_from_the_future():
+    net = awake(conditions={})
+    seen = []
+    net.blocks[0].register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    tokens = torch.randint(0, 8, (1, 12))
+    logits = net(tokens, {})
+    for i in range(12):
+        (grad,) = torch.autograd.grad(logits[0, i].sum(), seen[0], retain_graph=True)
+        strength = grad[0].abs().sum(-1)
+        assert (strength[: i + 1] > 0).all()
+        assert (strength[i + 1 :] == 0).all()
+
+
+@pytest.mark.parametrize("space", [Tokens((12,), 7), Tokens((3, 4), 7)])
+@pytest.mark.parametrize("parts", [[1] * 12, [12], [5, 1, 1, 5], [1, 7, 4], [3, 2, 2]])
+def test_cached_logits_equal_the_full_ones(space, parts):
+    net = awake(space)
+    tokens = torch.randint(0, 8, (3, 12))
+    cond = {"label": torch.tensor([1, 0, -1])}
+    full = net(tokens, cond)
+    cache = net.cache(3)
+    pieces = [net(piece, cond, cache) for piece in tokens[:, : sum(parts)].split(parts, 1)]
+    torch.testing.assert_close(torch.cat(pieces, 1), full[:, : sum(parts)], atol=1e-4, rtol=0)
+
+
+def test_labels_matter_and_hidden_equals_absent():
+    net = awake()
+    tokens = torch.randint(0, 8, (2, 12))
+    one, two = (net(tokens, {"label": torch.tensor([c, c])}) for c in (0, 1))
+    assert (one - two).abs().max() > 1e-2
+    hidden = net(tokens, {"label": torch.tensor([-1, -1])})
+    torch.testing.assert_close(hidden, net(tokens, {}))
+
+
+def test_logits_start_even_and_stay_within_the_cap():
+    torch.manual_seed(0)
+    net = Transformer(Tokens((12,), 7), {}, width=32, heads=2)
+    tokens = torch.randint(0, 8, (4, 12))
+    assert net(tokens, {}).abs().max() < 0.05
+    net.head.weight.data.mul_(1e6)
+    assert net(tokens, {}).abs().max() <= 15
+
+
+def test_muon_gets_the_matrices_of_the_blocks():
+    net = Transformer(Tokens((12,), 7), LABEL, width=32, layers=2, heads=2)
+    assert len(matrices(net)) == 2 * 4
+    assert sum(p.numel() for p in matrices(net)) == 2 * 12 * 32**2
+
+
+def test_dropout_acts_in_training_alone():
+    net = awake(dropout=0.5)
+    tokens = torch.randint(0, 8, (2, 12))
+    assert torch.equal(net(tokens, {}), net(tokens, {}))
+    net.train()
+    assert not torch.equal(net(tokens, {}), net(tokens, {}))
+
+
+def test_odd_head_size_is_refused():
+    with pytest.raises(BadInput, match="Choose a multiple of 6"):
+        Transformer(Tokens((12,), 7), {}, width=32, heads=3)
+
+
+def plain_rotate(qkv, turns):
+    x = qkv[:, :, :2]
+    x = x / (x.square().mean(-1, keepdim=True)).sqrt()
+    even, odd = x[..., ::2], x[..., 1::2]
+    cos, sin = turns[:, None, None, :, 0], turns[:, None, None, :, 1]
+    x = torch.stack([even * cos - odd * sin, even * sin + odd * cos], -1).flatten(-2)
+    return x[:, :, 0], x[:, :, 1], qkv[:, :, 2]
+
+
+def test_hand_written_steps_equal_plain_torch_in_value_and_gradient():
+    torch.manual_seed(0)
+    angle = torch.randn(5, 4)
+    turns = torch.stack([angle.cos(), angle.sin()], -1)
+    cases = [
+        (rms_norm, lambda x: x / x.square().mean(-1, keepdim=True).sqrt(), [(2, 5, 8)]),
+        (
+            feed_forward,
+            lambda x, up, down: F.linear(F.linear(x, up).relu().square(), down),
+            [(2, 5, 8), (24, 8), (8, 24)],
+        ),
+        (
+            lambda x: torch.stack(rotate(x, turns)),
+            lambda x: torch.stack(plain_rotate(x, turns)),
+            [(2, 5, 3, 2, 8)],
+        ),
+    ]
+    for lean, plain, shapes in cases:
+        args = [torch.randn(s, requires_grad=True) for s in shapes]
+        y, expected = lean(*args), plain(*args)
+        torch.testing.assert_close(y, expected, atol=1e-5, rtol=1e-5)
+        weight = torch.randn_like(y)
+        found = torch.autograd.grad((y * weight).sum(), args)
+        wanted = torch.autograd.grad((expected * weight).sum(), args)
+        torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-4)
+
+
+def test_attention_depends_on_relative_position_alone():
+    torch.manual_seed(0)
+    net = Transformer(Tokens((12,), 7), {}, width=32, heads=2)
+    x = torch.randn(1, 1, 3, 2, 16).expand(1, 12, 3, 2, 16)  # one content at every position
+    q, k, _ = rotate(x, net.turns)
+    scores = torch.einsum("lhd,mhd->hlm", q[0], k[0])
+    for offset in range(-11, 12):
+        diagonal = scores.diagonal(offset, 1, 2)
+        assert (diagonal - diagonal[:, :1]).abs().max() < 1e-4
