@@ -53,7 +53,7 @@ examples:
 EVALUATE = """\
 Judge a run against the test part of its data.
 
-Writes verdict.json and report.html.
+Writes verdict.json and report.html. The exit code is 20 where the verdict is not a pass.
 
 examples:
   genloom evaluate runs/digits-flow
@@ -124,8 +124,8 @@ class Parser(argparse.ArgumentParser):
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:
-            name = "verb" if action.dest == "verb" else (action.metavar or action.dest)
-            raise BadInput(f"no {name} is called {value!r}{nearest(str(value), action.choices)}")
+            name = " ".join(action.option_strings) or str(action.metavar)
+            raise BadInput(f"{name} {value!r} is unknown{nearest(str(value), action.choices)}")
 
     def check_rest(self, rest: Sequence[str]) -> None:
         """Refuse arguments that nobody knows."""
@@ -157,11 +157,15 @@ def parser() -> Parser:
     made.add_argument("source", metavar="RUN", help="a run, its name, or an artifact")
     made.add_argument("-n", type=int, help="samples to judge by; default: as many as test data")
     made.add_argument("--seed", type=int, default=0, help="of the first sample")
-    made.add_argument("--out", type=Path, help="folder of verdict.json and report.html")
+    made.add_argument("--extractor", type=Path, metavar="FILE", help="Inception weights, for FID")
+    made.add_argument("--force", action="store_true", help="measure what little data allow")
+    made.add_argument("--out", type=Path, metavar="DIR", help="default: the run's own folder")
     _add_compare(verb("compare", COMPARE, verbs.compare))
     made = verb("data", DATA, verbs.data)
     made.add_argument("action", metavar="ACTION", choices=("check", "list"), help="check or list")
     made.add_argument("source", metavar="PATH", nargs="?", help="what to check")
+    for name, text in (("size", "as in training"), ("channels", "1 or 3"), ("length", "of texts")):
+        made.add_argument(f"--{name}", type=int, metavar="N", help=text)
     made = verb("runs", RUNS, verbs.runs)
     made.add_argument("--folder", type=Path, default=Path("runs"), help="where to look")
     made = verb("card", CARD, verbs.card)
@@ -243,7 +247,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         args.rest, args.top = rest, top
         if args.verb != "sample" or args.source is None:
             args.parser.check_rest(rest)
-        args.run(args)
+        return args.run(args) or 0
     except GenloomError as error:
         code = error.exit_code
         return _fail(str(error), code, kind=type(error).__name__, as_json=as_json)
@@ -254,7 +258,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     except OSError as error:
         return _fail(str(error), 2, kind="OSError", as_json=as_json)
-    return 0
 
 
 if __name__ == "__main__":

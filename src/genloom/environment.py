@@ -43,7 +43,7 @@ def devices() -> list[str]:
     return [*found, "cpu"]
 
 
-def bfloat16_speed(size: int = 512, repeats: int = 5) -> float:
+def bfloat16_speed(size: int = 256, repeats: int = 3) -> float:
     """How many times faster a matrix product is in bfloat16 than in float32 here, measured.
 
     Below 1 where the processor has no unit for it; `precision = "auto"` then stays at float32.

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, PngImagePlugin, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from genloom import sampling
 from genloom.artifact import Artifact, Label
 from genloom.codecs import grid
+from genloom.codecs.files import write_png
 from genloom.errors import BadInput
 
 ENDINGS = {"image": ".png", "points": ".csv", "text": ".txt"}
@@ -53,15 +54,8 @@ def write(
         if picture is not None:
             paths.append(folder / "grid.png")
             about = {**records[0], "seed": f"{seed} to {seed + n - 1}", "label": str(label)}
-            picture.save(paths[-1], pnginfo=_text(about))
+            write_png(picture, paths[-1], about)
     return paths, items
-
-
-def _text(record: Mapping[str, str]) -> PngImagePlugin.PngInfo:
-    info = PngImagePlugin.PngInfo()
-    for key, value in record.items():
-        info.add_text(key, value)
-    return info
 
 
 def record_of(path: str | Path) -> dict[str, str]:

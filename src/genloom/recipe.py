@@ -13,12 +13,12 @@ import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, cast, get_args, get_origin, get_type_hints
 
 import torch
 
 from genloom import catalog, toml
-from genloom.core import Codec, Generative, Items, Option, options
+from genloom.core import Codec, Generative, Interval, Items, Option, options
 from genloom.errors import BadInput, nearest
 from genloom.options import TrainOptions
 
@@ -199,7 +199,7 @@ def _check_fit(owner: str, option: Option, use: str, part: Any) -> None:
 
 def _called_with(hint: Any) -> list[Any] | None:
     arguments = get_args(hint)
-    return list(arguments[0]) if arguments and isinstance(arguments[0], list) else None
+    return cast(list[Any], arguments[0]) if arguments and isinstance(arguments[0], list) else None
 
 
 def _takes(target: Any) -> list[Any]:
@@ -223,7 +223,7 @@ def _checked(owner: str, known: Mapping[str, Option], given: Mapping[str, Any]) 
 
 
 def _value(owner: str, option: Option, value: Any) -> Any:
-    if option.optional and value == "none":
+    if option.optional and (value is None or value == "none"):
         return None
     if get_origin(option.type) is tuple and isinstance(value, list | tuple):
         kind = get_args(option.type)[0]
@@ -250,35 +250,56 @@ def resolve(recipe: Mapping[str, Any], *, allow_code: bool = False) -> Plan:
         BadInput: Whatever in the recipe does not fit, in one line.
     """
     tables = sections(recipe)
-    from genloom.data import open_dataset
-
-    known = options(open_dataset)
-    data = tables["data"]
-    if not isinstance(data.get("source"), str):
+    known, data = options(open_data), tables["data"]
+    source = data.pop("source", None)
+    if not isinstance(source, str):
         raise BadInput("the recipe names no data: give data.source, or --data PATH.")
-    chosen = _checked("data", known, {k: v for k, v in data.items() if k != "source"})
+    chosen = _checked("data", known, data)
     model_table = tables["model"]
     target = catalog.find(_use(model_table), "model", allow_code=allow_code)
-    dataset = open_dataset(data["source"], **chosen)
+    dataset: Dataset = open_data(source, **chosen)
     codec_table = tables["codec"] or choose_codec(family(target), dataset)
     codec = cast(Codec, build(codec_table, dataset.items, kind="codec", allow_code=allow_code))
     seed = merged({}, tables["train"]).seed
     model = fresh(model_table, codec, dataset.items, seed, allow_code=allow_code)
     train = merged(model.recommended, tables["train"])
     full: Table = {
-        "data": {
-            "source": data["source"],
-            **{
-                name: chosen.get(name, option.default)
-                for name, option in known.items()
-                if name in chosen or _is_data(option.default)
-            },
-        },
+        "data": {"source": source, **{n: chosen.get(n, o.default) for n, o in known.items()}},
         "codec": completed(codec_table, allow_code=allow_code),
         "model": completed(model_table, allow_code=allow_code),
         "train": recorded(train),
     }
     return Plan(_without_none(full), dataset, codec, model, train)
+
+
+def open_data(
+    source: str,
+    *,
+    size: Annotated[int | None, Interval(ge=1)] = None,
+    channels: Annotated[int | None, Interval(ge=1, le=3)] = None,
+    length: Annotated[int | None, Interval(ge=1)] = None,
+    valid: Annotated[float, Interval(ge=0, le=1)] = 0.1,
+    test: Annotated[float, Interval(ge=0, le=1)] = 0.1,
+    seed: int = 0,
+    flip: bool = False,
+    shift: Annotated[int, Interval(ge=0)] = 0,
+    cutout: Annotated[float, Interval(ge=0, le=1)] = 0.0,
+) -> Any:
+    """The [data] table: `data.open_dataset` less its cache, which is the machine's own affair."""
+    from genloom import data
+
+    return data.open_dataset(
+        source,
+        size=size,
+        channels=channels,
+        length=length,
+        valid=valid,
+        test=test,
+        seed=seed,
+        flip=flip,
+        shift=shift,
+        cutout=cutout,
+    )
 
 
 def sections(recipe: Mapping[str, Any]) -> dict[str, Table]:
@@ -343,7 +364,7 @@ def choose_codec(model: type, dataset: Dataset) -> Table:
             continue
         table: Table = {"use": name}
         if name == "pixels":
-            table["levels"] = 2 if _is_binary(dataset) else 16
+            table |= _grey_levels(dataset)
         space = build(table, items, kind="codec").space
         if isinstance(space, allowed):
             return table
@@ -354,11 +375,16 @@ def choose_codec(model: type, dataset: Dataset) -> Table:
     )
 
 
-def _is_binary(dataset: Dataset) -> bool:
-    """Whether images are almost black and white: under 1/20 of the range from the nearer one."""
+def _grey_levels(dataset: Dataset) -> Table:
+    """Two levels for images that are almost black and white, 16 for tiny ones, else four.
+
+    Almost: on average less than 1/20 of the range from the nearer of the two.
+    """
     images = dataset.train.items[:512]
     nearer = torch.minimum(images, 255 - images)
-    return bool(nearer.float().mean() < 255 / 20)
+    if bool(nearer.float().mean() < 255 / 20):
+        return {"levels": 2}
+    return {"levels": 16, "patch": 1} if images[0, 0].numel() <= 256 else {"levels": 4}
 
 
 def _without_none(recipe: Table) -> Table:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,6 +17,7 @@ from genloom.errors import BadInput, nearest
 
 if TYPE_CHECKING:
     from genloom.artifact import Artifact
+    from genloom.evaluation import Verdict
     from genloom.recipe import Plan
 
 FOLDER = Path("runs")
@@ -116,6 +117,46 @@ def resume(run: str | Path, *, allow_code: bool = False, quiet: bool = False) ->
     folder = find(run)
     recipe = tomllib.loads((folder / "recipe.toml").read_text(encoding="utf-8"))
     return start(recipe, out=folder, allow_code=allow_code, quiet=quiet)
+
+
+def judge(
+    source: str | Path,
+    *,
+    n: int | None = None,
+    seed: int = 0,
+    extractor: str | Path | None = None,
+    force: bool = False,
+    out: str | Path | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> tuple[Verdict, Path]:
+    """Evaluate a model; write verdict.json, report.html and the measures in its card.
+
+    Args:
+        source: A run, its name, or an artifact.
+        n: See `evaluation.evaluate`.
+        seed: Of the samples.
+        extractor: Inception weights as safetensors.
+        force: Go on below the least n.
+        out: Folder of the files; left out, the run's own.
+        progress: Called with a line before each part of the work.
+    """
+    from genloom.artifact import load, note_metrics
+    from genloom.checkpoint import write_text
+    from genloom.evaluation import evaluate
+    from genloom.report import render
+
+    artifact = load(source)
+    verdict = evaluate(
+        artifact, n=n, seed=seed, extractor=extractor, force=force, progress=progress
+    )
+    run = artifact.path.parent
+    folder = Path(out) if out else run if (run / "run.json").is_file() else artifact.path
+    folder.mkdir(parents=True, exist_ok=True)
+    content = verdict.as_dict()
+    write_text(folder / "verdict.json", json.dumps(content, indent=1, allow_nan=False) + "\n")
+    write_text(folder / "report.html", render(content))
+    note_metrics(artifact, {e.name: e.as_dict() for e in verdict.estimates})
+    return verdict, folder
 
 
 def find(run: str | Path) -> Path:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from genloom.core import Option
 
 
+FAILED = 20  # exit code of a verdict that is not a pass
+
+
 def show(args: argparse.Namespace, report: Any, text: str) -> None:
     """Print the report as JSON, or the text."""
     print(json.dumps(report, indent=1, allow_nan=False) if args.json else text)
@@ -157,15 +160,40 @@ def _add_flags(target: argparse._ActionsContainer, known: Mapping[str, Option]) 
         target.add_argument(f"--{name.replace('_', '-')}", **settings)
 
 
-def evaluate(args: argparse.Namespace) -> None:
-    """`genloom evaluate`."""
-    from genloom import evaluation
+def evaluate(args: argparse.Namespace) -> int:
+    """`genloom evaluate`; exit code 20 where the verdict is not a pass."""
+    from genloom.runs import judge
 
-    with _only_json(args):
-        verdict, folder, text = evaluation.judge(
-            args.source, n=args.n, seed=args.seed, out=args.out
-        )
-    show(args, {**verdict, "report": str(folder / "report.html")}, text)
+    def say(line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
+    verdict, folder = judge(
+        args.source,
+        n=args.n,
+        seed=args.seed,
+        extractor=args.extractor,
+        force=args.force,
+        out=args.out,
+        progress=None if args.json else say,
+    )
+    page = folder / "report.html"
+    lines = [
+        _bold(f"{'measure':20} {'value':>9}  {'95 % interval':22} {'floor':>9} {'trivial':>9}")
+    ]
+    for e in verdict.estimates:
+        interval = f"{_number(e.low)} to {_number(e.high)}"
+        floor, trivial = _number(e.floor), _number(e.trivial)
+        lines.append(f"{e.name:20} {_number(e.value):>9}  {interval:22} {floor:>9} {trivial:>9}")
+    lines += [f"not measured: {name}: {reason}" for name, reason in verdict.refused.items()]
+    lines += [f"warning: {line}" for line in verdict.warnings]
+    lines += [f"FAIL: {line}" for line in verdict.failures] or ["pass: no copies of training items"]
+    lines.append(f"page: {page}")
+    show(args, {**verdict.as_dict(), "report": str(page)}, "\n".join(lines))
+    return 0 if verdict.passed else FAILED
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"
 
 
 def compare(args: argparse.Namespace) -> None:
@@ -181,16 +209,19 @@ def compare(args: argparse.Namespace) -> None:
     show(args, result.as_dict(), str(result))
 
 
-def data(args: argparse.Namespace) -> None:
-    """`genloom data`."""
+def data(args: argparse.Namespace) -> int:
+    """`genloom data`; exit code 2 where the data cannot be trained on as they are."""
     from genloom import data as data_
 
     if args.action == "list":
-        return show(args, {"builtin": list(data_.BUILTIN)}, "\n".join(data_.BUILTIN))
+        show(args, {"builtin": list(data_.BUILTIN)}, "\n".join(data_.BUILTIN))
+        return 0
     if args.source is None:
         raise BadInput("check what? genloom data check PATH")
-    report = data_.check(args.source)
-    show(args, report.as_dict(), str(report))
+    asked = {name: getattr(args, name) for name in ("size", "channels", "length")}
+    report = data_.check(args.source, **asked)
+    show(args, report.as_dict(), report.text())
+    return 0 if report.ready else BadInput.exit_code
 
 
 def runs(args: argparse.Namespace) -> None:

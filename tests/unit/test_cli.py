@@ -1,0 +1,206 @@
+"""The command line without training: it teaches, its errors are one line, its JSON is JSON."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from genloom import catalog
+from genloom.cli import main, parser
+from tests.unit.test_artifact import folder as folder  # a fixture: an artifact without a run
+
+VERBS = ("train", "sample", "evaluate", "compare", "data", "runs", "card", "env", "completion")
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def said(capsys) -> tuple[str, str]:
+    captured = capsys.readouterr()
+    return captured.out, captured.err
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_teaches_with_examples(verb, capsys):
+    try:
+        code = main([verb, "--help"])
+    except SystemExit as ended:
+        code = ended.code
+    assert code == 0
+    out, _ = said(capsys)
+    assert "examples:" in out
+    assert len(re.findall(rf"^  genloom {verb}", out, re.MULTILINE)) >= 2
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_examples_parse(verb):
+    """Every example of a help page is a command line that the parser takes."""
+    top = parser()
+    page = next(a for a in top._actions if a.dest == "verb").choices[verb].description
+    examples = re.findall(r"^  genloom (.+?)(?:   .*| >.*)?$", page, re.MULTILINE)
+    assert examples
+    for example in examples:
+        if "--help" in example:
+            continue
+        args, rest = top.parse_known_args(example.split())
+        assert args.verb == verb
+        assert not rest or verb == "sample", (example, rest)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("trian", "'trian' is unknown; did you mean 'train'"),
+        ("train --minuts 3", "did you mean '--minutes'"),
+        ("train --min 3", "takes no '--min'"),
+        ("train --minutes x", "invalid float value: 'x'"),
+        ("train --minutes", "expected one argument"),
+        ("train", "no data"),
+        ("train --data digits", "no model"),
+        ("train nope.toml", "there is no recipe nope.toml"),
+        ("train --data digits --model flwo", "did you mean 'flow'"),
+        ("train --data digts --model flow", "did you mean 'digits'"),
+        ("train --data digits --model vae --set train.stesp=3", "did you mean 'steps'"),
+        ("train --data digits --model vae --set model.latnet=3", "did you mean 'latent'"),
+        ("train --data digits --model vae --set nonsense", "TABLE.KEY=VALUE"),
+        ("train --data digits --model vae --steps 0", "out of range"),
+        ("train --data digits --model os:system", "outside the catalog"),
+        ("train --resume nope", "there is no run 'nope'"),
+        ("sample", "which model?"),
+        ("sample nope", "there is no model 'nope'"),
+        ("evaluate", "required: RUN"),
+        ("evaluate nope", "there is no model 'nope'"),
+        ("card nope", "there is no model 'nope'"),
+        ("data chekc x", "'chekc' is unknown; did you mean 'check'"),
+        ("data check", "check what?"),
+        ("data check nope", "nope"),
+        ("completion fish", "'fish' is unknown"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(line, words, capsys):
+    assert main(line.split()) == 2
+    out, err = said(capsys)
+    assert words in err
+    assert err.startswith("genloom: ")
+    assert err.count("\n") == 1
+    assert out == ""
+
+
+def test_a_mistake_is_json_where_json_was_asked_for(capsys):
+    assert main(["train", "--data", "digits", "--model", "flwo", "--json"]) == 2
+    out, _ = said(capsys)
+    assert json.loads(out)["exit_code"] == 2
+
+
+def test_the_list_names_the_whole_catalog(capsys):
+    assert main(["train", "--list", "--json"]) == 0
+    found = json.loads(said(capsys)[0])
+    assert set().union(*found.values()) == set(catalog.CATALOG)
+    main(["train", "--list"])
+    assert all(
+        f"  {name} " in said_once for said_once in [said(capsys)[0]] for name in found["model"]
+    )
+
+
+def test_environment_and_runs_are_json(capsys):
+    assert main(["env", "--json"]) == 0
+    facts = json.loads(said(capsys)[0])
+    assert facts["packages"]["torch"]
+    assert facts["threads"] >= 1
+    assert facts["bfloat16_speed"] > 0
+    assert main(["runs", "--json"]) == 0
+    assert json.loads(said(capsys)[0]) == {"runs": []}
+
+
+def test_the_environment_names_no_user_host_or_path(capsys):
+    import getpass
+    import socket
+
+    main(["env", "--json"])
+    text = said(capsys)[0]
+    assert socket.gethostname() not in text
+    assert sys.prefix not in text
+    assert f'"{getpass.getuser()}"' not in text
+
+
+@pytest.mark.parametrize(("color", "coloured"), [(None, True), ("1", False)])
+def test_colour_only_on_terminals_and_without_no_color(color, coloured, monkeypatch, capsys):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    if color:
+        monkeypatch.setenv("NO_COLOR", color)
+    main(["trian"])
+    assert ("\x1b[" in said(capsys)[1]) is coloured
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: False, raising=False)
+    main(["trian"])
+    assert "\x1b[" not in said(capsys)[1]
+
+
+def test_completion_is_shell(capsys):
+    pytest.importorskip("shtab")
+    assert main(["completion", "bash"]) == 0
+    script = said(capsys)[0]
+    assert "--families" in script
+    bash = shutil.which("bash")
+    if bash:
+        subprocess.run([bash, "-n"], input=script, text=True, check=True)
+
+
+# ------------------------------------------------------------------ with a model
+
+
+def test_sampling_options_are_flags_of_the_signature(folder, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["sample", str(folder), "--help"])
+    assert caught.value.code == 0
+    out, _ = said(capsys)
+    assert "--temperature FLOAT" in out
+    assert "default 1.0, from 0" in out
+    assert "--noise, --no-noise" in out
+
+
+def test_sample_writes_pictures_and_says_where(folder, tmp_path, capsys):
+    line = ["sample", str(folder), "-n", "3", "--seed", "7", "--temperature", "0.5", "--json"]
+    assert main(line) == 0
+    report = json.loads(said(capsys)[0])
+    names = [path.name for path in sorted((tmp_path / "samples").iterdir())]
+    assert names == ["000007.png", "000008.png", "000009.png", "grid.png"]
+    assert report["temperature"] == 0.5
+    original = (tmp_path / "samples" / "000008.png").read_bytes()
+    again = ["sample", str(folder), "--again", "samples/000008.png", "--out", "again"]
+    assert main(again) == 0
+    assert (tmp_path / "again" / "000008.png").read_bytes() == original
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("--temprature 0.5", "did you mean '--temperature'"),
+        ("--temperature 9", "out of range"),
+        ("--temperature warm", "invalid float value"),
+        ("--label ten", "there is no class 'ten'"),
+        ("-n 0", "n = 0"),
+        ("extra", "takes no 'extra'"),
+    ],
+)
+def test_a_mistake_in_sampling_is_one_line(folder, line, words, capsys):
+    assert main(["sample", str(folder), *line.split()]) == 2
+    out, err = said(capsys)
+    assert words in err
+    assert err.count("\n") == 1
+    assert out == ""
+
+
+def test_the_card_is_shown(folder, capsys):
+    assert main(["card", str(folder)]) == 0
+    assert said(capsys)[0].startswith("# vae on digits")
+    assert main(["card", str(folder), "--json"]) == 0
+    assert json.loads(said(capsys)[0])["format"] == 1
