@@ -16,6 +16,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from genloom.errors import BadInput
+
 LawName = Literal["uniform", "logit-normal", "edm", "linear", "cosine"]
 Law = Callable[[Tensor], Tensor]
 
@@ -120,6 +122,9 @@ def strided(steps: int, low: float, high: float, *, of: Literal["linear", "cosin
     found = table(of)
     first = int(torch.searchsorted(found, torch.tensor(low, dtype=found.dtype)))
     last = int(torch.searchsorted(found, torch.tensor(high, dtype=found.dtype), right=True)) - 1
+    if steps > last - first + 1:
+        rows = last - first + 1
+        raise BadInput(f"steps = {steps}, but the table has {rows} rows there. Ask for fewer.")
     rows = torch.linspace(last, first, steps, dtype=torch.float64).round().long()
     return _to_zero(found[rows])
 

@@ -1,0 +1,131 @@
+"""Agreement with diffusers: the same U-Net from the same weights, the same steps of solvers."""
+
+import math
+from collections import deque
+from importlib.util import find_spec
+
+import pytest
+import torch
+from benchmarks.twins import MNIST28, diffusers_unet, our_unet
+
+from genloom.schedules import table
+from genloom.solvers import ancestral, dpmpp, euler, unipc
+
+pytestmark = [
+    pytest.mark.slow,  # the import alone takes seconds
+    pytest.mark.skipif(find_spec("diffusers") is None, reason="`make peers` installs diffusers"),
+]
+
+
+@pytest.fixture(scope="module")
+def diffusers():
+    import diffusers
+
+    return diffusers
+
+
+def test_unet_of_ho_et_al_has_the_same_parameters_and_output():
+    torch.manual_seed(0)
+    theirs = diffusers_unet(MNIST28).eval()
+    for p in theirs.parameters():  # their zero biases would hide a misplaced one
+        p.data.add_(0.02 * torch.randn_like(p))
+    ours = our_unet(theirs, MNIST28).eval()
+    count = sum(p.numel() for p in theirs.parameters())
+    assert count == sum(p.numel() for p in ours.parameters()) == 3_939_393
+    x, t = torch.randn(3, 1, 28, 28), torch.tensor([1.0, 400.0, 999.0])
+    with torch.no_grad():
+        wanted, found = theirs(x, t).sample, ours(x, t, {})
+    assert wanted.std() > 0.1
+    assert (found - wanted).abs().max() < 1e-4
+
+
+# ------------------------------------------------------------------ solvers
+
+
+def gaussian_eps(x, kept):
+    """The exact noise of N(0.3, 0.5^2) data, in variance-preserving coordinates."""
+    variance = kept * 0.25 + 1 - kept
+    return math.sqrt(1 - kept) * (x - math.sqrt(kept) * 0.3) / variance
+
+
+def denoiser(x, sigma):
+    variance = 0.25 + sigma[:, None] ** 2
+    return 0.3 + 0.25 * (x - 0.3) / variance
+
+
+def follow(scheduler, steps, start):
+    """Their loop: model, scheduler.step. Returns its end and the levels that it visited."""
+    scheduler.set_timesteps(steps)
+    kept = scheduler.alphas_cumprod.double()
+    x = start
+    for t in scheduler.timesteps:
+        x = scheduler.step(gaussian_eps(x, float(kept[t])), t, x).prev_sample
+    visited = [table("linear")[t].item() for t in scheduler.timesteps]
+    return x, [*visited, 0.0]
+
+
+LINEAR = {"beta_start": 1e-4, "beta_end": 0.02, "beta_schedule": "linear"}
+
+
+@pytest.fixture
+def start():
+    return torch.randn(200, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+
+def ours(solver, start, sigmas, *rest):
+    """Our loop, from the same start: theirs is scaled to unit variance, ours is not."""
+    x = start * math.sqrt(1 + sigmas[0] ** 2)
+    return deque(solver(denoiser, x, sigmas, *rest), maxlen=1).pop()
+
+
+def test_tables_are_equal(diffusers):
+    theirs = diffusers.DDPMScheduler(**LINEAR).alphas_cumprod
+    assert torch.allclose(1 / (1 + table("linear").square()), theirs.double(), rtol=1e-4)
+    theirs = diffusers.DDPMScheduler(beta_schedule="squaredcos_cap_v2").alphas_cumprod
+    assert torch.allclose(1 / (1 + table("cosine").square()), theirs.double(), rtol=1e-3)
+
+
+def test_ddim_is_euler(diffusers, start):
+    theirs = diffusers.DDIMScheduler(
+        **LINEAR, timestep_spacing="trailing", clip_sample=False, set_alpha_to_one=True
+    )
+    wanted, sigmas = follow(theirs, 20, start)
+    # their last step ends at level 0, as ours; their table is float32
+    assert (ours(euler, start, sigmas) - wanted).abs().max() < 1e-4
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+def test_dpm_solver(diffusers, start):
+    theirs = diffusers.DPMSolverMultistepScheduler(
+        **LINEAR, timestep_spacing="trailing", final_sigmas_type="zero", lower_order_final=True
+    )
+    wanted, sigmas = follow(theirs, 20, start)
+    assert (ours(dpmpp, start, sigmas) - wanted).abs().max() < 1e-4
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+def test_unipc(diffusers, start):
+    theirs = diffusers.UniPCMultistepScheduler(
+        **LINEAR, timestep_spacing="trailing", final_sigmas_type="zero", solver_type="bh2"
+    )
+    wanted, sigmas = follow(theirs, 20, start)
+    assert (ours(unipc, start, sigmas) - wanted).abs().max() < 1e-4
+
+
+def test_ddpm_is_ancestral(diffusers, start):
+    theirs = diffusers.DDPMScheduler(
+        **LINEAR, timestep_spacing="trailing", clip_sample=False, variance_type="fixed_small"
+    )
+    theirs.set_timesteps(20)
+    kept, x = theirs.alphas_cumprod.double(), start
+    generator = torch.Generator().manual_seed(1)
+    for t in theirs.timesteps:
+        eps = gaussian_eps(x, float(kept[t]))
+        x = theirs.step(eps, t, x, generator=generator).prev_sample
+    sigmas = [*(table("linear")[t].item() for t in theirs.timesteps), 0.0]
+    again = torch.Generator().manual_seed(1)
+
+    def noise():
+        return torch.randn(200, 2, generator=again, dtype=torch.float64)
+
+    assert (ours(ancestral, start, sigmas, noise) - x).abs().max() < 1e-4
