@@ -1,0 +1,313 @@
+"""Compare families: train each under one budget, judge all alike, write one page.
+
+Every run is a folder of its own below `out`, so a comparison that was killed goes on where it was,
+and what is finished is not done again.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from genloom import report, runs
+from genloom.checkpoint import write_text
+from genloom.errors import (
+    BadInput,
+    CodebookDied,
+    Collapsed,
+    DiscriminatorWins,
+    Diverged,
+    GenloomError,
+    Plateau,
+    PosteriorDied,
+    Refused,
+)
+
+FAMILIES = ("gan", "vae", "flow", "autoregressive")
+MINUTES = 5.0  # of training each, where nobody names a budget
+FORMAT = 1
+FAILURES = (Diverged, DiscriminatorWins, Collapsed, PosteriorDied, CodebookDied, Plateau)
+UNEQUAL = 1.2  # times the training time of another run, from which on the page warns
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Verdicts side by side.
+
+    Args:
+        content: What the page is made from, pictures included.
+        page: The page.
+    """
+
+    content: dict[str, Any]
+    page: Path
+
+    def as_dict(self) -> dict[str, Any]:
+        """The numbers of the page as plain JSON data, without its pictures."""
+        numbers = {k: v for k, v in self.content.items() if k != "verdicts"}
+        numbers["verdicts"] = [_numbers(v) for v in self.content["verdicts"]]
+        return {**numbers, "report": str(self.page)}
+
+    def __str__(self) -> str:
+        """The table for a terminal, and the path of the page."""
+        return f"{_table(self.content)}\n\npage: {self.page}"
+
+
+def compare(
+    *sources: str | Path,
+    data: str | Path | None = None,
+    families: Sequence[str] | None = None,
+    minutes: float | None = None,
+    seeds: int = 1,
+    n: int | None = None,
+    out: str | Path | None = None,
+    data_options: Mapping[str, Any] | None = None,
+    train_overrides: Mapping[str, Any] | None = None,
+    progress: Say | None = None,
+) -> Comparison:
+    """Compare finished runs, or train families under one budget and compare them.
+
+    Args:
+        sources: Finished runs; nothing is trained then.
+        data: What to train on: a path, or a built-in data set.
+        families: Of the catalog; gan, vae, flow and autoregressive where left out.
+        minutes: Budget of each training; 5 where neither it nor another budget is given.
+        seeds: Trainings of each family, with the seeds 0, 1, ...; claims need at least 3.
+        n: Items on each side; see `evaluation.evaluate`.
+        out: Folder of the page and the runs; runs/compare-DATA where left out.
+        data_options: Other keys of the recipe's [data], such as size=32.
+        train_overrides: Other keys of the recipe's [train], such as batch=32, for every family.
+        progress: Called with a line before each part of the work; standard error if left out.
+
+    Raises:
+        BadInput: What is asked for does not fit, found before any training begins.
+        Refused: The verdicts cannot be compared, or there are too few items.
+        GenloomError: Every training failed, or the work was interrupted.
+    """
+    start, say = time.monotonic(), progress or _say
+    if bool(sources) == (data is not None):
+        raise BadInput("give either finished runs or --data with what to train on, not both.")
+    if seeds < 1:
+        raise BadInput(f"seeds = {seeds}: at least 1 training is needed.")
+    failed: list[dict[str, Any]] = []
+    if sources:
+        folders = [_finished(source) for source in sources]
+        out = Path(out) if out is not None else Path("runs") / "compare"
+    else:
+        given = dict(train_overrides or {})
+        if not {"steps", "images", "minutes"} & set(given):
+            given["minutes"] = MINUTES if minutes is None else float(minutes)
+        recipes = _recipes(str(data), families or FAMILIES, data_options or {}, given)
+        out = Path(out) if out is not None else Path("runs") / f"compare-{Path(str(data)).name}"
+        folders = _train(recipes, seeds, out, failed, say)
+    verdicts, table = _judge(folders, n, say)
+    content = {
+        "format": FORMAT,
+        "made": datetime.now(UTC).strftime("%Y-%m-%d"),
+        "budget": None if sources else {**given, "seeds": seeds},
+        "table": table,
+        "verdicts": verdicts,
+        "runs": [report.describe_run(folder) for folder in folders],
+        "failed": failed,
+        "warnings": _unequal(verdicts),
+        "seconds": round(time.monotonic() - start, 1),
+    }
+    found = Comparison(content, out / "report.html")
+    out.mkdir(parents=True, exist_ok=True)
+    write_text(out / "comparison.json", json.dumps(found.as_dict(), indent=1, allow_nan=False))
+    write_text(found.page, report.render(content))
+    return found
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _finished(source: str | Path) -> Path:
+    """The folder of a run that has a model."""
+    from genloom.artifact import find
+
+    return find(source).parent
+
+
+# ------------------------------------------------------------------ training
+
+
+def _recipes(
+    data: str, families: Iterable[str], data_options: Mapping[str, Any], train: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """A recipe for each family, all of them tried before the first one is trained."""
+    from genloom.recipe import resolve
+
+    recipes: dict[str, dict[str, Any]] = {}
+    for family in families:
+        if family in recipes:
+            raise BadInput(f"{family!r} is named twice: give each family once.")
+        recipes[family] = {
+            "data": {"source": data, **data_options},
+            "model": {"use": family},
+            "train": dict(train),
+        }
+    for recipe in recipes.values():
+        resolve(recipe)
+    return recipes
+
+
+def _train(
+    recipes: Mapping[str, dict[str, Any]],
+    seeds: int,
+    out: Path,
+    failed: list[dict[str, Any]],
+    say: Say,
+) -> list[Path]:
+    """Train each family with each seed; the folders of those that did not fail.
+
+    A failure with a name, such as divergence, is written down and the rest goes on: it is a result.
+    """
+    folders: list[Path] = []
+    error: GenloomError | None = None
+    total = seeds * len(recipes)
+    for seed in range(seeds):
+        for family, recipe in recipes.items():
+            number = seed * len(recipes) + list(recipes).index(family) + 1
+            say(f"[{number}/{total}] {family}, seed {seed}: training")
+            folder = out / f"{family}-seed{seed}"
+            seeded = {**recipe, "train": {**recipe["train"], "seed": seed}}
+            try:
+                folders.append(runs.start(seeded, out=folder))
+            except FAILURES as failure:
+                error = failure
+                note = {"family": family, "seed": seed, "kind": type(failure).__name__}
+                failed.append({**note, "message": str(failure)})
+                say(f"{family}, seed {seed}, failed: {failure}")
+    if error is not None and not folders:
+        raise error
+    families = list(recipes)
+    return sorted(folders, key=lambda f: families.index(f.name.rpartition("-seed")[0]))
+
+
+# ------------------------------------------------------------------ judging
+
+
+def _judge(
+    folders: Sequence[Path], n: int | None, say: Say
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """A verdict for each run and their table; verdicts that are there already are used again.
+
+    Where old verdicts do not go together with the others, every run is judged afresh, once.
+    """
+    from genloom.evaluation import compare_verdicts
+
+    stored = [_stored(folder, n) for folder in folders]
+    verdicts = [old or _fresh(f, n, say) for f, old in zip(folders, stored)]
+    try:
+        return verdicts, compare_verdicts(verdicts)
+    except Refused:
+        if not any(stored):
+            raise
+    verdicts = [_fresh(folder, n, say) for folder in folders]
+    return verdicts, compare_verdicts(verdicts)
+
+
+def _fresh(folder: Path, n: int | None, say: Say) -> dict[str, Any]:
+    say(f"{folder.name}: judging")
+    verdict, _ = runs.judge(folder, n=n, progress=lambda line: say(f"  {line}"))
+    return json.loads(json.dumps(verdict.as_dict()))
+
+
+def _stored(folder: Path, n: int | None) -> dict[str, Any] | None:
+    """The verdict in a run folder, if it is of these very weights and of this n."""
+    path, card = folder / "verdict.json", folder / "model" / "card.json"
+    if not (path.is_file() and card.is_file()):
+        return None
+    verdict = json.loads(path.read_text(encoding="utf-8"))
+    weights = json.loads(card.read_text(encoding="utf-8"))["files"]["weights.safetensors"]
+    same = verdict.get("model") == weights and (n is None or verdict.get("n") == n)
+    return verdict if same else None
+
+
+def _unequal(verdicts: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A warning where some had more time to train than others."""
+    seconds = {v["run"]: v.get("training", {}).get("seconds") or 0.0 for v in verdicts}
+    known = {run: value for run, value in seconds.items() if value}
+    if not known:
+        return []
+    least, most = min(known, key=lambda r: known[r]), max(known, key=lambda r: known[r])
+    if known[most] < UNEQUAL * known[least]:
+        return []
+    return [
+        f"the budgets differ: {most} was trained for {known[most]:.0f} s, {least} for "
+        f"{known[least]:.0f} s"
+    ]
+
+
+# ------------------------------------------------------------------ showing
+
+
+def _numbers(verdict: Mapping[str, Any]) -> dict[str, Any]:
+    """A verdict without its pictures."""
+    copies = dict(verdict["copies"])
+    hidden = ("generated_item", "train_item")
+    copies["pairs"] = [
+        {k: v for k, v in pair.items() if k not in hidden} for pair in copies.get("pairs", ())
+    ]
+    kept = {k: v for k, v in verdict.items() if k != "pictures"}
+    return {**kept, "copies": copies}
+
+
+def _table(content: Mapping[str, Any]) -> str:
+    """Measures down, rows of the comparison across; * marks what nothing is shown to beat."""
+    table = content["table"]
+    rows = table["rows"]
+    head = ["", *(row["name"] for row in rows), "real/real", "trivial"]
+    lines = [head]
+    for column in table["columns"]:
+        cells = [_cell(row["metrics"].get(column["name"])) for row in rows]
+        best = [row["group"] in table["best"][column["name"]] for row in rows]
+        marked = [f"{c} {'*' if b and len(rows) > 1 else ' '}" for c, b in zip(cells, best)]
+        lines.append(
+            [column["name"], *marked, _number(column["floor"]), _number(column["trivial"])]
+        )
+    verdicts = [
+        "pass " if all(v["passed"] for v in content["verdicts"] if v["group"] == r["group"])
+        else "FAIL "
+        for r in rows
+    ]  # fmt: skip
+    lines.append(["verdict", *verdicts, "", ""])
+    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
+    text = [
+        "  ".join(
+            cell.ljust(width) if i == 0 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(line, widths))
+        ).rstrip()
+        for line in lines
+    ]
+    if len(rows) > 1:
+        text.append("* the best, and all that are not shown to be worse; [95 % interval]")
+    return "\n".join([*text, *(f"note: {line}" for line in _notes(content))])
+
+
+def _notes(content: Mapping[str, Any]) -> list[str]:
+    failed = [f"{f['family']}, seed {f['seed']}, failed: {f['message']}" for f in content["failed"]]
+    told = [line for v in content["verdicts"] for line in (*v["failures"], *v["warnings"])]
+    return list(
+        dict.fromkeys([*failed, *content["table"]["warnings"], *content["warnings"], *told])
+    )
+
+
+def _cell(figures: Mapping[str, Any] | None) -> str:
+    if figures is None:
+        return "-"
+    low, high = _number(figures["low"]), _number(figures["high"])
+    return f"{_number(figures['value'])} [{low}, {high}]"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3g}"

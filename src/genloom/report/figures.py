@@ -1,0 +1,97 @@
+"""Curves and clouds as inline SVG; colours come from the page's style, light or dark."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from itertools import pairwise
+
+from markupsafe import Markup
+
+POINTS = 160  # of a curve, after averaging neighbours
+WIDTH, HEIGHT = 600, 160
+Curve = Sequence[tuple[float, float]]
+
+
+def thinned(curve: Curve, most: int = POINTS) -> list[tuple[float, float]]:
+    """At most `most` points: the means of equal stretches."""
+    n = len(curve)
+    if n <= most:
+        return list(curve)
+    edges = [i * n // most for i in range(most + 1)]
+    return [_mean(curve[a:b]) for a, b in pairwise(edges)]
+
+
+def _mean(part: Curve) -> tuple[float, float]:
+    return sum(x for x, _ in part) / len(part), sum(y for _, y in part) / len(part)
+
+
+def span(curves: Sequence[Curve]) -> tuple[float, float]:
+    """The range of y that a figure shows: all but the first tenth, in which losses fall steeply."""
+    values = sorted(y for curve in curves for _, y in curve[len(curve) // 10 :])
+    low, high = values[len(values) // 100], values[-1 - len(values) // 100]
+    if high - low < 1e-12 * max(abs(low), abs(high), 1.0):
+        low, high = low - 0.5, high + 0.5
+    margin = 0.06 * (high - low)
+    return low - margin, high + margin
+
+
+def lines(curves: Sequence[Curve], low: float, high: float) -> Markup:
+    """Curves over a common x axis; line i has the class `line-i`. The page states the range."""
+    xs = [x for curve in curves for x, _ in curve]
+    left, right = min(xs), max(xs)
+    wide = right - left or 1.0
+    drawn = []
+    for i, curve in enumerate(curves):
+        spots = [
+            f"{(x - left) / wide * WIDTH:.1f},{_level(y, low, high):.1f}" for x, y in thinned(curve)
+        ]
+        if len(spots) == 1:
+            spots = [f"0,{spots[0].partition(',')[2]}", f"{WIDTH},{spots[0].partition(',')[2]}"]
+        drawn.append(f'<polyline class="line-{i}" points="{" ".join(spots)}"/>')
+    rules = "".join(
+        f'<line class="rule" x1="0" x2="{WIDTH}" y1="{y:g}" y2="{y:g}"/>'
+        for y in (0.5, HEIGHT / 2, HEIGHT - 0.5)
+    )
+    return Markup(
+        f'<svg class="curves" viewBox="0 0 {WIDTH} {HEIGHT}" preserveAspectRatio="none" '
+        f'aria-hidden="true">{rules}{"".join(drawn)}</svg>'
+    )
+
+
+def _level(y: float, low: float, high: float) -> float:
+    """Down from the top; what is out of range runs off the figure."""
+    y = min(max(y, low - (high - low)), high + (high - low))
+    return (high - y) / (high - low) * HEIGHT
+
+
+def cloud(points: Sequence[Sequence[float]], window: Sequence[float], title: str) -> Markup:
+    """Points in the plane, in a window (left, right, bottom, top) shared by a page."""
+    left, right, bottom, top = window
+    spots = []
+    for x, y in points:
+        a, b = (x - left) / (right - left) * 200, (top - y) / (top - bottom) * 200
+        if 0 <= a <= 200 and 0 <= b <= 200:
+            spots.append(f'<circle cx="{a:.1f}" cy="{b:.1f}" r="1.6"/>')
+    label = Markup("{}").format(title)
+    return Markup(
+        f'<svg class="cloud" viewBox="0 0 200 200" role="img" aria-label="{label}">'
+        f"{''.join(spots)}</svg>"
+    )
+
+
+def window(clouds: Sequence[Sequence[Sequence[float]]]) -> tuple[float, float, float, float]:
+    """A square window around all points of the first cloud (the real data), with a margin."""
+    points = clouds[0]
+    xs, ys = [p[0] for p in points], [p[1] for p in points]
+    middle_x, middle_y = (min(xs) + max(xs)) / 2, (min(ys) + max(ys)) / 2
+    half = 0.6 * max(max(xs) - min(xs), max(ys) - min(ys), 1e-9)
+    return middle_x - half, middle_x + half, middle_y - half, middle_y + half
+
+
+def png_size(uri: str) -> tuple[int, int]:
+    """Width and height of a PNG in a data URI, from its header; (0, 0) if it has none."""
+    head = base64.b64decode(uri.partition(",")[2][:64])
+    if len(head) < 24 or head[12:16] != b"IHDR":
+        return 0, 0
+    return int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")
