@@ -1,0 +1,161 @@
+"""Copies of training items: are samples nearer to the training data than unseen data are?
+
+The score of an item is the distance to its nearest training item over the mean distance to the 50
+next ones (after Carlini et al. 2023, arXiv:2301.13188, Section 5.1): near 0 for a copy, near 1 for
+a class mean, for which everything is equally far. The threshold is set on held-out data, and
+Fisher's exact test compares the samples below it with other held-out data below it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from genloom.errors import Refused
+from genloom.metrics.estimate import Estimate, enough, fisher_greater, wilson
+
+NEIGHBOURS = 50
+NEEDED = 160  # below it, 5 % of copies cannot be told from chance at LEVEL
+LEVEL = 0.005
+MARGIN = 0.75  # the threshold lies this far below the lowest percent of held-out scores
+
+
+@dataclass(frozen=True)
+class Nearness:
+    """How near each of n items is to the training data.
+
+    Args:
+        score: (n,), 0 for an exact copy.
+        nearest: Row of the nearest training item, (n,).
+        distance: To it, (n,).
+    """
+
+    score: Tensor
+    nearest: Tensor
+    distance: Tensor
+
+    def rows(self, start: int, stop: int | None = None) -> Nearness:
+        """A part of the items."""
+        part = slice(start, stop)
+        return Nearness(self.score[part], self.nearest[part], self.distance[part])
+
+
+def nearness(x: Tensor, train: Tensor, *, chunk: int = 4096) -> Nearness:
+    """Nearness of rows x (n, D) to training rows (N, D), by Euclidean distance.
+
+    Raises:
+        Refused: Fewer training items than neighbours.
+    """
+    if len(train) <= NEIGHBOURS:
+        raise Refused(f"copies need at least {NEIGHBOURS + 1} training items, not {len(train)}.")
+    x = x.flatten(1).float()
+    centre = train[:chunk].flatten(1).float().mean(0)
+    x = x - centre
+    squares = torch.full((len(x), 0), float("inf"))
+    rows = torch.zeros((len(x), 0), dtype=torch.int64)
+    for start in range(0, len(train), chunk):
+        part = train[start : start + chunk].flatten(1).float() - centre
+        found = (x.square().sum(1, keepdim=True) + part.square().sum(1)).addmm_(
+            x, part.T, alpha=-2.0
+        )
+        index = torch.arange(start, start + len(part)).expand(len(x), -1)
+        squares, rows = torch.cat((squares, found), 1), torch.cat((rows, index), 1)
+        squares, order = squares.topk(min(NEIGHBOURS + 1, squares.shape[1]), largest=False)
+        rows = rows.gather(1, order)
+    return _exactly(x.double() + centre.double(), train, rows)
+
+
+def _exactly(x: Tensor, train: Tensor, rows: Tensor) -> Nearness:
+    """The float32 search may confuse near ties: measure the chosen neighbours again."""
+    distance = torch.stack(
+        [(train[near].flatten(1).double() - item).norm(dim=1) for item, near in zip(x, rows)]
+    )
+    distance, order = distance.sort(1)
+    rest = distance[:, 1:].mean(1)
+    score = torch.where(rest > 0, distance[:, 0] / rest.clamp(min=1e-300), torch.zeros_like(rest))
+    return Nearness(score, rows.gather(1, order)[:, 0], distance[:, 0])
+
+
+@dataclass(frozen=True)
+class CopyTest:
+    """Whether samples copy, in one space.
+
+    Args:
+        space: "items" or the features' name.
+        threshold: Scores at or below it count as copies.
+        share: Of the samples.
+        held_out_share: Of held-out data that did not set the threshold.
+        p_value: One-sided, exact, that the first is not greater than the second.
+        copied: The verdict.
+        n: Samples.
+    """
+
+    space: str
+    threshold: float
+    share: float
+    held_out_share: float
+    p_value: float
+    copied: bool
+    n: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return dict(self.__dict__)
+
+    def estimate(self) -> Estimate:
+        """The share as an estimate; its floor is that of held-out data."""
+        low, high = wilson(round(self.share * self.n), self.n)
+        return Estimate(
+            "copies",
+            self.share,
+            low,
+            high,
+            self.n,
+            f"{self.space}; nearest over mean of {NEIGHBOURS} next <= {self.threshold:.4g}",
+            floor=self.held_out_share,
+            floor_n=self.n,
+        )
+
+
+def copy_test(space: str, samples: Nearness, held_out: Nearness, other: Nearness) -> CopyTest:
+    """Compare samples with held-out data, with the threshold set on other held-out data.
+
+    Raises:
+        Refused: Fewer than 160 samples or held-out items, or fewer than 50 to set the threshold.
+    """
+    n, m = len(samples.score), len(held_out.score)
+    enough("the test for copies", min(n, m), NEEDED)
+    enough("the threshold of the test for copies", len(other.score), 50)
+    threshold = MARGIN * float(torch.quantile(other.score, 0.01))
+    a, b = int((samples.score <= threshold).sum()), int((held_out.score <= threshold).sum())
+    p = fisher_greater(a, n, b, m)
+    return CopyTest(space, threshold, a / n, b / m, p, p < LEVEL, n)
+
+
+def planted(samples: Nearness, share: float = 0.05) -> Nearness:
+    """The same samples, had the first `share` of them been training items."""
+    count = max(1, round(share * len(samples.score)))
+    score, distance = samples.score.clone(), samples.distance.clone()
+    score[:count], distance[:count] = 0.0, 0.0
+    return Nearness(score, samples.nearest, distance)
+
+
+def closest(samples: Mapping[str, Nearness], count: int = 16) -> list[dict[str, Any]]:
+    """The pairs of sample and training item with the lowest scores over all spaces."""
+    found = {}
+    for space, near in samples.items():
+        for i in near.score.argsort()[:count].tolist():
+            score = float(near.score[i])
+            if i not in found or score < found[i]["score"]:
+                found[i] = {
+                    "generated": i,
+                    "train": int(near.nearest[i]),
+                    "score": score,
+                    "distance": float(near.distance[i]),
+                    "space": space,
+                }
+    return sorted(found.values(), key=lambda pair: pair["score"])[:count]

@@ -1,0 +1,97 @@
+"""Likelihoods in one unit: bits per original dimension, per character, or nats of a density.
+
+A likelihood is comparable only for the same data in the same form (Theis et al. 2016,
+arXiv:1511.01844, Section 3.1), so the id says whether the codec keeps every item as it is.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from genloom.core import Codec, Condition, Items, Likelihood, Real
+from genloom.errors import Refused
+from genloom.metrics.estimate import Estimate, enough, finite, mean_interval
+
+NAMES = {"image": "bits_per_dim", "text": "bits_per_char", "points": "nll"}
+AS_STORED = "items as stored"
+UNITS = {"image": "bits/dim", "text": "bits/char", "points": "nats"}
+
+
+def likelihood(
+    model: Likelihood,
+    codec: Codec,
+    items: Tensor,
+    cond: Condition,
+    *,
+    batch: int = 64,
+    device: torch.device | str = "cpu",
+) -> Estimate:
+    """The mean negative log-likelihood of held-out items, in bits per dimension of an item.
+
+    Args:
+        model: It answers `log_prob` in nats.
+        codec: Between the items and the model's space.
+        items: Held-out items as stored, (n, *shape).
+        cond: Their conditions, name -> (n, ...).
+        batch: Items at a time.
+        device: Where the model's weights lie.
+
+    Raises:
+        Refused: Fewer than 30 items, a likelihood that is not finite, or a density where the items
+            are discrete.
+    """
+    kind = codec.items.kind
+    enough(NAMES[kind], len(items), 30)
+    space = codec.space
+    if kind == "image" and isinstance(space, Real) and space.levels is None:
+        raise Refused(
+            "bits_per_dim needs a space with levels: this codec makes densities of bytes."
+        )
+    parts = []
+    for i in range(0, len(items), batch):
+        given = {name: value[i : i + batch].to(device) for name, value in cond.items()}
+        x = codec.encode(items[i : i + batch]).to(device)
+        parts.append(-model.log_prob(x, given).cpu().double())
+    nats = torch.cat(parts)
+    finite(NAMES[kind], nats)
+    value, low, high = mean_interval(nats / _scale(codec.items))
+    id = f"{model.likelihood}; {_form(codec, items)}"
+    tag = model.likelihood
+    return Estimate(NAMES[kind], value, low, high, len(items), id, unit=UNITS[kind], tag=tag)
+
+
+def _scale(items: Items) -> float:
+    """Nats to bits, and items to dimensions."""
+    return 1.0 if items.kind == "points" else math.log(2) * math.prod(items.shape)
+
+
+def _form(codec: Codec, items: Tensor) -> str:
+    """In what form the codec hands the items to the model."""
+    some = items[:64]
+    kept = codec.decode(codec.encode(some))
+    if torch.equal(kept, some) or codec.items.kind == "points":
+        return AS_STORED
+    values = len(torch.unique(kept))
+    return f"items as {type(codec).__name__} keeps them ({values} values)"
+
+
+def independent(train: Tensor, items: Tensor, about: Items) -> float:
+    """The likelihood of the trivial model: every entry of an item independent of the others.
+
+    Histograms with one count spread over the values, or a normal density for points. In the unit
+    of `likelihood`, for items that the codec keeps as they are.
+    """
+    train, items = train[:10_000].flatten(1), items.flatten(1)
+    if about.kind == "points":
+        mean, std = train.double().mean(0), train.double().std(0).clamp(min=1e-12)
+        z = (items.double() - mean) / std
+        nats = (z.square() / 2 + std.log() + math.log(2 * math.pi) / 2).sum(1)
+        return float(nats.mean())
+    values, dims = 256 if about.kind == "image" else len(about.alphabet), items.shape[1]
+    cells = train.long() + values * torch.arange(dims)
+    counts = torch.bincount(cells.flatten(), minlength=values * dims).double().view(dims, values)
+    log_p = ((counts + 1 / values) / (len(train) + 1)).log()
+    return float(-log_p.gather(1, items.long().T).sum(0).mean()) / (math.log(2) * dims)

@@ -1,0 +1,39 @@
+"""The trivial generator: every entry of an item is drawn from another training item.
+
+Pixels, coordinates or characters keep their own distribution (within a class where there are
+classes) and know nothing of each other. What does not beat it has learned nothing.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+DESCRIPTION = "every entry drawn independently from a training item of the same class"
+SEEN = 20_000
+
+
+def resampled(train: Tensor, train_labels: Tensor | None, labels: Tensor | None, n: int) -> Tensor:
+    """Draw n items, always the same ones.
+
+    Args:
+        train: Training items, (N, *shape); the first 20,000 are used.
+        train_labels: Theirs, (N,), or None.
+        labels: Wanted classes, (n,), or None; -1 and classes that training lacks draw from all.
+        n: How many.
+    """
+    generator = torch.Generator().manual_seed(7)
+    train = train[:SEEN]
+    shape = train.shape[1:]
+    flat = train.flatten(1)
+    result = torch.empty(n, flat.shape[1], dtype=train.dtype)
+    if labels is None or train_labels is None:
+        labels = train_labels = torch.full((max(n, len(flat)),), -1)
+    labels, train_labels = labels[:n], train_labels[: len(flat)]
+    for label in labels.unique().tolist():
+        rows = (train_labels == label).nonzero()[:, 0]
+        rows = rows if len(rows) and label >= 0 else torch.arange(len(flat))
+        wanted = (labels == label).nonzero()[:, 0]
+        draws = torch.randint(len(rows), (len(wanted), flat.shape[1]), generator=generator)
+        result[wanted] = flat[rows[draws], torch.arange(flat.shape[1])]
+    return result.view(n, *shape)
