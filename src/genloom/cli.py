@@ -68,6 +68,7 @@ All have the same data, budget and seeds; the result is one page.
 examples:
   genloom compare runs/digits-flow runs/digits-gan
   genloom compare --data my_pictures/ --families gan,vae,flow --minutes 5 --seeds 3
+  genloom compare --data digits --families vae,dcgan --minutes 1 --set train.batch=32
 """
 
 DATA = """\
@@ -188,14 +189,7 @@ def _add_train(made: Parser) -> None:
     ):
         made.add_argument(f"--{name}", type=kind, metavar="N", help=text)
     made.add_argument("--out", type=Path, metavar="DIR", help="default: runs/DATA-MODEL")
-    made.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="TABLE.KEY=VALUE",
-        dest="settings",
-        help="change one value of the recipe, such as train.lr=5e-4",
-    )
+    _add_set(made, "change one value of the recipe, such as train.lr=5e-4")
     made.add_argument("--resume", type=Path, metavar="RUN", help="go on with a stopped run")
     made.add_argument("--new", action="store_true", help="never go on with an unfinished run")
     made.add_argument("--allow-code", action="store_true", help='accept "module:Name" in RECIPE')
@@ -222,7 +216,15 @@ def _add_compare(made: Parser) -> None:
     made.add_argument("--families", metavar="A,B", help="families to train, by commas")
     made.add_argument("--minutes", type=float, metavar="M", help="budget of each training")
     made.add_argument("--seeds", type=int, metavar="N", help="trainings of each family")
-    made.add_argument("--out", type=Path, metavar="DIR", help="folder of the page")
+    made.add_argument("-n", type=int, help="samples to judge each by")
+    made.add_argument("--out", type=Path, metavar="DIR", help="folder of the page and the runs")
+    _add_set(made, "change one value of every recipe: data.KEY or train.KEY")
+
+
+def _add_set(made: Parser, text: str) -> None:
+    made.add_argument(
+        "--set", action="append", default=[], metavar="TABLE.KEY=VALUE", dest="settings", help=text
+    )
 
 
 def _fail(message: str, code: int, *, kind: str, as_json: bool) -> int:

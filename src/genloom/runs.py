@@ -142,19 +142,25 @@ def judge(
     """
     from genloom.artifact import load, note_metrics
     from genloom.checkpoint import write_text
-    from genloom.evaluation import evaluate
-    from genloom.report import render
+    from genloom.evaluation import compare_verdicts, evaluate
+    from genloom.report import describe_run, render
 
     artifact = load(source)
     verdict = evaluate(
         artifact, n=n, seed=seed, extractor=extractor, force=force, progress=progress
     )
     run = artifact.path.parent
-    folder = Path(out) if out else run if (run / "run.json").is_file() else artifact.path
+    known = (run / "run.json").is_file()
+    folder = Path(out) if out else run if known else artifact.path
     folder.mkdir(parents=True, exist_ok=True)
     content = verdict.as_dict()
+    page = {
+        "verdicts": [content],
+        "table": compare_verdicts([content]),
+        "runs": [describe_run(run)] if known else [],
+    }
     write_text(folder / "verdict.json", json.dumps(content, indent=1, allow_nan=False) + "\n")
-    write_text(folder / "report.html", render(content))
+    write_text(folder / "report.html", render(page))
     note_metrics(artifact, {e.name: e.as_dict() for e in verdict.estimates})
     return verdict, folder
 

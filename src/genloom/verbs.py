@@ -198,14 +198,19 @@ def _number(value: float | None) -> str:
 
 def compare(args: argparse.Namespace) -> None:
     """`genloom compare`."""
-    from genloom import comparison
+    from genloom.comparison import compare as compare_
+    from genloom.recipe import override
 
-    given = {k: getattr(args, k) for k in ("data", "minutes", "seeds", "out")}
+    given = {name: getattr(args, name) for name in ("data", "minutes", "seeds", "n", "out")}
     if args.families is not None:
         given["families"] = [name for name in args.families.split(",") if name]
-    given = {k: v for k, v in given.items() if v is not None}
+    tables = override({}, args.settings)
+    for name, key in (("data", "data_options"), ("train", "train_overrides")):
+        given[key] = tables.pop(name, None)
+    if tables:
+        raise BadInput(f"--set {next(iter(tables))}...: compare takes data.KEY and train.KEY.")
     with _only_json(args):
-        result = comparison.compare(*args.sources, **given)
+        result = compare_(*args.sources, **{k: v for k, v in given.items() if v is not None})
     show(args, result.as_dict(), str(result))
 
 

@@ -81,6 +81,10 @@ def test_examples_parse(verb):
         ("data chekc x", "'chekc' is unknown; did you mean 'check'"),
         ("data check", "check what?"),
         ("data check nope", "nope"),
+        ("compare", "not both"),
+        ("compare nope", "there is no model 'nope'"),
+        ("compare --data digits --set model.latent=3", "data.KEY and train.KEY"),
+        ("compare --data digits --families vae,flwo", "did you mean 'flow'"),
         ("completion fish", "'fish' is unknown"),
     ],
 )
