@@ -1,0 +1,114 @@
+"""The README does what it says: its code blocks run, in both languages the same ones."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from genloom import recipe
+from genloom.cli import parser
+
+ROOT = Path(__file__).parents[2]
+README, CHINESE = ROOT / "README.md", ROOT / "README.zh.md"
+TINY = {  # a reader's budget -> the test's
+    r"--minutes \d+": "--steps 2",
+    r"minutes=\d+": "steps=2",
+    r"--steps 200": "--steps 2",
+}
+
+
+def blocks(path: Path) -> list[tuple[str, str]]:
+    """(language, code) of every fenced block."""
+    return re.findall(r"^```(\w+)\n(.*?)^```", path.read_text(encoding="utf-8"), re.M | re.S)
+
+
+def lines() -> list[str]:
+    """Every shell line of the README that runs genloom."""
+    return [line for kind, code in blocks(README) if kind == "bash" for line in code.splitlines()]
+
+
+def tiny(code: str) -> str:
+    for pattern, small in TINY.items():
+        code = re.sub(pattern, small, code)
+    return code
+
+
+def test_both_languages_have_the_same_blocks_and_sections():
+    assert blocks(README) == blocks(CHINESE)
+    verbs = [
+        re.findall(r"^## ([a-z]+)$", p.read_text(encoding="utf-8"), re.M) for p in (README, CHINESE)
+    ]
+    assert (
+        verbs[0]
+        == verbs[1]
+        == ["train", "sample", "evaluate", "compare", "data", "runs", "card", "env"]
+    )
+
+
+def test_every_command_parses():
+    for line in lines():
+        name, *arguments = shlex.split(line)
+        assert name == "genloom"
+        if "--help" not in arguments:
+            parser().parse_args(
+                [a for a in arguments if a not in ("--steps", "8", "--guidance", "2")]
+            )
+
+
+def test_the_make_targets_are_there():
+    makefile = (ROOT / "Makefile").read_text()
+    for kind, code in blocks(README):
+        for target in re.findall(r"^make (\w+)", code if kind == "sh" else "", re.M):
+            assert re.search(rf"^{target}:", makefile, re.M), target
+
+
+def test_the_recipe_resolves():
+    (text,) = [code for kind, code in blocks(README) if kind == "toml"]
+    assert recipe.resolve(tomllib.loads(text)).name == "digits-flow"
+
+
+def test_links_lead_to_files():
+    for page in (README, CHINESE):
+        for target in re.findall(r"\]\(([^)]+)\)", page.read_text(encoding="utf-8")):
+            assert (ROOT / target).exists(), target
+
+
+def pictures(folder: Path) -> None:
+    """60 pictures of their maker's own, in two classes."""
+    rng = np.random.default_rng(0)
+    for kind, (low, high) in {"dark": (0, 120), "light": (130, 255)}.items():
+        (folder / kind).mkdir(parents=True)
+        for i in range(30):
+            pixels = rng.integers(low, high, (16, 16), np.uint8)
+            Image.fromarray(pixels).save(folder / kind / f"{i}.png")
+
+
+@pytest.mark.slow
+def test_the_code_blocks_run(tmp_path):
+    pictures(tmp_path / "my_pictures")
+    for kind, code in blocks(README):
+        if kind == "bash":
+            for line in tiny(code).splitlines():
+                command = [sys.executable, "-m", *shlex.split(line)]
+                done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+                fine = (0, 20) if " evaluate " in line else (0,)  # two steps make no good model
+                assert done.returncode in fine, (line, done.stderr)
+        if kind == "python":
+            command = [sys.executable, "-c", tiny(code)]
+            done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+            assert done.returncode == 0, done.stderr
+            assert "torch.Size([1, 1, 8, 8])" in done.stdout
+    run = tmp_path / "runs" / "digits-flow"
+    assert (run / "verdict.json").is_file()
+    assert "<html" in (run / "report.html").read_text(encoding="utf-8")
+    assert "<html" in (tmp_path / "runs" / "compare" / "report.html").read_text(encoding="utf-8")
+    original, again = (tmp_path / name / "000003.png" for name in ("samples", "again"))
+    assert original.read_bytes() == again.read_bytes()
