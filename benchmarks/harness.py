@@ -145,15 +145,22 @@ def report(title: str, result: Race, path: Path | None = None) -> None:
             file.write(result.json() + "\n")
 
 
-def arguments(description: str, argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """The options that all races have; sets the number of threads."""
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--clock", choices=sorted(CLOCKS), default="cpu")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", type=Path, help="append the JSON line to this file")
-    found = parser.parse_args(argv)
+def parser(description: str | None) -> argparse.ArgumentParser:
+    """The options that all races have."""
+    found = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    found.add_argument("--rounds", type=int, default=9)
+    found.add_argument("--threads", type=int, default=1)
+    found.add_argument("--clock", choices=sorted(CLOCKS), default="cpu")
+    found.add_argument("--seed", type=int, default=0)
+    found.add_argument("--json", type=Path, help="append the JSON line to this file")
+    return found
+
+
+def arguments(description: str | None, argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read them, and set the number of threads."""
+    found = parser(description).parse_args(argv)
     torch.set_num_threads(found.threads)
     return found
 

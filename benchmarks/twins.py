@@ -25,6 +25,7 @@ class Shape:
 
 MNIST28 = Shape(channels=1, side=28, width=32, levels=3, cap=4, blocks=2, batch=16)
 RGB32 = Shape(channels=3, side=32, width=64, levels=3, cap=2, blocks=2, batch=8)
+SHAPES = {"mnist28": MNIST28, "rgb32": RGB32}
 
 
 def diffusers_unet(shape: Shape) -> nn.Module:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from genloom.core import Condition, Interval, Space
 from genloom.errors import BadInput
 from genloom.nets.embed import ConditionGrid, ConditionSequence, ConditionVector, Dropout, Fourier
+from genloom.nets.norm import GroupNorm
 
 CONVS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 FORMATS = {2: torch.channels_last, 3: torch.channels_last_3d}
@@ -119,7 +120,7 @@ class UNet(nn.Module):
                 here = channels
             if level > 0:
                 self.grow.append(_conv(axes, here, here))
-        self.norm = _norm(groups, here)
+        self.norm = GroupNorm(groups, here)
         self.last = _zero(_conv(axes, here, out_channels * stem**axes))
         self.blocks = blocks
         if axes in FORMATS:
@@ -149,7 +150,7 @@ class UNet(nn.Module):
             level, place = divmod(i, self.blocks + 1)
             if place == self.blocks and level < len(self.grow):
                 h = self.grow[level](F.interpolate(h, size=skips[-1].shape[2:]))
-        return self._unfold(self.last(F.silu(self.norm(h))), spatial)
+        return self._unfold(self.last(self.norm(h)), spatial)
 
     def _fold(self, x: Tensor) -> Tensor:
         """Blocks of stem**axes places become channels; the far edges are padded with zeros."""
@@ -158,7 +159,10 @@ class UNet(nn.Module):
             x = F.pad(x, [amount for side in reversed(pad) for amount in (0, side)])
         if self.stem > 1:
             x = space_to_depth(x, self.stem)
-        return x.contiguous(memory_format=FORMATS.get(self.axes, torch.contiguous_format))
+        if self.axes not in FORMATS:
+            return x
+        # a copy, as .contiguous() leaves one channel with strides that convolutions misread
+        return torch.empty_like(x, memory_format=FORMATS[self.axes]).copy_(x)
 
     def _unfold(self, x: Tensor, spatial: torch.Size) -> Tensor:
         if self.stem > 1:
@@ -186,23 +190,22 @@ class ResidualBlock(nn.Module):
     ):
         super().__init__()
         self.film, self.balance = film, balance
-        self.norm1, self.conv1 = _norm(groups, before), _conv(axes, before, after)
+        self.norm1, self.conv1 = GroupNorm(groups, before), _conv(axes, before, after)
         self.modulate = nn.Linear(features, after * (1 + film))
-        self.norm2, self.conv2 = _norm(groups, after), _zero(_conv(axes, after, after))
+        self.norm2, self.conv2 = GroupNorm(groups, after), _zero(_conv(axes, after, after))
         self.dropout = Dropout(dropout)
         self.shortcut = nn.Identity() if before == after else CONVS[axes](before, after, 1)
 
     def forward(self, x: Tensor, modulation: Tensor) -> Tensor:
         """(B, before, *spatial), (B, features) -> (B, after, *spatial)."""
-        h = self.conv1(F.silu(self.norm1(x)))
+        h = self.conv1(self.norm1(x))
         m = self.modulate(modulation)
-        m = m.view(*m.shape, *(1,) * (x.ndim - 2))
         if self.film:
             scale, shift = m.chunk(2, 1)
-            h = torch.addcmul(shift, self.norm2(h), 1 + scale)
+            h = self.norm2(h, scale, shift)
         else:
-            h = self.norm2(h + m)
-        h = self.shortcut(x) + self.conv2(self.dropout(F.silu(h)))
+            h = self.norm2(h + m.view(*m.shape, *(1,) * (x.ndim - 2)))
+        h = self.shortcut(x) + self.conv2(self.dropout(h))
         return h if self.balance == 1 else h * self.balance
 
 
@@ -213,7 +216,7 @@ class Attention(nn.Module):
     def __init__(self, channels: int, context: int, *, groups: int, head: int):
         super().__init__()
         self.heads = max(1, channels // head)
-        self.norm = _norm(groups, channels)
+        self.norm = GroupNorm(groups, channels, silu=False)
         self.qkv = nn.Linear(channels, 3 * channels)
         self.context = nn.Linear(context, 2 * channels) if context else None
         self.out = _zero(nn.Linear(channels, channels))
@@ -268,10 +271,6 @@ def _attended(attention: nn.Module, h: Tensor, context: Tensor | None) -> Tensor
 
 def _conv(axes: int, before: int, after: int, *, stride: int = 1) -> nn.Module:
     return CONVS[axes](before, after, 3, stride=stride, padding=1)
-
-
-def _norm(groups: int, channels: int) -> nn.GroupNorm:
-    return nn.GroupNorm(math.gcd(groups, channels), channels)
 
 
 def _zero(module: nn.Module) -> nn.Module:
