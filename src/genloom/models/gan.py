@@ -91,12 +91,12 @@ class Gan(Generative):
             residual pair for a grid, an MLP pair otherwise.
         latent: Size of the generator's noise.
         loss: "rp" relativistic pairs, "ns" non-saturating, "hinge", "ls" least squares, "wgan".
-        loss: "rp" relativistic pairs, "ns" non-saturating, "hinge", "ls" squares, "wgan".
-            arXiv:1704.00028, Eq. 3), or "none".
+        penalty: "r1r2" on data and samples, "r1" on data, "gp" between them (Gulrajani et al.,
+            2017, arXiv:1704.00028, Eq. 3), or "none".
         gamma: Weight of the penalty at the end of the run. None: 10 for "gp", else the rule of
             Karras et al., 2020 (arXiv:2006.06676), 0.0002 * pixels / 64; without axes 0.005.
-        burn_in: Share of the run over which gamma of R1 and R2 falls from ten times its value, along
-            a cosine (R3GAN, appendix D, in shares of the run).
+        burn_in: Share of the run over which gamma of R1 and R2 falls from ten times its value,
+            along a cosine (R3GAN, appendix D, in shares of the run).
         turns: Steps, each on new data, from one turn of the generator to the next.
         augment: Of what the discriminator sees; for data of two axes.
         drop: Share of training rows whose conditions are hidden; above 0 it can sample without.
@@ -184,15 +184,17 @@ class Gan(Generative):
             if self.penalty == "gp":
                 terms = self._told_apart(self._logits(x, cond), self._logits(fake, cond))
                 return {**terms, "gp": self.gamma * self._one_centred(x, fake, cond)}
-            x = x.detach().requires_grad_()
-            fake = fake.requires_grad_(self.penalty == "r1r2")
-            real_logits, fake_logits = self._logits(x, cond), self._logits(fake, cond)
-            terms = self._told_apart(real_logits, fake_logits)
             weight = self._gamma(step) / 2
-            terms["r1"] = weight * zero_centred(x, real_logits).mean()
-            if self.penalty == "r1r2":
-                terms["r2"] = weight * zero_centred(fake, fake_logits).mean()
-            return terms
+            if self.penalty == "r1":
+                x = x.detach().requires_grad_()
+                logits = self._logits(x, cond)
+                terms = self._told_apart(logits, self._logits(fake, cond))
+                return {**terms, "r1": weight * zero_centred(x, logits).mean()}
+            both = torch.cat([x, fake]).requires_grad_()  # one pass, one penalty: half the calls
+            seen = torch.cat([augment(part, self.augment) for part in both.chunk(2)])
+            logits = self.discriminator(seen, {k: torch.cat([v, v]) for k, v in cond.items()})
+            r1, r2 = (weight * part.mean() for part in zero_centred(both, logits).chunk(2))
+            return {**self._told_apart(*logits.chunk(2)), "r1": r1, "r2": r2}
 
     def _told_apart(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
         self.gap = (real - fake).detach().mean()

@@ -204,7 +204,7 @@ class Vae(Generative):
     def _log_weights(
         self, x: Tensor, cond: Condition, mean: Tensor, log_std: Tensor, eps: Tensor
     ) -> Tensor:
-        """Log of p(x | z) p(z) / q(z | x) at z = mean + std * eps; eps: (B, k, latent) -> (B, k)."""
+        """Log of p(x, z) / q(z | x) at z = mean + std * eps; eps: (B, k, latent) -> (B, k)."""
         n, k, _ = eps.shape
         z = mean[:, None] + log_std.exp()[:, None] * eps
         rows = {name: v.repeat_interleave(k, 0) for name, v in cond.items()}

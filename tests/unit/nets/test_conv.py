@@ -54,6 +54,16 @@ def test_the_label_reaches_both_players(make):
         assert not torch.allclose(out[0], out[2])
 
 
+@pytest.mark.parametrize("make", [conv_coder, mlp_coder])
+def test_the_label_reaches_encoder_and_decoder(make):
+    encoder, decoder = make(Real((1, 8, 8), 256), 4, 1, LABEL, width=4)
+    x, z = torch.randn(1, 1, 8, 8).expand(3, 1, 8, 8), torch.randn(1, 4).expand(3, 4)
+    cond = {"label": torch.tensor([0, 1, -1])}
+    for out in (encoder(x, cond), decoder(z, cond)):
+        assert not torch.allclose(out[0], out[1])
+        assert not torch.allclose(out[0], out[2])
+
+
 def test_a_grid_that_cannot_be_halved_is_refused():
     with pytest.raises(BadInput, match="even"):
         dcgan_players(Real((1, 27, 27)), 4, {})
