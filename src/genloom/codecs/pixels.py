@@ -20,8 +20,7 @@ MAX_VOCAB = 65536
 class Pixels(Codec):
     """uint8 (C, H, W) <-> Tokens((H/p * W/p,), levels ** (p * p * C)).
 
-    A value v becomes floor(v * levels / 256); a token becomes round(q * 255 / (levels - 1)). The
-    digits of a token, in base `levels`, are its pixels by channel, row and column, the first the
+    The levels are equally spaced from 0 to 255, and each value goes to the nearest. The digits of a token, in base `levels`, are its pixels by channel, row and column, the first the
     most significant. With 256 levels and patch 1, a grey picture is kept exactly.
 
     Args:
@@ -66,7 +65,7 @@ class Pixels(Codec):
     def encode(self, items: Tensor) -> Tensor:
         """(B, C, H, W) uint8 -> (B, L) int64."""
         (c, h, w), p = self.items.shape, self.patch
-        digits = items.long().mul_(self.levels).div_(256, rounding_mode="floor")
+        digits = _rescale(items.long(), 255, self.levels - 1)
         digits = digits.view(-1, c, h // p, p, w // p, p).permute(0, 2, 4, 1, 3, 5)
         return digits.reshape(len(items), -1, c * p * p).mul(self._weights.to(items.device)).sum(-1)
 
@@ -83,3 +82,8 @@ class Pixels(Codec):
     def write(self, items: Tensor, paths: Sequence[Path], metadata: Sequence[Mapping]) -> None:
         """PNG files, metadata in their text chunks."""
         write_images(items, paths, metadata)
+
+
+def _rescale(x: Tensor, old: int, new: int) -> Tensor:
+    """round(x * new / old), halves upwards."""
+    return (x * (2 * new) + old).div(2 * old, rounding_mode="floor")

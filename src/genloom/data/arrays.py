@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import lzma
 import struct
-import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from genloom.data.decode import MAX_PIXELS
-from genloom.data.findings import Damaged, Finding
+from genloom.data.findings import BROKEN, Damaged, Finding, one_line
 from genloom.data.source import PART_NAMES, Entry, Source
 from genloom.data.trees import check_ratio, inspect_zip, open_zip
 
@@ -141,9 +140,9 @@ def _load_npz(path: Path) -> dict[str, np.ndarray]:
             return {key: np.asarray(archive[key]) for key in archive.files}
     except ValueError as error:
         pickled = "pickle" in str(error).lower()
-        raise Damaged(path.name, "pickle" if pickled else "corrupt", str(error)) from None
-    except (OSError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
-        raise Damaged(path.name, "corrupt", str(error) or type(error).__name__) from None
+        raise Damaged(path.name, "pickle" if pickled else "corrupt", one_line(error)) from None
+    except BROKEN as error:
+        raise Damaged(path.name, "corrupt", one_line(error)) from None
 
 
 def _npz_blocks(arrays: dict[str, np.ndarray], name: str, part: str) -> list[Block]:

@@ -12,7 +12,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from genloom.core import uniform
+from genloom.core import like, uniform
 from genloom.errors import BadInput
 
 
@@ -46,19 +46,15 @@ class Augment:
             return items
         b, _, h, w = items.shape
         u = uniform(b, 5, device=items.device)
-        rows = torch.arange(h, device=items.device).expand(b, h)
-        columns = torch.arange(w, device=items.device).expand(b, w)
         if self.flip:
-            columns = torch.where(u[:, :1] < 0.5, columns.flip(-1), columns)
+            items = torch.where(like(u[:, 0] < 0.5, items), items.flip(-1), items)
         if self.shift:
             by = (u[:, 1:3] * (2 * self.shift + 1)).long() - self.shift
-            rows = (rows + by[:, :1]).clamp(0, h - 1)
-            index = (torch.arange(w, device=items.device) + by[:, 1:]).clamp(0, w - 1)
-            columns = columns.gather(1, index)
-        if self.flip or self.shift:
-            batch = torch.arange(b, device=items.device)[:, None, None]
-            moved = items.permute(0, 2, 3, 1)[batch, rows[:, :, None], columns[:, None, :]]
-            items = moved.permute(0, 3, 1, 2).contiguous()
+            rows = (torch.arange(h, device=items.device) + by[:, :1]).clamp(0, h - 1)
+            columns = (torch.arange(w, device=items.device) + by[:, 1:]).clamp(0, w - 1)
+            places = (rows[:, :, None] * w + columns[:, None, :]).view(b, 1, h * w)
+            items = items.flatten(2).gather(2, places.expand(-1, items.shape[1], -1))
+            items = items.unflatten(2, (h, w))
         if self.cutout:
             inside = _span(h, self.cutout, u[:, 3])[:, None, :, None]
             inside = inside & _span(w, self.cutout, u[:, 4])[:, None, None, :]

@@ -13,15 +13,13 @@ The format is told by the bytes, not by the name. Every picture is decoded to it
 from __future__ import annotations
 
 import io
-import struct
 import warnings
-import zlib
 from pathlib import PurePosixPath
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from genloom.data.findings import Damaged, Finding
+from genloom.data.findings import BROKEN, Damaged, Finding, one_line
 
 MAX_PIXELS = 2**26
 MAX_BYTES = 2**28
@@ -41,19 +39,6 @@ _ENDINGS = {
 }
 ENDINGS = frozenset(_ENDINGS)
 _MAGIC = (b"\x89PNG\r\n", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\0", b"MM\0*")
-_BROKEN = (  # what Pillow's decoders raise on bytes that contradict themselves
-    OSError,
-    SyntaxError,
-    ValueError,
-    TypeError,
-    IndexError,
-    KeyError,
-    EOFError,
-    OverflowError,
-    MemoryError,
-    struct.error,
-    zlib.error,
-)
 _ORIENTATION = 0x0112
 
 
@@ -92,10 +77,9 @@ def decode(data: bytes, name: str, findings: list[Finding]) -> np.ndarray:
         raise Damaged(name, "too_many_pixels", f"more than {MAX_PIXELS}") from None
     except Damaged:
         raise
-    except _BROKEN as error:
+    except BROKEN as error:
         early = "truncated" in str(error).lower() or isinstance(error, EOFError)
-        line = " ".join(str(error).split())[:120] or type(error).__name__
-        raise Damaged(name, "truncated" if early else "corrupt", line) from None
+        raise Damaged(name, "truncated" if early else "corrupt", one_line(error)) from None
     findings.extend(Finding(name, code, reason, kept=True) for code, reason in notes)
     return pixels
 

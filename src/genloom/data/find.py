@@ -19,7 +19,7 @@ from genloom.data.source import Source
 from genloom.data.tables import dataset_source, parquet_source
 from genloom.data.text import text_source
 from genloom.data.trees import Folder, hidden, open_zip
-from genloom.errors import BadInput, nearest
+from genloom.errors import BadInput, MissingExtra, nearest
 
 _HELP = "a folder or zip of images, IDX, .npz, CIFAR .bin, Parquet, a datasets folder or .txt"
 _PROSE = ("readme", "license", "licence", "authors", "copying", "notice", "requirements")
@@ -64,11 +64,13 @@ def inspect(path: Path) -> Finding:
     Raises:
         Damaged: It is damaged.
     """
-    source = _file(path)
+    try:
+        source = _file(path)
+    except MissingExtra as absent:
+        return Finding(path.name, "other_source", f"not looked at: {absent}")
     for _ in source.entries([]):
         pass
-    reason = f"{source.form}; give its own path to use it"
-    return Finding(path.name, "other_source", reason)
+    return Finding(path.name, "other_source", f"{source.form}; give its own path to use it")
 
 
 def _file(path: Path) -> Source:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import lzma
+import struct
+import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -73,9 +77,32 @@ class Finding:
         return asdict(self)
 
 
+BROKEN = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    EOFError,
+    OverflowError,
+    MemoryError,
+    RuntimeError,
+    struct.error,
+    zlib.error,
+    lzma.LZMAError,
+    zipfile.BadZipFile,
+)
+"""What Pillow, NumPy and zipfile raise on bytes that contradict themselves."""
+
+
 class Damaged(BadInput):
     """A file that cannot be used at all; a folder of pictures goes on without it."""
 
     def __init__(self, path: str, code: str, reason: str):
         super().__init__(f"{path}: {CODES[code]} ({reason}).")
         self.finding = Finding(path, code, reason)
+
+
+def one_line(error: BaseException) -> str:
+    """What an error says, short enough for a table."""
+    return " ".join(str(error).split())[:120] or type(error).__name__

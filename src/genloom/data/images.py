@@ -21,7 +21,7 @@ from genloom.data.trees import Folder, Tree, open_tree
 
 _PLAIN = (".txt", ".csv", ".jsonl")
 _ARRAYS = (".npz", ".zip", ".parquet", ".bin", ".gz", ".xz", "-ubyte")
-Inspect = Callable[[Path], Finding | None]
+Inspect = Callable[[Path], Finding]
 
 
 @dataclass
@@ -162,7 +162,6 @@ def _strays(tree: Tree, names: list[str], inspect: Inspect) -> Iterator[Finding]
                 decode_text(tree.read(name), name)
             elif isinstance(tree, Folder):
                 found = inspect(tree.root / name)
-                if found:
-                    yield Finding(name, found.code, found.reason)
+                yield Finding(name, found.code, found.reason)
         except Damaged as damaged:
-            yield damaged.finding
+            yield Finding(name, damaged.finding.code, damaged.finding.reason)

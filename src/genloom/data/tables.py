@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from genloom.data.decode import decode
-from genloom.data.findings import Damaged, Finding
+from genloom.data.findings import Damaged, Finding, one_line
 from genloom.data.source import PART_NAMES, Entry, Source
 from genloom.errors import BadInput, need
 
@@ -31,12 +31,12 @@ def parquet_source(paths: Sequence[Path]) -> Source:
                 for batch in file.iter_batches(256, columns=columns):
                     yield from batch.to_pylist()
         except (pa.ArrowException, OSError) as error:
-            raise Damaged(path.name, "bad_parquet", " ".join(str(error).split())[:120]) from None
+            raise Damaged(path.name, "bad_parquet", one_line(error)) from None
 
     try:
         schema = pq.read_schema(paths[0])
     except (pa.ArrowException, OSError) as error:
-        raise Damaged(paths[0].name, "bad_parquet", " ".join(str(error).split())[:120]) from None
+        raise Damaged(paths[0].name, "bad_parquet", one_line(error)) from None
     image, label, caption = _columns(schema.names, paths[0].name)
     names = _declared_classes(schema.metadata or {}, label)
     chosen = [name for name in (image, label, caption) if name]
@@ -60,7 +60,7 @@ def dataset_source(path: Path) -> Source:
     try:
         loaded = datasets.load_from_disk(str(path))
     except (OSError, ValueError, KeyError) as error:
-        raise Damaged(path.name, "corrupt", " ".join(str(error).split())[:120]) from None
+        raise Damaged(path.name, "corrupt", one_line(error)) from None
     return _of_datasets("datasets folder", loaded, path.name)
 
 
@@ -71,7 +71,7 @@ def hub_source(name: str) -> tuple[Source, str]:
     try:
         loaded = datasets.load_dataset(repository, config or None)
     except (OSError, ValueError) as error:  # not found, no network, no such config
-        reason = " ".join(str(error).split())[:160]
+        reason = one_line(error)
         raise BadInput(
             f"hub:{name} cannot be loaded: {reason}. Download it and give its path."
         ) from None

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import stat
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Protocol
 
 from genloom.data.decode import MAX_BYTES
-from genloom.data.findings import Damaged
+from genloom.data.findings import BROKEN, Damaged, one_line
 
 MAX_MEMBERS = 500_000
 MAX_RATIO = 100
@@ -92,8 +91,8 @@ class Archive:
         try:
             with self.file.open(self.infos[name]) as member:
                 return member.read(n)
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError) as error:
-            raise Damaged(name, "corrupt", str(error)) from None
+        except BROKEN as error:
+            raise Damaged(name, "corrupt", one_line(error)) from None
 
 
 def inspect_zip(file: zipfile.ZipFile, path: Path) -> None:
@@ -143,7 +142,7 @@ def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
     """A zip file, or `Damaged` with its name."""
     try:
         file = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, ValueError, OSError) as error:
-        raise Damaged(path.name, "corrupt", str(error)) from None
+    except BROKEN as error:
+        raise Damaged(path.name, "corrupt", one_line(error)) from None
     with file:
         yield file
