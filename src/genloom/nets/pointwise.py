@@ -18,9 +18,9 @@ EPS = 1e-6
 
 
 def rms_norm(x: Tensor) -> Tensor:
-    """Divide by the root mean square over the last axis; Zhang and Sennrich, 2019 (arXiv:1910.07467), Eq. 4.
+    """Divide by the root mean square over the last axis, without weights.
 
-    Without weights: the next matrix can scale as well.
+    Zhang and Sennrich, 2019 (arXiv:1910.07467), Eq. 4; the next matrix can scale as well.
     """
     return _RmsNorm.apply(x)  # pyright: ignore[reportReturnType]
 
@@ -57,15 +57,9 @@ def _scale(x: Tensor) -> Tensor:
     return (x.shape[-1] ** 0.5 / (norm + EPS)).to(x.dtype)
 
 
-def _norm_gradient(grad: Tensor, y: Tensor, scale: Tensor) -> Tensor:
-    # y = x scale(x)  =>  dx = scale (dy - y mean(dy y))
-    along = (grad * y).mean(-1, keepdim=True)
-    return torch.addcmul(grad, y, along, value=-1).mul_(scale)
-
-
-def _turn(x: Tensor, turns: Tensor) -> Tensor:
-    pairs = torch.view_as_complex(x.float().unflatten(-1, (-1, 2)))
-    return torch.view_as_real(pairs * turns).flatten(-2).to(x.dtype)
+def _pairs(x: Tensor) -> Tensor:
+    """Neighbouring features as complex numbers, without a copy where x is float32."""
+    return torch.view_as_complex(x.float().unflatten(-1, (-1, 2)))
 
 
 class _RmsNorm(torch.autograd.Function):
@@ -80,7 +74,9 @@ class _RmsNorm(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> Tensor:
         y, scale = ctx.saved_tensors
-        return _norm_gradient(grad, y, scale)
+        # y = x scale(x)  =>  dx = scale (dy - y mean(dy y))
+        along = (grad * y).mean(-1, keepdim=True)
+        return torch.addcmul(grad, y, along, value=-1).mul_(scale)
 
 
 class _FeedForward(torch.autograd.Function):
@@ -111,13 +107,20 @@ class _Rotate(torch.autograd.Function):
         y = x * scale
         turns = torch.view_as_complex(turns)[:, None, None]  # (L, 1, 1, features / 2)
         ctx.save_for_backward(y, scale, turns)
-        q, k = _turn(y, turns).unbind(2)
+        q, k = torch.view_as_real(_pairs(y) * turns).flatten(-2).to(y.dtype).unbind(2)
         return q, k, qkv[:, :, 2]
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dq: Tensor, dk: Tensor, dv: Tensor) -> tuple[Tensor, None]:
         y, scale, turns = ctx.saved_tensors
-        grad = _turn(torch.stack([dq, dk], 2), turns.conj())
-        grad = _norm_gradient(grad, y, scale)
-        return torch.cat([grad, dv[:, :, None]], 2), None
+        b, length, _, heads, features = y.shape
+        grad = torch.empty(b, length, 3, heads, features, device=y.device)
+        back, target = turns[:, 0].conj().resolve_conj(), _pairs(grad)
+        torch.mul(_pairs(dq), back, out=target[:, :, 0])
+        torch.mul(_pairs(dk), back, out=target[:, :, 1])
+        grad[:, :, 2] = dv
+        turned = grad[:, :, :2]
+        along = (turned * y).mean(-1, keepdim=True)
+        turned.addcmul_(y, along, value=-1).mul_(scale)
+        return grad.to(y.dtype), None

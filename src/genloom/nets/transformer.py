@@ -78,7 +78,7 @@ class Transformer(nn.Module):
         self.embed = nn.Embedding(len(self.shifts) * (space.vocab + 1), width)
         self.places = nn.Parameter(torch.zeros(self.length, width))
         self.cond = ConditionVector(conditions, width, scale=0.05)
-        self.mix = nn.Parameter(torch.tensor([[1.0, 0.1]]).repeat(layers, 1))
+        self.mix = nn.Parameter(torch.full((layers - 1,), 0.1))
         self.blocks = nn.ModuleList(Block(width, heads, expand, dropout) for _ in range(layers))
         self.head = nn.Linear(width, space.vocab, bias=False)
         nn.init.normal_(self.embed.weight, std=0.05)
@@ -115,7 +115,8 @@ class Transformer(nn.Module):
         x = first = rms_norm(x)
         turns = self.turns[past:seen]
         for i, block in enumerate(self.blocks):
-            x = torch.addcmul(self.mix[i, 0] * x, first, self.mix[i, 1])
+            if i:
+                x = torch.addcmul(x, first, self.mix[i - 1])
             x = block(x, turns, (cache.keys[i], cache.values[i]) if cache else None, past)
         return CAP * (self.head(rms_norm(x)) / CAP).tanh()
 
