@@ -28,6 +28,7 @@ from genloom.errors import (
     PosteriorDied,
     Refused,
 )
+from genloom.report.numbers import decimals
 
 FAMILIES = ("gan", "vae", "flow", "autoregressive")
 MINUTES = 5.0  # of training each, where nobody names a budget
@@ -271,7 +272,7 @@ def _table(content: Mapping[str, Any]) -> str:
     for column in table["columns"]:
         cells = [_cell(row["metrics"].get(column["name"])) for row in rows]
         best = [row["group"] in table["best"][column["name"]] for row in rows]
-        marked = [f"{c} {'*' if b and len(rows) > 1 else ' '}" for c, b in zip(cells, best)]
+        marked = [f"{c}{'*' if b and len(rows) > 1 else ' '}" for c, b in zip(cells, best)]
         lines.append(
             [column["name"], *marked, _number(column["floor"]), _number(column["trivial"])]
         )
@@ -290,7 +291,9 @@ def _table(content: Mapping[str, Any]) -> str:
         for line in lines
     ]
     if len(rows) > 1:
-        text.append("* the best, and all that are not shown to be worse; [95 % interval]")
+        text.append(
+            "* the best, and all that are not shown to be worse; +- half of a 95 % interval"
+        )
     return "\n".join([*text, *(f"note: {line}" for line in _notes(content))])
 
 
@@ -305,8 +308,9 @@ def _notes(content: Mapping[str, Any]) -> list[str]:
 def _cell(figures: Mapping[str, Any] | None) -> str:
     if figures is None:
         return "-"
-    low, high = _number(figures["low"]), _number(figures["high"])
-    return f"{_number(figures['value'])} [{low}, {high}]"
+    half = (figures["high"] - figures["low"]) / 2
+    places = decimals(half, figures["value"])
+    return f"{figures['value']:.{places}f}+-{half:.{places}f}"
 
 
 def _number(value: float | None) -> str:

@@ -31,7 +31,7 @@ def _copy_verdict(subject: Subject) -> str:
 def looks(people: Sequence[Subject]) -> list[dict[str, Any]]:
     """Real items, then the samples of each, as cards."""
     first = people[0].verdicts[0].get("pictures") or {}
-    if not first.get("samples"):
+    if not first.get("kind"):
         return []
     window = figures.window([first["real"]]) if _plane(first) else None
     real = {
@@ -113,7 +113,7 @@ def _copies(subject: Subject) -> dict[str, Any]:
     kind = subject.verdicts[0]["items"]["kind"]
     pairs = [pair for v in subject.verdicts for pair in v["copies"]["pairs"]]
     pairs.sort(key=lambda pair: pair["score"])
-    shown = [_pair(pair, kind) for pair in pairs[:PAIRS]]
+    shown = [_pair(pair, kind) for pair in pairs[: PAIRS if kind == "image" else PAIRS // 2]]
     return {
         **subject.who,
         "badge": BADGES[verdict],

@@ -284,4 +284,6 @@ def answer(
         text = f"{words.title} {together(values)}{unit}: no difference shown."
     if best[0][1]["tag"] and len(best) == 1:
         text += f", {best[0][1]['tag']}"
+    if len(known) > 1:
+        text = " ".join([text.removesuffix(".") + ".", *_against_trivial(column, best)])
     return found | {"names": [s.who for s, _ in best], "text": text}

@@ -1,0 +1,281 @@
+"""The page: self-contained, well-formed, readable, honest, and deaf to what its strings say."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+import genloom.report
+from genloom.errors import BadInput
+from genloom.metrics.league import compare_verdicts
+from genloom.report import render
+from tests.unit.report import made
+from tests.unit.report.page import Page
+
+TAINT = (
+    "\"'<b>x</b>&amp;{{7*7}}{%x%}</style></script><!--]]>`$(id);\\\u202e\x07%00../\r\n--javascript:"
+)
+
+
+@pytest.fixture(scope="module")
+def page() -> Page:
+    return Page(render(made.comparison()))
+
+
+def test_page_is_well_formed(page):
+    assert page.wrong == []
+    ids = [attrs["id"] for _, attrs in page.elements if "id" in attrs]
+    assert len(ids) == len(set(ids))
+    links = [attrs["href"] for attrs in page.all("a")]
+    assert all(link.startswith("#") and link[1:] in ids for link in links if link)
+
+
+def test_page_loads_nothing_and_runs_nothing(page):
+    html = render(made.comparison())
+    for _, attrs in page.elements:
+        for name in ("src", "href", "srcset", "action", "data", "poster"):
+            address = attrs.get(name) or "#"
+            assert address.startswith(("#", "data:image/png;base64,", "data:,")), address
+        assert not [name for name in attrs if name.startswith("on")]
+    assert not {"script", "iframe", "object", "embed", "form", "base"} & {
+        tag for tag, _ in page.elements
+    }
+    assert "url(" not in html and "@import" not in html
+    policy = next(a["content"] for a in page.all("meta") if a.get("http-equiv"))
+    assert policy is not None and policy.startswith("default-src 'none'; img-src data:")
+
+
+def test_page_is_accessible(page):
+    assert all(attrs.get("alt") for attrs in page.all("img"))
+    levels = [int(tag[1]) for tag, _ in page.elements if re.fullmatch("h[1-6]", tag)]
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert all(b - a <= 1 for a, b in pairwise(levels))
+    assert page.all("html")[0]["lang"] == "en"
+    assert all(attrs.get("scope") for attrs in page.all("th"))
+    regions = [a for a in page.all("div") if a.get("class") == "scroll"]
+    assert regions and all(a["tabindex"] == "0" and a["aria-label"] for a in regions)
+
+
+def test_pictures_come_first(page):
+    kinds = [tag for tag, attrs in page.elements if tag == "img" or tag == "table"]
+    assert kinds[0] == "img"
+
+
+def test_table_shows_value_interval_floor_and_trivial(page):
+    for shown in ("0.0210", "0.0170 \u2013 0.0250", "0.0004", "1.9000", "88.0 %", "bound", "exact"):
+        assert shown in page.text, shown
+
+
+def test_overlap_is_no_difference_and_a_gap_is_a_winner(page):
+    assert "No difference shown between gan and flow; vae is shown to be worse." in page.text
+    assert "flow is best." in page.text  # coverage
+
+
+def test_closeness_to_real_data_and_to_the_trivial_generator_is_said():
+    content = made.comparison(("gan", "vae"))
+    text = Page(render(content)).text
+    assert "vae is as good as real data here." in text  # precision, label accuracy
+    assert "not shown to be better than the trivial" not in text
+    for verdict in content["verdicts"]:
+        for estimate in verdict["estimates"]:
+            if estimate["name"] == "coverage":
+                estimate["trivial"] = 0.65
+    content["table"] = compare_verdicts(content["verdicts"])
+    assert "vae is not shown to be better than the trivial generator." in Page(render(content)).text
+
+
+@pytest.mark.parametrize(("seeds", "said"), [(1, True), (2, True), (3, False)])
+def test_too_few_seeds_are_said(seeds, said):
+    text = Page(render(made.comparison(("gan", "flow"), seeds))).text
+    assert ("A claim about a family needs at least 3 seeds" in text) == said
+    assert ("not about the families" in text) == said
+
+
+def test_copies_are_said_loudly():
+    content = made.comparison(("gan", "flow"))
+    content["verdicts"][0] = made.verdict("gan", copies="fail")
+    page = Page(render(content))
+    assert "Copies of training items: gan" in page.text
+    assert "copies training items" in page.text
+    classes = [a["class"] for a in page.all("span") if (a.get("class") or "").startswith("badge")]
+    assert classes.count("badge bad") == 2  # beside its samples, and in the section on copies
+    clean = Page(render(made.comparison(("gan", "flow"))))
+    assert "No copies found" in clean.text and "Copies of training items: " not in clean.text
+
+
+def test_a_refused_test_for_copies_is_no_pass():
+    text = Page(render(made.verdict("flow", copies="refused"))).text
+    assert "Not tested for copies: flow" in text and "the test needs 160 items, not 90." in text
+    assert "No copies found" not in text
+
+
+def test_untrusted_features_allow_no_conclusion():
+    content = made.comparison(("gan", "vae", "flow"), trusted=False)
+    text = Page(render(content)).text
+    assert "The yardstick cannot be trusted" in text and "fail on noise and blur" in text
+    assert "Not answered" in text
+    assert "No conclusion: these features cannot be trusted on these data." in text
+    assert "shown to be worse" not in text.split("Label accuracy")[0]
+    assert "No conclusion" not in Page(render(made.comparison())).text
+
+
+def test_failures_warnings_alarms_and_refusals_are_told():
+    content = made.comparison(("gan", "flow"))
+    content["failed"] = [{"family": "vae", "seed": 1, "kind": "Diverged", "message": "nan at 3"}]
+    content["warnings"] = ["the budgets differ"]
+    content["verdicts"][1]["warnings"] = ["the judge is right about 70 % only"]
+    content["runs"][0]["alarms"] = [{"step": 420, "alarm": "collapse", "message": "too alike"}]
+    text = Page(render(content)).text
+    for told in (
+        "vae, seed 1, failed",
+        "nan at 3",
+        "The budgets differ.",
+        "The judge is right about 70 % only.",
+        "step 420: too alike",
+        "a GAN has no likelihood",
+    ):
+        assert told in text, told
+
+
+def test_a_single_verdict_is_a_page():
+    page = Page(render(made.verdict("flow")))
+    assert page.wrong == []
+    assert "flow on glyphs" in page.text and "What it is good at" in page.text
+    assert "is best" not in page.text
+    assert 'use = "flow"' in page.text  # its recipe
+
+
+def test_same_family_with_other_recipes_is_named_by_run():
+    one, two = made.verdict("flow", 0), made.verdict("flow", 1)
+    two["group"] = "another"
+    content = {"verdicts": [one, two], "table": compare_verdicts([one, two]), "runs": []}
+    text = Page(render(content)).text
+    assert "flow-seed0" in text and "flow-seed1" in text
+
+
+@pytest.mark.parametrize("kind", ["text", "points"])
+def test_other_kinds_of_items(kind):
+    verdict = made.verdict("flow")
+    some = ["to be or not", "<i>that</i> is"] if kind == "text" else [[0.1, 0.2], [1.0, -1.0]]
+    verdict["items"] = {"kind": kind, "shape": [12 if kind == "text" else 2], "form": "lossless"}
+    verdict["pictures"] = {"kind": kind, "samples": some, "real": some}
+    for pair in verdict["copies"]["pairs"]:
+        pair["generated_item"], pair["train_item"] = some
+    page = Page(render(verdict))
+    assert page.wrong == []
+    assert not page.all("img") and not page.all("i")
+    if kind == "text":
+        assert "to be or not" in page.text and "<i>that</i> is" in page.text
+    else:
+        assert len(page.all("circle")) == 4
+
+
+def test_neither_verdict_nor_comparison_is_refused():
+    with pytest.raises(BadInput, match="neither a verdict nor a comparison"):
+        render({"name": "x"})
+
+
+# ------------------------------------------------------------------ strings from outside
+
+
+def tainted(content, taint: str):
+    """A copy in which every free string is the taint, after its own text."""
+    free = {
+        "name", "run", "message", "reason", "processor", "system", "trained_on", "trivial", "id",
+        "recipe_toml", "alarm", "family", "precision", "fingerprint", "model", "commit", "unit",
+        "genloom", "python", "damage", "text",
+    }  # fmt: skip
+
+    def walk(value, key=""):
+        if isinstance(value, dict):
+            return {k: walk(v, k) for k, v in value.items()}
+        if isinstance(value, list):
+            return [walk(v, key) for v in value]
+        if isinstance(value, str) and (key in free or key in ("warnings", "failures", "devices")):
+            return value + taint
+        return value
+
+    verdicts = walk(content["verdicts"])
+    for verdict in verdicts:
+        for estimate, clean in zip(verdict["estimates"], content["verdicts"][0]["estimates"]):
+            estimate["name"] = estimate["name"].removesuffix(taint)
+            estimate["unit"] = clean["unit"] and estimate["unit"]
+        verdict["refused"] = {k: v + taint for k, v in verdict["refused"].items()}
+        verdict["extractor"]["name"] = "encoder"
+        verdict["recipe"] = {"data": {"source": taint}, "model": {"use": taint}}
+        verdict["sample_options"] = {"solver": taint}
+    rest = {k: walk(v, k) for k, v in content.items() if k not in ("verdicts", "table")}
+    for run, clean in zip(rest["runs"], content["runs"]):
+        run["run"] = clean["run"] + taint
+        for curve in run["curves"]:
+            assert curve["name"].endswith(taint)
+    return {**rest, "verdicts": verdicts, "table": compare_verdicts(verdicts)}
+
+
+def test_no_string_becomes_markup():
+    content = made.comparison(("gan", "vae", "flow"))
+    content["failed"] = [{"family": "vae", "seed": 1, "kind": "Diverged", "message": "nan"}]
+    content["runs"][0]["alarms"] = [{"step": 1, "alarm": "collapse", "message": "alike"}]
+    content["verdicts"][0]["warnings"] = ["few"]
+    plain = Page(render(tainted(content, "Z")))
+    bad = Page(render(tainted(content, TAINT)))
+    assert bad.wrong == []
+    assert bad.shape == plain.shape
+    shown = " ".join(TAINT.split())
+    assert bad.text.count(shown) > 40  # it is there to be read, at every place
+    assert "<b>x</b>" not in render(tainted(content, TAINT))
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "https://example.org/x.png",
+        "javascript:alert(1)",
+        "data:text/html;base64,PGI+",
+        "data:image/svg+xml;base64,PHN2Zz4=",
+        'data:image/png;base64,AAAA" onerror="alert(1)',
+        "data:image/png;base64,",
+        "data:image/png;base64,PGI+",
+        None,
+        7,
+    ],
+)
+def test_only_pixels_inside_the_page_are_shown(uri):
+    verdict = made.verdict("flow")
+    verdict["pictures"]["samples"] = uri
+    verdict["copies"]["pairs"][0]["generated_item"] = uri
+    page = Page(render(verdict))
+    assert len(page.all("img")) == 1 + 2 * 7  # real items, and the seven good pairs
+    assert all((a["src"] or "").startswith("data:image/png;base64,iVBOR") for a in page.all("img"))
+
+
+# ------------------------------------------------------------------ colours
+
+
+def luminance(color: str) -> float:
+    channels = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    r, g, b = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels)
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b
+
+
+def contrast(a: str, b: str) -> float:
+    """WCAG 2.2, 1.4.3."""
+    low, high = sorted((luminance(a), luminance(b)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
+def test_every_text_has_contrast(scheme):
+    css = (Path(genloom.report.__file__).parent / "page.css").read_text()
+    blocks = re.findall(r":root \{(.*?)\}", css, re.DOTALL)
+    colors = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", blocks[scheme]))
+    assert len(colors) == len(dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", blocks[0])))
+    inks = ["ink", "soft", "link", *(f"f{i}" for i in range(9))]
+    pairs = [(ink, ground) for ink in inks for ground in ("paper", "card")]
+    pairs += [(tone, f"{tone}-paper") for tone in ("good", "warn", "bad")]
+    pairs += [("ink", f"{tone}-paper") for tone in ("good", "warn", "bad")] + [("good", "card")]
+    poor = {p: round(contrast(*(colors[c] for c in p)), 2) for p in pairs}
+    assert {p: c for p, c in poor.items() if c < 4.5} == {}
