@@ -259,7 +259,9 @@ train(resolve(json.loads(sys.argv[1])), Path(sys.argv[2]), quiet=True)
 
 def start(recipe: dict, out: Path) -> subprocess.Popen:
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.Popen([sys.executable, "-c", RUN, json.dumps(recipe), str(out)], env=environment)
+    return subprocess.Popen(
+        [sys.executable, "-c", RUN, json.dumps(recipe), str(out)], env=environment
+    )
 
 
 @pytest.mark.slow
