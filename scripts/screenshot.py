@@ -93,7 +93,7 @@ def shoot(page: Path, picture: Path, *, width: int, dark: bool, height: int) -> 
 
 def main() -> None:
     """Take the four pictures."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Screenshots of a page in headless Chromium.")
     parser.add_argument("page", type=Path)
     parser.add_argument("--out", type=Path, default=Path("shots"))
     given = parser.parse_args()
