@@ -340,7 +340,7 @@ def _facts(
             "shape": list(against.items.shape),
             "form": "lossless",
         },
-        "trivial": trivial.DESCRIPTION,
+        "trivial": trivial.DESCRIPTION[against.items.kind],
         "extractor": {
             "name": seen.name,
             "id": seen.id,

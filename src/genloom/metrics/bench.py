@@ -130,7 +130,7 @@ def bench(
     real = side(test.items[rows], seen, judged, _labels(test, rows))
     other = _other(test, valid, rest, n, seen, judged)
     say("measuring held-out data and the trivial generator")
-    made = trivial.resampled(train.items, train.cond.get("label"), real.labels, n)
+    made = trivial.generate(items.kind, train.items, train.cond.get("label"), real.labels, n)
     plain = side(made, seen, judged, real.labels)
     train_features = _train_features(seen, train, cache)
     near_real = _nearness(items, real, train, train_features)
@@ -218,15 +218,15 @@ def _nearness(items: Items, one: Side, train: Rows, train_features: Tensor) -> d
     if items.kind == "text":
         return {"runs": text.verbatim(one.items, train.items)}
     if items.kind == "points":
-        return {"coordinates": nearness(one.features, train_features)}
+        return {"coordinates": nearness(one.items, train.items)}
     found = {"pixels": nearness(one.items, train.items)}
     name = "inception" if one.features.shape[1] != encoder.FEATURES else "encoder"
     return {**found, name: nearness(one.features, train_features)}
 
 
 def _train_features(seen: Extractor, train: Rows, cache: Path | None) -> Tensor:
-    """Features of the training split, from the cache or computed and stored there; float32."""
-    if seen.items.kind == "text":
+    """Features of training images, from the cache or computed and stored there; float32."""
+    if seen.items.kind != "image":
         return torch.zeros(0, seen.dims)
     name = hashlib.sha256(json.dumps([seen.id, train.fingerprint]).encode()).hexdigest()[:24]
     path = (cache or folder()) / f"features-{name}.safetensors"

@@ -20,8 +20,8 @@ from genloom.metrics.estimate import Estimate, enough, fisher_greater, wilson
 
 NEIGHBOURS = 50
 NEEDED = 160  # below it, 5 % of copies cannot be told from chance at LEVEL
-LEVEL = 0.005
-MARGIN = 0.75  # the threshold lies this far below the lowest percent of held-out scores
+LEVEL = 0.01
+MARGIN = 0.5  # of the score that one held-out item in a hundred falls below
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,9 @@ def nearness(x: Tensor, train: Tensor, *, chunk: int = 4096) -> Nearness:
     """
     if len(train) <= NEIGHBOURS:
         raise Refused(f"copies need at least {NEIGHBOURS + 1} training items, not {len(train)}.")
-    x = x.flatten(1).float()
+    given = x.flatten(1)
     centre = train[:chunk].flatten(1).float().mean(0)
-    x = x - centre
+    x = given.float() - centre
     squares = torch.full((len(x), 0), float("inf"))
     rows = torch.zeros((len(x), 0), dtype=torch.int64)
     for start in range(0, len(train), chunk):
@@ -66,7 +66,7 @@ def nearness(x: Tensor, train: Tensor, *, chunk: int = 4096) -> Nearness:
         squares, rows = torch.cat((squares, found), 1), torch.cat((rows, index), 1)
         squares, order = squares.topk(min(NEIGHBOURS + 1, squares.shape[1]), largest=False)
         rows = rows.gather(1, order)
-    return _exactly(x.double() + centre.double(), train, rows)
+    return _exactly(given.double(), train, rows)
 
 
 def _exactly(x: Tensor, train: Tensor, rows: Tensor) -> Nearness:

@@ -51,7 +51,6 @@ class Encoder(nn.Module):
         self.body = nn.Sequential(
             _block(seen, width, 1, nn.GELU),
             _block(width, 2 * width, 2, nn.GELU),
-            _block(2 * width, 2 * width, 1, nn.GELU),
             _block(2 * width, 4 * width, 2, nn.GELU),
             nn.Flatten(),
         )
@@ -79,7 +78,7 @@ class Encoder(nn.Module):
 class Judge(nn.Module):
     """Images to logits of their class; another design than any encoder. x: (n, C, H, W)."""
 
-    def __init__(self, shape: tuple[int, int, int], classes: int, width: int = 24):
+    def __init__(self, shape: tuple[int, int, int], classes: int, width: int = 16):
         super().__init__()
         channels, height, width_px = shape
         stride = 4 if max(height, width_px) > 32 else 2 if max(height, width_px) > 12 else 1
@@ -89,7 +88,7 @@ class Judge(nn.Module):
             nn.ReLU(),
             _block(width, 2 * width, 1, nn.ReLU),
             _block(2 * width, 4 * width, 2, nn.ReLU),
-            _block(4 * width, 4 * width, 1, nn.ReLU),
+            _block(4 * width, 4 * width, 2, nn.ReLU),
         )
         self.head = nn.Sequential(nn.Linear(8 * width, 128), nn.ReLU(), nn.Linear(128, classes))
 
@@ -124,10 +123,10 @@ class Glance(nn.Module):
 
 
 def budget(shape: tuple[int, ...], rows: int) -> int:
-    """Images to see in training: 30 passes, within 20,000 and 60,000 of 32 x 32 pixels."""
+    """Images to see in training: 30 passes, within 6,000 and 45,000 of 32 x 32 pixels."""
     pixels = math.prod(shape[-2:]) if len(shape) == 3 else 256
-    most = int(60_000 * min(1.0, (32 * 32 / pixels)))
-    return max(20_000, min(most, 30 * rows))
+    most = int(45_000 * min(1.0, (32 * 32 / pixels)))
+    return max(6_000, min(most, 30 * rows))
 
 
 def fit(
@@ -148,8 +147,6 @@ def fit(
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=steps + 1)
     generator = torch.Generator().manual_seed(seed)
     image = inputs.dtype == torch.uint8
-    if image:
-        net.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     net.train()
     for _, rows in zip(range(steps), _orders(len(inputs), batch, generator)):
         x = look(inputs[rows]) if image else inputs[rows].float()

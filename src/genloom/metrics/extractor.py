@@ -1,14 +1,16 @@
 """The features in which sets are compared: trained on the training split, stored and hashed.
 
 Images get an encoder trained on the spot (`encoder`), or the user's Inception weights; points are
-their own features; text is counted in hashed runs of characters. A judge, of another design and
-seed, names the class of an item. Both take stored items only, so no value range is ambiguous.
+seen as waves of their coordinates; text is counted in hashed runs of characters. A judge, of
+another design and seed, names the class of an item. Both take stored items only, so no value range
+is ambiguous.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import time
 from collections.abc import Callable
@@ -28,17 +30,27 @@ from genloom.metrics import encoder, text
 
 VERSION = 1  # of the design: another one is another extractor
 BATCH = 512
+WAVES = 48
+SEEDS = {"encoder": 1, "judge": 2, "glance": 3, "waves": 4}
 
 
 class Rows(Protocol):
     """A split of a data set, as far as a metric needs it."""
 
     @property
-    def items(self) -> Tensor: ...
+    def items(self) -> Tensor:
+        """(N, *shape), as stored."""
+        ...
+
     @property
-    def cond(self) -> dict[str, Tensor]: ...
+    def cond(self) -> dict[str, Tensor]:
+        """Name -> (N, ...)."""
+        ...
+
     @property
-    def fingerprint(self) -> str: ...
+    def fingerprint(self) -> str:
+        """sha256 of the values."""
+        ...
 
     def __len__(self) -> int: ...
 
@@ -48,7 +60,7 @@ class Extractor:
     """Items to features (n, dims), float64.
 
     Args:
-        name: "encoder", "coordinates", "runs" or "inception".
+        name: "encoder", "waves", "runs" or "inception".
         hash: Of its weights and design, 12 hexadecimal digits.
         items: What it takes.
         dims: Features of an item.
@@ -142,14 +154,7 @@ def extractor(items: Items, train: Rows, *, cache: Path | None = None) -> Extrac
         cache: Folder of stored extractors; `folder()` where it is left out.
     """
     if items.kind == "points":
-        known = train.items[:100_000].double()
-        centre, scale = known.mean(0), known.std(0).clamp(min=1e-12)
-        mark = _digest(torch.stack((centre, scale)), "coordinates")
-        how = "standardised by the training split"
-        return Extractor(
-            "coordinates", mark, items, items.shape[0], lambda x: (x - centre) / scale, how,
-            train.fingerprint,
-        )  # fmt: skip
+        return _waves(items, train)
     if items.kind == "text":
         mark = _digest(torch.tensor(text.BUCKETS), items.alphabet)
         how = "frequencies of hashed 1-, 2- and 3-character runs"
@@ -170,6 +175,27 @@ def extractor(items: Items, train: Rows, *, cache: Path | None = None) -> Extrac
         seconds,
         None if head is None else lambda x: head(net(encoder.look(x))),
     )
+
+
+def _waves(items: Items, train: Rows) -> Extractor:
+    """Standardised coordinates and cosines of them at four scales (Rahimi and Recht 2007).
+
+    Coordinates alone would show a cubic kernel three moments and no modes.
+    """
+    known, dims = train.items[:100_000].double(), items.shape[0]
+    centre, scale = known.mean(0), known.std(0).clamp(min=1e-12)
+    generator = torch.Generator().manual_seed(SEEDS["waves"])
+    speeds = torch.tensor([1.0, 2.0, 4.0, 8.0]).double().repeat_interleave(WAVES // 4)
+    turns = torch.randn(dims, WAVES, generator=generator).double() / dims**0.5 * speeds
+    phases = 2 * math.pi * torch.rand(WAVES, generator=generator).double()
+
+    def compute(x: Tensor) -> Tensor:
+        z = (x.double() - centre) / scale
+        return torch.cat((z, (z @ turns + phases).cos()), 1)
+
+    mark = _digest(torch.cat((centre, scale, turns.flatten(), phases)), "waves")
+    how = f"standardised by the training split, and {WAVES} cosines"
+    return Extractor("waves", mark, items, dims + WAVES, compute, how, train.fingerprint)
 
 
 def judge(
@@ -201,9 +227,6 @@ def _image(items: Items) -> tuple[int, int, int]:
     return channels, height, width
 
 
-SEEDS = {"encoder": 1, "judge": 2, "glance": 3}
-
-
 Net = TypeVar("Net", encoder.Encoder, encoder.Judge, encoder.Glance)
 
 
@@ -218,6 +241,8 @@ def _trained(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEEDS[name])
         net = make()
+    if train.items.ndim == 4:
+        net.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     path = (cache or folder()) / f"{name}{VERSION}-{train.fingerprint[:24]}.safetensors"
     stored = _read(path, net)
     if stored is not None:

@@ -81,15 +81,14 @@ def _form(codec: Codec, items: Tensor) -> str:
 def independent(train: Tensor, items: Tensor, about: Items) -> float:
     """The likelihood of the trivial model: every entry of an item independent of the others.
 
-    Histograms with one count spread over the values, or a normal density for points. In the unit
+    Histograms with one count spread over the values; for points, one normal density. In the unit
     of `likelihood`, for items that the codec keeps as they are.
     """
     train, items = train[:10_000].flatten(1), items.flatten(1)
     if about.kind == "points":
-        mean, std = train.double().mean(0), train.double().std(0).clamp(min=1e-12)
-        z = (items.double() - mean) / std
-        nats = (z.square() / 2 + std.log() + math.log(2 * math.pi) / 2).sum(1)
-        return float(nats.mean())
+        mean, covariance = train.double().mean(0), train.double().T.cov()
+        normal = torch.distributions.MultivariateNormal(mean, covariance)
+        return -float(normal.log_prob(items.double()).mean())
     values, dims = 256 if about.kind == "image" else len(about.alphabet), items.shape[1]
     cells = train.long() + values * torch.arange(dims)
     counts = torch.bincount(cells.flatten(), minlength=values * dims).double().view(dims, values)

@@ -1,7 +1,8 @@
 """The trivial generator: every entry of an item is drawn from another training item.
 
-Pixels, coordinates or characters keep their own distribution (within a class where there are
-classes) and know nothing of each other. What does not beat it has learned nothing.
+Pixels or characters keep their own distribution (within a class where there are classes) and know
+nothing of each other; points come from one normal distribution. What does not beat it has learned
+nothing.
 """
 
 from __future__ import annotations
@@ -9,8 +10,31 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-DESCRIPTION = "every entry drawn independently from a training item of the same class"
+DESCRIPTION = {
+    "image": "every pixel drawn independently from a training image of the same class",
+    "text": "every character drawn independently from the same place of a training item",
+    "points": "one normal distribution with the mean and covariance of the training split",
+}
 SEEN = 20_000
+
+
+def generate(
+    kind: str, train: Tensor, train_labels: Tensor | None, labels: Tensor | None, n: int
+) -> Tensor:
+    """Draw n items of the trivial generator for a kind of data; see `resampled`."""
+    if kind == "points":
+        return normal(train, n)
+    return resampled(train, train_labels, labels, n)
+
+
+def normal(train: Tensor, n: int) -> Tensor:
+    """Draw n points of the normal distribution with the mean and covariance of points (N, D)."""
+    generator = torch.Generator().manual_seed(7)
+    mean, covariance = train.double().mean(0), train.double().T.cov()
+    values, vectors = torch.linalg.eigh(covariance)
+    root = vectors * values.clamp(min=0).sqrt()
+    noise = torch.randn(n, train.shape[1], generator=generator, dtype=torch.float64)
+    return (mean + noise @ root.T).to(train.dtype)
 
 
 def resampled(train: Tensor, train_labels: Tensor | None, labels: Tensor | None, n: int) -> Tensor:

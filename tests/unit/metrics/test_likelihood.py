@@ -1,0 +1,83 @@
+"""Likelihoods: one unit, the uniform model exactly eight bits, tags and forms."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from genloom.codecs.image import Image
+from genloom.codecs.text import Text
+from genloom.core import Generative, Items, Real, Tokens
+from genloom.errors import Refused
+from genloom.metrics.likelihood import independent, likelihood
+
+PICTURES = Items("image", (1, 4, 4))
+WORDS = Items("text", (8,), alphabet="abcd")
+
+
+class Uniform(Generative):
+    """Every value of every entry is equally likely."""
+
+    spaces = (Real, Tokens)
+    likelihood = "exact"
+
+    def log_prob(self, x, cond):
+        space = self.space
+        values = space.levels if isinstance(space, Real) else space.vocab
+        nats = math.log(values) * math.prod(space.shape)
+        return torch.full((len(x),), -nats, dtype=torch.float64)
+
+    def sample_steps(self, rng, cond):
+        yield rng.normal(*self.space.shape)
+
+
+def images(n, levels=256):
+    return torch.randint(levels, (n, 1, 4, 4)).to(torch.uint8)
+
+
+def test_a_uniform_model_is_worth_eight_bits():
+    codec = Image(PICTURES)
+    found = likelihood(Uniform(codec.space, {}), codec, images(40), {})
+    assert found.value == 8.0 and found.unit == "bits/dim" and found.tag == "exact"
+    assert found.id == "exact; items as stored" and found.name == "bits_per_dim"
+
+
+def test_four_characters_are_worth_two_bits():
+    codec = Text(WORDS)
+    items = torch.randint(4, (40, 8))
+    found = likelihood(Uniform(codec.space, {}), codec, items, {})
+    assert found.name == "bits_per_char" and found.value == pytest.approx(2.0)
+
+
+def test_the_batch_does_not_matter_and_too_few_are_refused():
+    class Odd(Uniform):
+        def log_prob(self, x, cond):
+            return -x.flatten(1).square().sum(1).double()
+
+    codec, items = Image(PICTURES), images(40)
+    model = Odd(codec.space, {})
+    one, two = (likelihood(model, codec, items, {}, batch=b) for b in (7, 64))
+    assert one.value == pytest.approx(two.value, rel=1e-9) and one.low < one.value < one.high
+    with pytest.raises(Refused, match="at least 30"):
+        likelihood(model, codec, items[:29], {})
+
+
+def test_a_likelihood_that_is_not_finite_is_refused():
+    class Sure(Uniform):
+        def log_prob(self, x, cond):
+            return torch.full((len(x),), -math.inf)
+
+    codec = Image(PICTURES)
+    with pytest.raises(Refused, match="not finite"):
+        likelihood(Sure(codec.space, {}), codec, images(40), {})
+
+
+def test_independent_entries_reach_their_entropy():
+    """Two equally likely values of 256: one bit a dimension, and a little for the counts."""
+    train, items = (255 * torch.randint(2, (n, 1, 4, 4)).to(torch.uint8) for n in (5000, 200))
+    assert independent(train, items, PICTURES) == pytest.approx(1.0, abs=0.01)
+    points = Items("points", (2,))
+    x, y = torch.randn(5000, 2), torch.randn(500, 2)
+    assert independent(x, y, points) == pytest.approx(1 + math.log(2 * math.pi), abs=0.2)
