@@ -180,7 +180,7 @@ class Gan(Generative):
         if self.penalty == "none":
             return self._told_apart(self._logits(x, cond), self._logits(fake, cond))
         with torch.autocast(x.device.type, enabled=False):
-            x, fake = x.float(), fake.float()
+            x, fake = (v.float() if v.element_size() < 4 else v for v in (x, fake))
             if self.penalty == "gp":
                 terms = self._told_apart(self._logits(x, cond), self._logits(fake, cond))
                 return {**terms, "gp": self.gamma * self._one_centred(x, fake, cond)}

@@ -17,6 +17,7 @@ from genloom.core import Real, Rng
 from genloom.errors import BadInput
 
 Scale = Literal["global", "pixel"]
+QUANTILES = 32
 
 
 def make(
@@ -120,27 +121,36 @@ class LocationScale(nn.Module):
         return (mass - self._log_between(first, last, 2 * self.limit * inverse)).flatten(1).sum(1)
 
     def mean(self, out: Tensor) -> Tensor:
-        """The centre, within the range of the data."""
-        centre, _ = self._parts(out)
-        return centre.clamp(-1, 1) if self.levels else centre
+        """Expected value; with levels, from quantiles, for the cut tails move it off the centre."""
+        if not self.levels:
+            return self._parts(out)[0]
+        total = torch.zeros((), dtype=torch.float64, device=out.device)
+        for i in range(QUANTILES):
+            total = total + self._at(out, (i + 0.5) / QUANTILES)
+        return (total / QUANTILES).to(out.dtype).clamp(-1, 1)
 
     def draw(self, out: Tensor, rng: Rng) -> Tensor:
         """One datum per row, on a level where there are levels."""
-        centre, log_scale = (part.double() for part in self._parts(out))
-        u, scale = rng.uniform(*centre.shape[1:]), log_scale.exp()
+        u = rng.uniform(out.shape[1] // self.factors, *out.shape[2:])
         if not self.levels:
-            return (centre + scale * self._quantile(u.clamp(min=1e-300))).to(out.dtype)
-        # Mirrored so that the range lies in the lower tail, where float64 resolves the CDF.
-        sign = torch.where(centre > 0, -1.0, 1.0)
-        middle = torch.minimum(centre.abs(), self.limit + 30 * scale)
-        low, high = (
-            self._cdf((-self.limit - middle) / scale),
-            self._cdf((self.limit - middle) / scale),
-        )
-        z = self._quantile(low + u * (high - low))
-        x = -sign * (middle + scale * z).clamp(-self.limit, self.limit)
-        step = ((x + 1) / self.bin).round().clamp(0, self.levels - 1)
+            centre, log_scale = (part.double() for part in self._parts(out))
+            return (centre + log_scale.exp() * self._quantile(u.clamp(min=1e-300))).to(out.dtype)
+        step = ((self._at(out, u) + 1) / self.bin).round().clamp(0, self.levels - 1)
         return (step * self.bin - 1).to(out.dtype)
+
+    def _at(self, out: Tensor, u: Tensor | float) -> Tensor:
+        """The u-th quantile within the range, in float64, before rounding to a level."""
+        centre, log_scale = (part.double() for part in self._parts(out))
+        scale = log_scale.exp()
+        # Mirrored so that the range lies in the lower tail, where float64 resolves the CDF.
+        mirror = centre < 0
+        middle = torch.minimum(centre.abs(), self.limit + 30 * scale)
+        low = self._cdf((-self.limit - middle) / scale)
+        high = self._cdf((self.limit - middle) / scale)
+        share = torch.where(mirror, 1 - u, u)
+        z = self._quantile(low + share * (high - low))
+        x = (middle + scale * z).clamp(-self.limit, self.limit)
+        return torch.where(mirror, -x, x)
 
     def _parts(self, out: Tensor) -> tuple[Tensor, Tensor]:
         """Centre and log scale; a unit step of the parameter moves the latter by five."""

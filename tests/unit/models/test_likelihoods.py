@@ -91,6 +91,8 @@ def test_draws_follow_the_masses(shape, centre, log_scale):
     drawn = likelihood.draw(parts(likelihood, centre, log_scale, n), Rng(range(n)))
     share = torch.stack([(drawn - v).abs().flatten().lt(1e-6).float().mean() for v in x.flatten()])
     torch.testing.assert_close(share, mass, atol=0.035, rtol=0)
+    mean = likelihood.mean(parts(likelihood, centre, log_scale, 1)).item()
+    assert mean == pytest.approx((mass * x.flatten()).sum().item(), abs=0.02)
 
 
 @pytest.mark.parametrize("shape", ["gaussian", "logistic"])
