@@ -2,8 +2,8 @@
 
     python -m benchmarks.mnist flow --minutes 9.5 --out runs/mnist
 
-Trains `recipes/mnist-FAMILY.toml` with the trainer and judges it on the official test part. The bars:
-label accuracy at least 0.95 for dcgan, cvae and flow, 0.90 for autoregressive.
+Trains `recipes/mnist-FAMILY.toml` and judges it on the official test part. Label accuracy must
+reach 0.95 for dcgan, cvae and flow, and 0.90 for autoregressive.
 """
 
 from __future__ import annotations

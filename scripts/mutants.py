@@ -1,8 +1,8 @@
 """Break the package in known ways, one at a time, and see that a test notices each.
 
 `make mutants` runs all; `python scripts/mutants.py WORD` those whose file or test holds the word.
-Each entry of `tests/mutants.toml` names a file, a text in it, a broken text, and the tests that must
-fail. The package is copied first: the working tree is never touched.
+Each entry of `tests/mutants.toml` names a file, a text in it, a broken text, and the tests that
+must fail. The package is copied first: the working tree is never touched.
 """
 
 from __future__ import annotations
@@ -28,12 +28,24 @@ def survives(mutant: dict[str, str], folder: Path) -> str | None:
     if text.count(mutant["text"]) != 1:
         return f"its text stands {text.count(mutant['text'])} times in {mutant['file']}"
     path.write_text(text.replace(mutant["text"], mutant["broken"]))
-    command = [sys.executable, "-m", "pytest", "-x", "-m", "slow or not slow", *mutant["tests"].split()]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-x",
+        "-m",
+        "slow or not slow",
+        *mutant["tests"].split(),
+    ]
     environment = os.environ | {"PYTHONPATH": str(source), "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     if done.returncode == 0:
         return "its tests pass on the broken version"
-    return None if done.returncode == 1 else f"pytest ended with {done.returncode}: {done.stdout[-300:]}"
+    return (
+        None
+        if done.returncode == 1
+        else f"pytest ended with {done.returncode}: {done.stdout[-300:]}"
+    )
 
 
 def main() -> int:

@@ -1,4 +1,4 @@
-"""Small members of three kinds of family, written on the contract alone: what the trainer must serve."""
+"""Small members of three kinds of family, written on the contract alone."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ class Micro:
     cond: Condition
     start: int
     total: int
-    ids: Sequence[int]
+    ids: Sequence[int] | Tensor
 
 
 class Player:

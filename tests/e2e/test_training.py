@@ -1,4 +1,4 @@
-"""A run, from rehearsal to artifact: it watches itself, saves itself, and goes on where it stopped."""
+"""A run, from rehearsal to artifact: it watches itself, saves itself, and goes on."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def test_a_termination_saves_and_says_how_to_go_on(finished, tmp_path):
         return batch(position, size, seed)
 
     plan.dataset.train.batch = asking
-    with pytest.raises(Interrupted, match="stopped at step 14 of 40; it is saved. Go on with"):
+    with pytest.raises(Interrupted, match=r"stopped at step 14 of 40; it is saved. Go on with"):
         train(plan, out, quiet=True)
     assert checkpoint.newest(out / "checkpoints").name == "step-00000014"
     assert weights(train(resolve(FLOW), out, quiet=True)) == weights(finished)

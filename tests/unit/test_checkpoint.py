@@ -110,7 +110,7 @@ def test_a_full_disk_is_one_line_and_the_last_checkpoint_stays(tmp_path):
         pytest.skip("this machine allows no tmpfs")
     try:
         good = save(disk / "checkpoints", 1)
-        with pytest.raises(DiskFull, match="is full. What was saved before is intact"):
+        with pytest.raises(DiskFull, match=r"is full. What was saved before is intact"):
             save(disk / "checkpoints", 2, size=2_000_000)
         assert checkpoint.newest(disk / "checkpoints") == good
         with pytest.raises(DiskFull):
