@@ -59,7 +59,10 @@ def _rows(x: Tensor) -> Tensor:
 
 
 class _Norm(torch.autograd.Function):
-    """y = act(c * a + b) with c = x - mean and a = gain / deviation, over groups of channels."""
+    """y = act(a * x + b), with a = gain / deviation and b = bias - a * mean of groups of channels.
+
+    Buffers are used again wherever one is free: fresh memory costs more than the sums do.
+    """
 
     @staticmethod
     def forward(
@@ -67,28 +70,31 @@ class _Norm(torch.autograd.Function):
     ) -> Tensor:
         rows = _rows(x)
         count = rows.shape[1] * (rows.shape[2] // groups)
+        y = rows.square()
         mean = _of_group(rows.sum(1), groups) / count
-        c = rows - mean[:, None]
-        rstd = (_of_group(c.square().sum(1), groups) / count + eps).rsqrt()
-        y = torch.addcmul(bias[:, None], c, (gain * rstd)[:, None])
+        variance = (_of_group(y.sum(1), groups) / count - mean.square()).clamp_(min=0)
+        rstd = (variance + eps).rsqrt()
+        a = gain * rstd
+        torch.addcmul((bias - a * mean)[:, None], rows, a[:, None], out=y)
         ctx.groups, ctx.count, ctx.shape = groups, count, x.shape
         gate = y.sigmoid() if silu else None
-        ctx.save_for_backward(c, gain, bias, rstd, gate)
+        ctx.save_for_backward(x, gain, bias, mean, rstd, gate)
         return _grid(y if gate is None else y.mul_(gate), x.shape)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        c, gain, bias, rstd, gate = ctx.saved_tensors
-        g, a = _rows(grad), gain * rstd
+        x, gain, bias, mean, rstd, gate = ctx.saved_tensors
+        rows, g, a = _rows(x), _rows(grad), gain * rstd
         if gate is not None:  # of SiLU: gate * (1 + y * (1 - gate))
-            y = torch.addcmul(bias[:, None], c, a[:, None])
-            y.addcmul_(y, gate, value=-1).add_(1).mul_(gate)
-            g = y.mul_(g)
-        sum_g, sum_gc = g.sum(1), (g * c).sum(1)
+            y = torch.addcmul((bias - a * mean)[:, None], rows, a[:, None])
+            g = y.addcmul_(y, gate, value=-1).add_(1).mul_(gate).mul_(g)
+        dx = g * rows
+        sum_g = g.sum(1)
+        sum_gc = dx.sum(1) - mean * sum_g  # of g * (x - mean)
         mean_g = _of_group(gain * sum_g, ctx.groups) / ctx.count
-        mean_gc = _of_group(gain * sum_gc, ctx.groups) / ctx.count
-        dx = torch.addcmul((-rstd * mean_g)[:, None], c, (-(rstd**3) * mean_gc)[:, None])
+        slope = -(rstd**3) * _of_group(gain * sum_gc, ctx.groups) / ctx.count
+        torch.addcmul((-rstd * mean_g - slope * mean)[:, None], rows, slope[:, None], out=dx)
         dx.addcmul_(g, a[:, None])
         return _grid(dx, ctx.shape), sum_gc * rstd, sum_g, None, None, None
 

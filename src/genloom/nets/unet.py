@@ -21,6 +21,7 @@ from genloom.nets.embed import ConditionGrid, ConditionSequence, ConditionVector
 from genloom.nets.norm import GroupNorm
 
 CONVS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
+TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
 FORMATS = {2: torch.channels_last, 3: torch.channels_last_3d}
 
 
@@ -119,7 +120,7 @@ class UNet(nn.Module):
                 self.up.append(nn.ModuleList(pair))
                 here = channels
             if level > 0:
-                self.grow.append(_conv(axes, here, here))
+                self.grow.append(Grow(axes, here))
         self.norm = GroupNorm(groups, here)
         self.last = _zero(_conv(axes, here, out_channels * stem**axes))
         self.blocks = blocks
@@ -149,7 +150,7 @@ class UNet(nn.Module):
             h = _attended(attention, h, context)
             level, place = divmod(i, self.blocks + 1)
             if place == self.blocks and level < len(self.grow):
-                h = self.grow[level](F.interpolate(h, size=skips[-1].shape[2:]))
+                h = self.grow[level](h, skips[-1].shape[2:])
         return self._unfold(self.last(self.norm(h)), spatial)
 
     def _fold(self, x: Tensor) -> Tensor:
@@ -207,6 +208,34 @@ class ResidualBlock(nn.Module):
             h = self.norm2(h + m.view(*m.shape, *(1,) * (x.ndim - 2)))
         h = self.shortcut(x) + self.conv2(self.dropout(h))
         return h if self.balance == 1 else h * self.balance
+
+
+@final
+class Grow(nn.Module):
+    """Double each axis by repeating places, then a convolution of width 3; cut to a size.
+
+    Done as one transposed convolution of width 4, whose kernel follows from the 3: less than half
+    of the products, and the same result.
+    """
+
+    def __init__(self, axes: int, channels: int):
+        super().__init__()
+        conv = CONVS[axes](channels, channels, 3)
+        self.weight, self.bias = conv.weight, conv.bias
+        self.axes = axes
+
+    def forward(self, x: Tensor, size: torch.Size) -> Tensor:
+        """(B, C, *spatial) -> (B, C, *size), each side twice as long or one less."""
+        kernel = self.weight.transpose(0, 1)
+        for axis in range(2, 2 + self.axes):
+            a, b, c = kernel.unbind(axis)
+            kernel = torch.stack([c, b + c, a + b, a], axis)
+        if self.axes in FORMATS:
+            kernel = kernel.contiguous(memory_format=FORMATS[self.axes])
+        h = TRANSPOSED[self.axes](x, kernel, self.bias, stride=2, padding=1)
+        for axis, side in enumerate(size, start=2):
+            h = h.narrow(axis, 0, side)
+        return h
 
 
 @final

@@ -2,10 +2,11 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from genloom.core import Real, Tokens
 from genloom.errors import BadInput
-from genloom.nets.unet import UNet, depth_to_space, space_to_depth
+from genloom.nets.unet import Grow, UNet, depth_to_space, space_to_depth
 
 
 def awake(net):
@@ -48,6 +49,18 @@ def test_space_to_depth_is_a_bijection_of_blocks(axes):
     block = x[0, 1][(slice(2, 4),) * axes].flatten()  # block (1, 1, ...) of channel 1
     where = (0, slice(2**axes, 2 * 2**axes), *(1,) * axes)
     assert torch.equal(folded[where], block)
+
+
+@pytest.mark.parametrize("axes", [1, 2, 3])
+def test_growing_is_repeating_and_a_convolution(axes):
+    grow = Grow(axes, 3).double()
+    x = torch.randn(2, 3, *(4, 3, 2)[:axes], dtype=torch.float64)
+    conv = (F.conv1d, F.conv2d, F.conv3d)[axes - 1]
+    wanted = conv(F.interpolate(x, scale_factor=2), grow.weight, grow.bias, padding=1)
+    assert torch.allclose(grow(x, wanted.shape[2:]), wanted, atol=1e-12)
+    odd = torch.Size(side - 1 for side in wanted.shape[2:])
+    cut = (..., *(slice(side) for side in odd))
+    assert torch.equal(grow(x, odd), grow(x, wanted.shape[2:])[cut])
 
 
 def test_every_kind_of_condition_changes_the_output():
