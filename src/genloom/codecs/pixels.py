@@ -20,8 +20,9 @@ MAX_VOCAB = 65536
 class Pixels(Codec):
     """uint8 (C, H, W) <-> Tokens((H/p * W/p,), levels ** (p * p * C)).
 
-    The levels are equally spaced from 0 to 255, and each value goes to the nearest. The digits of a token, in base `levels`, are its pixels by channel, row and column, the first the
-    most significant. With 256 levels and patch 1, a grey picture is kept exactly.
+    The levels are equally spaced from 0 to 255, and each value goes to the nearest. The digits of
+    a token, in base `levels`, are its pixels by channel, row and column, the first the most
+    significant. With 256 levels and patch 1, a grey picture is kept exactly.
 
     Args:
         items: What is stored.

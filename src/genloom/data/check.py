@@ -10,7 +10,7 @@ from typing import Any
 
 from genloom.data.builtin import BUILTIN
 from genloom.data.find import find
-from genloom.data.findings import CODES, Damaged, Finding
+from genloom.data.findings import CODES, Damaged, Finding, printable
 from genloom.data.pack import ImportOptions
 from genloom.data.source import Source
 from genloom.data.survey import Survey, shape_of
@@ -90,7 +90,7 @@ class Report:
         lines += [f"  note: {note}" for note in self.notes]
         lines += self._finding_lines()
         lines.append(f"  not ready: {self.problem}" if self.problem else "  ready to train on")
-        return "\n".join(lines)
+        return "\n".join(map(printable, lines))
 
     def _finding_lines(self) -> list[str]:
         lines = []

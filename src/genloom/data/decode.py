@@ -91,9 +91,8 @@ def _pixels(image: Image.Image, name: str, notes: list[tuple[str, str]]) -> np.n
     ending = PurePosixPath(name).suffix.lower()
     if image.format not in _ENDINGS.get(ending, (image.format,)):
         notes.append(("wrong_ending", f"{image.format} content called {ending}"))
-    frames = getattr(image, "n_frames", 1)
-    if frames > 1 and image.format != "MPO":
-        notes.append(("animated", f"{frames} frames, the first is used"))
+    if getattr(image, "is_animated", False) and image.format != "MPO":
+        notes.append(("animated", "the first frame is used"))
         image.seek(0)
     image.load()
     orientation = image.getexif().get(_ORIENTATION, 1)

@@ -99,8 +99,13 @@ class Damaged(BadInput):
     """A file that cannot be used at all; a folder of pictures goes on without it."""
 
     def __init__(self, path: str, code: str, reason: str):
-        super().__init__(f"{path}: {CODES[code]} ({reason}).")
+        super().__init__(printable(f"{path}: {CODES[code]} ({reason})."))
         self.finding = Finding(path, code, reason)
+
+
+def printable(text: str) -> str:
+    """File names may hold anything; what a terminal would obey or choke on is escaped."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def one_line(error: BaseException) -> str:

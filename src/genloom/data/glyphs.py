@@ -15,7 +15,7 @@ from genloom.errors import BadInput, need
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 SIZE = 32
 JITTERS = 20
-_CANVAS = 96
+_CANVAS = 64
 _FONTS = (
     *(f"DejaVuSans{style}" for style in ("", "-Bold", "-Oblique", "-BoldOblique")),
     *(f"DejaVuSansMono{style}" for style in ("", "-Bold", "-Oblique", "-BoldOblique")),
@@ -42,13 +42,13 @@ def draw() -> tuple[np.ndarray, np.ndarray]:
 
 
 def _stencil(path: Path, letter: str) -> np.ndarray:
-    """One letter, centred by its ink, 62 pixels high at most: uint8 (96, 96)."""
+    """One letter, centred by its ink, 42 pixels high or wide at most: uint8 (64, 64)."""
     if not path.is_file():
         raise BadInput(f"matplotlib lacks the font {path.name}; install matplotlib >= 3.9.")
-    font = ImageFont.truetype(str(path), 84)
+    font = ImageFont.truetype(str(path), 56)
     left, top, right, bottom = font.getbbox(letter)
-    scale = min(1.0, 62 / max(bottom - top, right - left))
-    font = ImageFont.truetype(str(path), int(84 * scale))
+    scale = min(1.0, 42 / max(bottom - top, right - left))
+    font = ImageFont.truetype(str(path), int(56 * scale))
     left, top, right, bottom = font.getbbox(letter)
     image = Image.new("L", (_CANVAS, _CANVAS))
     x, y = (_CANVAS - left - right) / 2, (_CANVAS - top - bottom) / 2

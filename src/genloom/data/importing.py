@@ -8,7 +8,7 @@ from pathlib import Path
 
 from genloom.data import cache as store
 from genloom.data.augment import Augment
-from genloom.data.builtin import BUILTIN, VERSION
+from genloom.data.builtin import BUILTIN, VERSIONS
 from genloom.data.dataset import Dataset, map_pack
 from genloom.data.find import files_of, find, locate
 from genloom.data.pack import ImportOptions, write_pack
@@ -57,7 +57,7 @@ def open_dataset(
         name = str(source)
         ready, content = hub_source(name.removeprefix("hub:"))
     elif str(source) in BUILTIN:
-        name, content = str(source), f"{source} {VERSION}"
+        name, content = str(source), f"{source} {VERSIONS[str(source)]}"
     else:
         path = locate(source)
         name = path.resolve().name

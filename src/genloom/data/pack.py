@@ -42,16 +42,20 @@ class ImportOptions:
     def check(self, kind: str) -> None:
         """Raises BadInput for a value that no data, or not this kind of data, can have."""
         check_fractions(self.valid, self.test)
-        if self.size is not None and not 1 <= self.size <= 4096:
-            raise BadInput(f"size = {self.size} must lie in [1, 4096].")
+        _check_whole("size", self.size, 1, 4096)
+        _check_whole("length", self.length, 2, 2**20)
+        _check_whole("seed", self.seed, -(2**63), 2**63 - 1)
         if self.channels not in (None, 1, 3):
-            raise BadInput(f"channels = {self.channels} must be 1 (grey) or 3 (RGB).")
-        if self.length is not None and not 2 <= self.length <= 2**20:
-            raise BadInput(f"length = {self.length} must lie in [2, {2**20}].")
+            raise BadInput(f"channels = {self.channels!r} must be 1 (grey) or 3 (RGB).")
         if kind != "image" and (self.size or self.channels):
             raise BadInput(f"size and channels are for images; this is {kind}.")
         if kind != "text" and self.length:
             raise BadInput(f"length is for text; this is {kind}.")
+
+
+def _check_whole(name: str, value: int | None, low: int, high: int) -> None:
+    if value is not None and not (type(value) is int and low <= value <= high):
+        raise BadInput(f"{name} = {value!r} must be a whole number in [{low}, {high}].")
 
 
 DEFAULT_LENGTH = 128
@@ -70,7 +74,7 @@ def write_pack(source: Source, name: str, options: ImportOptions, folder: Path) 
     description = write(source, name, options, folder)
     description |= {"kind": source.kind, "form": source.form, "name": name}
     description["sizes"] = {path.name: path.stat().st_size for path in sorted(folder.iterdir())}
-    (folder / "data.json").write_text(json.dumps(description, ensure_ascii=False), "utf-8")
+    (folder / "data.json").write_text(json.dumps(description), "utf-8")
 
 
 # ---------------------------------------------------------------- text
@@ -179,7 +183,7 @@ def _write_words(folder: Path, part: str, entries: list[Entry], labelled: bool) 
     words = {"names": [entry.name for entry in entries]}
     if any(entry.caption for entry in entries):
         words["captions"] = [entry.caption for entry in entries]
-    (folder / f"{part}.words.json").write_text(json.dumps(words, ensure_ascii=False), "utf-8")
+    (folder / f"{part}.words.json").write_text(json.dumps(words), "utf-8")
 
 
 def _notes(survey: Survey, shape: tuple[int, ...], official: bool) -> list[str]:

@@ -20,7 +20,8 @@ def digest(data: bytes) -> bytes:
 
 def check_fractions(valid: float, test: float) -> None:
     """Raises BadInput unless both are shares that leave something to train on."""
-    if not (0 <= valid < 1 and 0 <= test < 1 and valid + test < 1):
+    shares = isinstance(valid, int | float) and isinstance(test, int | float)
+    if not (shares and 0 <= valid < 1 and 0 <= test < 1 and valid + test < 1):
         raise BadInput(f"valid = {valid} and test = {test} must be shares of 1 with a sum below 1.")
 
 

@@ -1,10 +1,12 @@
 """The well-known data sets, by path."""
 
+import pytest
 import torch
 
 from genloom import data
 
 
+@pytest.mark.slow
 def test_mnist(shared_data):
     dataset = data.open_dataset(shared_data / "mnist")
     test = data.open_test(dataset)
@@ -15,6 +17,7 @@ def test_mnist(shared_data):
     assert dataset.train.cond["label"][:3].tolist() == [5, 0, 4]
 
 
+@pytest.mark.slow
 def test_cifar(shared_data):
     dataset = data.open_dataset(shared_data / "cifar10-10k", valid=0.0)
     assert (len(dataset.train), len(data.open_test(dataset))) == (10_000, 1_000)
@@ -23,6 +26,7 @@ def test_cifar(shared_data):
     assert dataset.items.classes[dataset.train.cond["label"][0]] == "frog"
 
 
+@pytest.mark.slow
 def test_noto_emoji_has_captions_and_white_paper(shared_data):
     dataset = data.open_dataset(shared_data / "noto-emoji", size=24, valid=0.0, test=0.0)
     assert dataset.items.shape == (3, 24, 24) and dataset.items.classes == ()

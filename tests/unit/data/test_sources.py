@@ -3,6 +3,7 @@
 import gzip
 import json
 import lzma
+import os
 import struct
 import zipfile
 
@@ -265,6 +266,27 @@ def test_other_data_among_pictures_is_named(tmp_path, paint):
     (tmp_path / "empty").mkdir()
     codes = {finding.path: finding.code for finding in data.check(tmp_path).findings}
     assert codes == {"x.npz": "other_source", "empty": "empty_folder"}
+
+
+@pytest.mark.parametrize("name", [b"\xff\xfe.png", b"\x1b[31mred\n.png"])
+def test_names_that_are_no_text_are_escaped(tmp_path, paint, name):
+    for i in range(5):
+        paint(tmp_path / f"{i}.png", i)
+    (tmp_path / os.fsdecode(name)).write_bytes(b"no picture")
+    dataset, report = data.open_dataset(tmp_path), data.check(tmp_path)
+    assert [f.path for f in dataset.findings] == [os.fsdecode(name)] == report.quarantine
+    assert all(line.isprintable() for line in report.text().split("\n"))
+    report.text().encode()
+    json.dumps(report.as_dict())
+
+
+@pytest.mark.parametrize(
+    "options", [{"size": 0}, {"size": "8"}, {"size": 8.0}, {"channels": 2}, {"valid": "a"}]
+)
+def test_options_that_make_no_sense(tmp_path, paint, options):
+    paint(tmp_path / "a.png", 0)
+    with pytest.raises(BadInput, match=next(iter(options))):
+        data.open_dataset(tmp_path, **options)
 
 
 def test_report_has_numbers(tmp_path, paint):
