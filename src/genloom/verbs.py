@@ -260,7 +260,7 @@ def env(args: argparse.Namespace) -> None:
     """`genloom env`."""
     from genloom.environment import bfloat16_speed, describe
 
-    facts = {**describe(), "bfloat16_speed": round(bfloat16_speed(), 2)}
+    facts = {**describe(), "bfloat16_speed": float(f"{bfloat16_speed():.2g}")}
     lines = []
     for name, value in facts.items():
         if isinstance(value, dict):

@@ -20,7 +20,8 @@ ROOT = Path(__file__).parents[2]
 README, CHINESE = ROOT / "README.md", ROOT / "README.zh.md"
 VERBS = ("train", "sample", "evaluate", "compare", "data", "runs", "card", "env")
 TINY = {  # a reader's budget -> the test's
-    r"--minutes \d+": "--steps 2",
+    r"(compare .*)--minutes \d+": r"\1--minutes 0.05",
+    r"--minutes \d+(?!\.)": "--steps 2",
     r"minutes=\d+": "steps=2",
     r"--steps 200": "--steps 2",
 }

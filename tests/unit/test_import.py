@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -33,13 +32,13 @@ def test_the_core_needs_no_optional_package():
 
 
 def test_help_is_immediate():
-    start = time.perf_counter()
-    code = (
-        "import sys; from genloom.cli import main; main(['--help']); print('torch' in sys.modules)"
-    )
-    out = run(code)
-    assert out.endswith("False")
-    assert time.perf_counter() - start < 0.5
+    """Without torch, and in less than half a second of the processor's time."""
+    code = "import sys, time; from genloom.cli import main; main([])"
+    *page, last = run(f"{code}; print('torch' in sys.modules, time.process_time())").splitlines()
+    assert "  genloom train --data digits --model flow --minutes 2" in page
+    torch_loaded, seconds = last.split()
+    assert torch_loaded == "False"
+    assert float(seconds) < 0.5
 
 
 def test_every_verb_is_at_hand():
