@@ -65,6 +65,7 @@ def test_frechet_of_torchmetrics(features):
     assert distance(x, y) == pytest.approx(float(peer.compute()), rel=1e-6)
 
 
+@pytest.mark.filterwarnings("ignore:Metric:UserWarning")
 def test_kid_of_torchmetrics(features):
     x, y = features
     peer = KernelInceptionDistance(Flat(), subsets=1, subset_size=400)
@@ -73,6 +74,7 @@ def test_kid_of_torchmetrics(features):
     assert mmd(x, y) == pytest.approx(float(peer.compute()[0]), rel=1e-6)
 
 
+@pytest.mark.filterwarnings("ignore:Metric:UserWarning")
 def test_inception_score_of_torchmetrics(features):
     peer = InceptionScore(Flat(), splits=1)
     peer.update(3 * features[0])
