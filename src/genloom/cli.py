@@ -36,6 +36,7 @@ examples:
   genloom train recipes/digits-flow.toml --set train.lr=5e-4 --set model.drop=0.2
   genloom train --resume runs/digits-flow                   go on with a stopped run
   genloom train --list                                      families, nets, codecs
+  torchrun --nproc-per-node 2 -m genloom train recipes/digits-flow.toml --out runs/two
 """
 
 SAMPLE = """\
@@ -182,7 +183,7 @@ def _add_train(made: Parser) -> None:
     made.add_argument("--data", metavar="PATH", help="files of your own, or a built-in data set")
     made.add_argument("--model", metavar="NAME", help="a family; see --list")
     for name, kind, text in (
-        ("minutes", float, "budget in minutes of wall-clock time"),
+        ("minutes", float, "budget in minutes of wall-clock time; 5 where no budget is given"),
         ("steps", int, "budget in updates"),
         ("images", int, "budget in data seen"),
         ("seed", int, "of weights, data order and draws"),

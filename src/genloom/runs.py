@@ -7,6 +7,7 @@ checkpoints/, samples/, model/ (the artifact), verdict.json and report.html.
 from __future__ import annotations
 
 import json
+import os
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, is_dataclass
@@ -105,11 +106,18 @@ def start(
     from genloom.recipe import resolve
     from genloom.trainer import train as train_plan
 
+    if out is None and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise BadInput("several processes need one folder: give --out.")
     plan = resolve(recipe, allow_code=allow_code)
     folder = Path(out) if out is not None else _free(plan, resume)
-    if not (folder / "run.json").exists():
+    if first_process() and not (folder / "run.json").exists():
         _describe(plan, folder)
     return train_plan(plan, folder, resume=resume, quiet=quiet)
+
+
+def first_process() -> bool:
+    """Whether this is the process that writes and speaks, of those that torchrun started."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def resume(run: str | Path, *, allow_code: bool = False, quiet: bool = False) -> Path:

@@ -65,6 +65,8 @@ def train(args: argparse.Namespace) -> None:
                 allow_code=args.allow_code,
                 quiet=args.quiet,
             )
+    if not runs_.first_process():
+        return None
     state = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     keys = ("status", "step", "seconds", "alarms")
     report = {"run": str(folder), "model": str(folder / "model"), **{k: state[k] for k in keys}}
