@@ -29,6 +29,7 @@ from genloom.core import (
     stratified,
 )
 from genloom.errors import BadInput
+from genloom.models.bound import Ends, variational
 from genloom.models.targets import TARGETS, TargetName
 from genloom.nets.mlp import Mlp
 from genloom.nets.unet import UNet
@@ -64,6 +65,7 @@ class Diffusion(Generative):
         "warmdown": 0.6,
         "ema": 0.10,
     }
+    likelihood: ClassVar[Literal["bound"]] = "bound"
     space: Real
     mean: Tensor
     std: Tensor
@@ -123,6 +125,25 @@ class Diffusion(Generative):
     def denoise(self, x: Tensor, sigma: Tensor, cond: Condition) -> Tensor:
         """E[datum | datum + sigma * noise = x], within the range of the data where it is known."""
         return self._within(self._denoise(x, sigma, cond))
+
+    @torch.no_grad()
+    def log_prob(self, x: Tensor, cond: Condition) -> Tensor:
+        """A lower bound in nats, (B,), from 24 evaluations a datum (see `bound`).
+
+        The noise is that of a fixed seed: the same batch always has the same bound.
+        """
+        levels = self.space.levels  # a quarter of their distance hardly hides which one it was
+        low = 0.5 / (levels - 1) if levels else 0.002 * self.scale.item()
+        ends = Ends(*self._channels(x), low, 160 * self.scale.item())
+        generator = torch.Generator().manual_seed(0)
+        return variational(
+            lambda noisy, sigma: self.denoise(noisy, sigma, cond),
+            x,
+            ends,
+            levels=levels,
+            draws=24,
+            generator=generator,
+        )
 
     def sample_steps(
         self,
