@@ -2,7 +2,8 @@
 
 On a CPU such steps are bound by memory: a fresh page costs several times a reused one, so what
 counts is how many temporaries a step makes. Each function here equals a line of plain torch, given
-in its docstring; a test compares values and gradients. First derivatives only.
+in its docstring; a test compares values and gradients. First derivatives only. Where no gradient is
+recorded, plain operators run instead: there the calls are what costs, one token at a time.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.amp import custom_bwd, custom_fwd
 from torch.autograd.function import once_differentiable
@@ -22,7 +24,9 @@ def rms_norm(x: Tensor) -> Tensor:
 
     Zhang and Sennrich, 2019 (arXiv:1910.07467), Eq. 4; the next matrix can scale as well.
     """
-    return _RmsNorm.apply(x)  # pyright: ignore[reportReturnType]
+    if torch.is_grad_enabled():
+        return _RmsNorm.apply(x)  # pyright: ignore[reportReturnType]
+    return F.rms_norm(x, x.shape[-1:], eps=EPS**2)
 
 
 def feed_forward(x: Tensor, up: Tensor, down: Tensor) -> Tensor:
@@ -33,7 +37,9 @@ def feed_forward(x: Tensor, up: Tensor, down: Tensor) -> Tensor:
         up: (hidden, D).
         down: (D, hidden).
     """
-    return _FeedForward.apply(x, up, down)  # pyright: ignore[reportReturnType]
+    if torch.is_grad_enabled():
+        return _FeedForward.apply(x, up, down)  # pyright: ignore[reportReturnType]
+    return F.linear(F.linear(x, up).relu_().square_(), down)
 
 
 def rotate(qkv: Tensor, turns: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -44,12 +50,16 @@ def rotate(qkv: Tensor, turns: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
     Args:
         qkv: (B, L, 3, heads, features).
-        turns: cos and sin of each angle, (L, features / 2, 2), float32.
+        turns: exp(i angle), complex (L, 1, 1, features / 2).
 
     Returns:
         q, k, v, each (B, L, heads, features).
     """
-    return _Rotate.apply(qkv, turns)  # pyright: ignore[reportReturnType]
+    if torch.is_grad_enabled():
+        return _Rotate.apply(qkv, turns)  # pyright: ignore[reportReturnType]
+    y = rms_norm(qkv[:, :, :2])
+    q, k = torch.view_as_real(_pairs(y) * turns).flatten(-2).to(y.dtype).unbind(2)
+    return q, k, qkv[:, :, 2]
 
 
 def _scale(x: Tensor) -> Tensor:
@@ -105,7 +115,6 @@ class _Rotate(torch.autograd.Function):
         x = qkv[:, :, :2]
         scale = _scale(x)
         y = x * scale
-        turns = torch.view_as_complex(turns)[:, None, None]  # (L, 1, 1, features / 2)
         ctx.save_for_backward(y, scale, turns)
         q, k = torch.view_as_real(_pairs(y) * turns).flatten(-2).to(y.dtype).unbind(2)
         return q, k, qkv[:, :, 2]

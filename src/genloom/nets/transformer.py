@@ -113,7 +113,7 @@ class Transformer(nn.Module):
         if self.cond.parts:
             x = x + self.cond(cond, len(x))[:, None]
         x = first = rms_norm(x)
-        turns = self.turns[past:seen]
+        turns = torch.view_as_complex(self.turns[past:seen])[:, None, None]
         for i, block in enumerate(self.blocks):
             if i:
                 x = torch.addcmul(x, first, self.mix[i - 1])

@@ -50,6 +50,14 @@ def test_loss_is_the_mean_of_the_token_log_probabilities():
     torch.testing.assert_close(model.log_prob(x, {}).mean().float(), -5 * loss)
 
 
+def test_the_share_of_hidden_conditions():
+    x, cond = torch.randint(0, 3, (6, 5)), {"label": torch.tensor([0, 1] * 3)}
+    seen, hidden = made(drop=0.0), made(drop=1.0)
+    torch.testing.assert_close(seen.loss(x, cond)["nats"], -seen.token_log_prob(x, cond).mean())
+    torch.testing.assert_close(hidden.loss(x, cond)["nats"], -hidden.token_log_prob(x, {}).mean())
+    assert (seen.loss(x, cond)["nats"] - hidden.loss(x, cond)["nats"]).abs() > 1e-4
+
+
 def test_an_untrained_model_is_uniform():
     model = Autoregressive(Tokens((3, 4), 7), {})
     x = torch.randint(0, 7, (2, 3, 4))

@@ -63,6 +63,17 @@ def test_cached_logits_equal_the_full_ones(space, parts):
     torch.testing.assert_close(torch.cat(pieces, 1), full[:, : sum(parts)], atol=1e-4, rtol=0)
 
 
+def test_a_grid_shows_each_position_its_known_neighbours():
+    net = awake(Tokens((3, 4), 12), {})
+    tokens = torch.cat([torch.tensor([12]), torch.arange(11)])[None]  # the start, then datum 0, 1..
+    rows = net.embed.weight.view(4, 13, -1)
+    # before datum 6, in row 1 and column 2: left of it 5, above right 3, above 2, above left 1
+    expected = rows[0, 5] + rows[1, 3] + rows[2, 2] + rows[3, 1]
+    torch.testing.assert_close(net._embed(tokens, 0)[0, 6], expected)
+    expected = rows[:, 12].sum(0)  # before the first datum there is the start token alone
+    torch.testing.assert_close(net._embed(tokens, 0)[0, 0], expected)
+
+
 def test_labels_matter_and_hidden_equals_absent():
     net = awake()
     tokens = torch.randint(0, 8, (2, 12))
@@ -104,15 +115,14 @@ def plain_rotate(qkv, turns):
     x = qkv[:, :, :2]
     x = x / (x.square().mean(-1, keepdim=True)).sqrt()
     even, odd = x[..., ::2], x[..., 1::2]
-    cos, sin = turns[:, None, None, :, 0], turns[:, None, None, :, 1]
+    cos, sin = turns.real, turns.imag
     x = torch.stack([even * cos - odd * sin, even * sin + odd * cos], -1).flatten(-2)
     return x[:, :, 0], x[:, :, 1], qkv[:, :, 2]
 
 
 def test_hand_written_steps_equal_plain_torch_in_value_and_gradient():
     torch.manual_seed(0)
-    angle = torch.randn(5, 4)
-    turns = torch.stack([angle.cos(), angle.sin()], -1)
+    turns = torch.polar(torch.ones(5, 1, 1, 4), torch.randn(5, 1, 1, 4))
     cases = [
         (rms_norm, lambda x: x / x.square().mean(-1, keepdim=True).sqrt(), [(2, 5, 8)]),
         (
@@ -130,6 +140,8 @@ def test_hand_written_steps_equal_plain_torch_in_value_and_gradient():
         args = [torch.randn(s, requires_grad=True) for s in shapes]
         y, expected = lean(*args), plain(*args)
         torch.testing.assert_close(y, expected, atol=1e-5, rtol=1e-5)
+        with torch.no_grad():
+            torch.testing.assert_close(lean(*args), expected, atol=1e-5, rtol=1e-5)
         weight = torch.randn_like(y)
         found = torch.autograd.grad((y * weight).sum(), args)
         wanted = torch.autograd.grad((expected * weight).sum(), args)
@@ -140,7 +152,7 @@ def test_attention_depends_on_relative_position_alone():
     torch.manual_seed(0)
     net = Transformer(Tokens((12,), 7), {}, width=32, heads=2)
     x = torch.randn(1, 1, 3, 2, 16).expand(1, 12, 3, 2, 16)  # one content at every position
-    q, k, _ = rotate(x, net.turns)
+    q, k, _ = rotate(x, torch.view_as_complex(net.turns)[:, None, None])
     scores = torch.einsum("lhd,mhd->hlm", q[0], k[0])
     for offset in range(-11, 12):
         diagonal = scores.diagonal(offset, 1, 2)

@@ -1,0 +1,93 @@
+"""Sampling tokens with a cache: genloom's decoder against transformers' generate on a Llama.
+
+6 layers, 6 heads, 384 wide, 65 characters, about 10.7 M parameters each, equal within 2 %, random
+weights, float32; a prompt of 16 tokens, 64 new ones, top-k 50. Both sides draw every token.
+
+    python -m benchmarks.decoding --rounds 9
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from importlib.metadata import version
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks.harness import arguments, race, report
+from genloom.core import Rng, Tokens
+from genloom.models.autoregressive import Autoregressive
+from genloom.nets.transformer import Transformer
+
+VOCAB, WIDTH, LAYERS, HEADS, PROMPT, TOKENS, TOP_K = 65, 384, 6, 6, 16, 64, 50
+
+
+def ours() -> tuple[nn.Module, Callable[[Tensor], Tensor]]:
+    net = partial(Transformer, width=WIDTH, layers=LAYERS, heads=HEADS)
+    model = Autoregressive(Tokens((PROMPT + TOKENS,), VOCAB), {}, net=net).eval()
+
+    @torch.inference_mode()
+    def run(prompt: Tensor) -> Tensor:
+        rng = Rng(range(len(prompt)))
+        return list(model.complete(rng, {}, prompt, top_k=TOP_K))[-1]
+
+    return model, run
+
+
+def llama() -> tuple[nn.Module, Callable[[Tensor], Tensor]]:
+    from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
+
+    config = LlamaConfig(
+        vocab_size=VOCAB,
+        hidden_size=WIDTH,
+        intermediate_size=1024,
+        num_hidden_layers=LAYERS,
+        num_attention_heads=HEADS,
+        num_key_value_heads=HEADS,
+        max_position_embeddings=PROMPT + TOKENS,
+        tie_word_embeddings=False,
+        eos_token_id=None,
+        bos_token_id=None,
+        pad_token_id=None,
+    )
+    net = LlamaForCausalLM(config).eval()
+    how = GenerationConfig(
+        do_sample=True, top_k=TOP_K, max_new_tokens=TOKENS, min_new_tokens=TOKENS, pad_token_id=0
+    )
+
+    def run(prompt: Tensor) -> Tensor:
+        return net.generate(
+            input_ids=prompt, attention_mask=torch.ones_like(prompt), generation_config=how
+        )
+
+    return net, run
+
+
+def main() -> None:
+    args = arguments("sampling tokens with a cache")
+    torch.manual_seed(args.seed)
+    made = {"llama": llama(), "genloom": ours()}
+    sizes = {name: sum(p.numel() for p in net.parameters()) for name, (net, _) in made.items()}
+    assert max(sizes.values()) <= 1.02 * min(sizes.values()), sizes
+    for batch in (1, 16):
+        prompt = torch.randint(VOCAB, (batch, PROMPT))
+        for _, run in made.values():
+            assert run(prompt).shape == (batch, PROMPT + TOKENS)
+        result = race(
+            {name: partial(run, prompt) for name, (_, run) in made.items()},
+            rounds=args.rounds,
+            items=batch * TOKENS,
+            baseline="llama",
+            unit="tokens",
+            clock=args.clock,
+            parameters=sizes,
+            seed=args.seed,
+            batch=batch,
+            transformers=version("transformers"),
+        )
+        report(f"decoding, batch {batch}", result, args.json)
+
+
+if __name__ == "__main__":
+    main()
