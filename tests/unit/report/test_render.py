@@ -106,6 +106,14 @@ def test_copies_are_said_loudly():
     assert "No copies found" in clean.text and "Copies of training items: " not in clean.text
 
 
+@pytest.mark.parametrize(("found", "said"), [("fail", "Copies of"), ("refused", "Not tested for")])
+def test_one_bad_seed_spoils_its_family(found, said):
+    verdicts = [made.verdict("flow", 0), made.verdict("flow", 1, copies=found)]
+    content = {"verdicts": verdicts, "table": compare_verdicts(verdicts), "runs": []}
+    text = Page(render(content)).text
+    assert said in text and "no copies found" not in text.lower()
+
+
 def test_a_refused_test_for_copies_is_no_pass():
     text = Page(render(made.verdict("flow", copies="refused"))).text
     assert "Not tested for copies: flow" in text and "the test needs 160 items, not 90." in text
