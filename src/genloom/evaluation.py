@@ -7,60 +7,32 @@ measure between two halves of held-out data, and that of a trivial generator.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from genloom.core import Codec, Generative, Items, Likelihood, check_options, options
-from genloom.data import Dataset, open_dataset, open_test
+from genloom.core import Likelihood, check_options
+from genloom.data import Dataset, Split, open_dataset, open_test
 from genloom.errors import BadInput, Refused
-from genloom.metrics import trivial
+from genloom.metrics import account
+from genloom.metrics.account import Trained
 from genloom.metrics.bench import MOST, Bench, bench
 from genloom.metrics.copies import NEEDED, closest, planted
 from genloom.metrics.estimate import Estimate
 from genloom.metrics.league import compare_verdicts
 from genloom.metrics.likelihood import AS_STORED, NAMES, independent, likelihood
 from genloom.metrics.measures import Measured, measure, side
-from genloom.metrics.pictures import grid, png
 
 __all__ = ["Verdict", "compare_verdicts", "evaluate"]
 
 FORMAT = 1
-SHOWN = 64  # samples in the picture of a verdict
 Say = Callable[[str], None]
-
-
-class Trained(Protocol):
-    """What is judged: `artifact.Artifact`, or anything of its form."""
-
-    @property
-    def path(self) -> Path: ...
-    @property
-    def recipe(self) -> dict[str, Any]: ...
-    @property
-    def card(self) -> dict[str, Any]: ...
-    @property
-    def items(self) -> Items: ...
-    @property
-    def model(self) -> Generative: ...
-    @property
-    def codec(self) -> Codec: ...
-    @property
-    def hash(self) -> str: ...
-
-    def sample(
-        self, n: int, *, seed: int = 0, label: Any = None, batch: int = 64, **options: Any
-    ) -> Tensor:
-        """Draw n items."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -154,7 +126,7 @@ def evaluate(
     found = measure(made, against.real, against.extractor, against.judge, dataset.items)
     copies = _copies(found, against, against.nearness(made), made.items)
     _likelihood(found, artifact, against, test, batch)
-    facts = _facts(artifact, dataset, test, against, n, seed, chosen)
+    facts = account.facts(artifact, dataset, test, against, n, seed, chosen)
     facts["p_value"] = found.p_value
     facts["seconds"] = {
         "bench": round(against.seconds, 2),
@@ -167,9 +139,9 @@ def evaluate(
         estimates,
         found.refused,
         copies,
-        _warnings(against, copies),
-        _failures(against, copies),
-        _pictures(samples, labels, against),
+        account.warnings(against, copies, test),
+        account.failures(against, copies),
+        account.pictures(samples, labels, against),
     )
 
 
@@ -217,7 +189,7 @@ def _size(n: int | None, held_out: int, force: bool) -> int:
 _benches: dict[tuple[str, int, str], Bench] = {}
 
 
-def _bench(dataset: Dataset, test: Any, n: int, weights: str | Path | None, say: Say) -> Bench:
+def _bench(dataset: Dataset, test: Split, n: int, weights: str | Path | None, say: Say) -> Bench:
     """The bench of a data set, made once in a process; the last one is kept."""
     key = (dataset.fingerprint, n, str(weights))
     if key not in _benches:
@@ -234,7 +206,7 @@ def _copies(
     found: Measured, against: Bench, near: Mapping[str, Any], samples: Tensor
 ) -> dict[str, Any]:
     """The test for copies, its own test with planted items, and the closest pairs."""
-    pairs = [_pair(pair, samples, against) for pair in closest(near)]
+    pairs = [account.pair(pair, samples, against) for pair in closest(near)]
     try:
         tests = against.copy_tests(dict(near))
         check = against.copy_tests({space: planted(one) for space, one in near.items()})
@@ -255,25 +227,9 @@ def _copies(
     }
 
 
-def _pair(pair: dict[str, Any], samples: Tensor, against: Bench) -> dict[str, Any]:
-    shown = (samples[pair["generated"]], against.train.items[pair["train"]])
-    return {
-        **pair,
-        "generated_item": _shown(shown[0], against.items),
-        "train_item": _shown(shown[1], against.items),
-    }
-
-
-def _shown(item: Tensor, items: Items) -> Any:
-    """One item for a page: a data URI, a string, or coordinates."""
-    if items.kind == "image":
-        return png(item)
-    if items.kind == "text":
-        return "".join(items.alphabet[i] for i in item.tolist())
-    return [round(float(value), 4) for value in item]
-
-
-def _likelihood(found: Measured, artifact: Trained, against: Bench, test: Any, batch: int) -> None:
+def _likelihood(
+    found: Measured, artifact: Trained, against: Bench, test: Split, batch: int
+) -> None:
     """Of models that answer `log_prob`; the global generator is left as it was."""
     model, kind = artifact.model, against.items.kind
     if not isinstance(model, Likelihood):
@@ -297,115 +253,3 @@ def _likelihood(found: Measured, artifact: Trained, against: Bench, test: Any, b
 
 def _beside(against: Bench, name: str) -> tuple[Estimate | None, Estimate | None]:
     return against.floors.estimates.get(name), against.trivials.estimates.get(name)
-
-
-def _facts(
-    artifact: Trained,
-    dataset: Dataset,
-    test: Any,
-    against: Bench,
-    n: int,
-    seed: int,
-    chosen: dict[str, Any],
-) -> dict[str, Any]:
-    """What the numbers depend on. `conditions` must be equal where verdicts are compared."""
-    recipe = artifact.recipe
-    seen, judged = against.extractor, against.judge
-    defaults = {k: option.default for k, option in options(artifact.model.sample_steps).items()}
-    return {
-        "name": recipe.get("model", {}).get("use", type(artifact.model).__name__),
-        "run": artifact.path.parent.name if artifact.path.name == "model" else artifact.path.name,
-        "model": artifact.hash,
-        "group": _group(recipe),
-        "train_seed": recipe.get("train", {}).get("seed", 0),
-        "recipe": recipe,
-        "training": artifact.card.get("training", {}),
-        "conditions": {
-            "data": dataset.fingerprint,
-            "split": "test",
-            "split_fingerprint": test.fingerprint,
-            "n": n,
-            "extractor": seen.id,
-            "judge": judged.id if judged else None,
-        },
-        "data": {"name": dataset.name, "fingerprint": dataset.fingerprint},
-        "split": "test",
-        "n": n,
-        "floor_n": len(against.other.items) if against.other else 0,
-        "seed": seed,
-        "sample_seeds": [seed * 2**20, seed * 2**20 + n - 1],
-        "sample_options": defaults | chosen,
-        "items": {
-            "kind": against.items.kind,
-            "shape": list(against.items.shape),
-            "form": "lossless",
-        },
-        "trivial": trivial.DESCRIPTION[against.items.kind],
-        "extractor": {
-            "name": seen.name,
-            "id": seen.id,
-            "hash": seen.hash,
-            "trained_on": seen.trained_on,
-            "split": "train",
-            "seconds": round(seen.seconds, 2),
-            "ladder": [rung.as_dict() for rung in against.rungs],
-            "trusted": against.trusted,
-        },
-        "judge": None
-        if judged is None
-        else {"id": judged.id, "accuracy": against.accuracy, "seconds": round(judged.seconds, 2)},
-    }
-
-
-def _group(recipe: Mapping[str, Any]) -> str:
-    """The same for runs that differ in nothing but their seed."""
-    train = {k: v for k, v in recipe.get("train", {}).items() if k != "seed"}
-    content = json.dumps({**recipe, "train": train}, sort_keys=True, default=str)
-    return hashlib.sha256(content.encode()).hexdigest()[:12]
-
-
-def _warnings(against: Bench, copies: dict[str, Any]) -> list[str]:
-    lines = []
-    if against.other is None:
-        lines.append("there is no second held-out half, so no number has a floor")
-    elif len(against.other.items) < against.n:
-        lines.append(f"floors are taken at n = {len(against.other.items)}, not {against.n}")
-    if against.accuracy is not None and against.accuracy < 0.9:
-        lines.append(f"the judge is right about {against.accuracy:.0%} of held-out items only")
-    if copies.get("planted", {}).get("detected") is False:
-        lines.append("the test for copies would not have found 5 % of copies here")
-    return lines
-
-
-def _failures(against: Bench, copies: dict[str, Any]) -> list[str]:
-    lines = []
-    if copies["verdict"] == "fail":
-        lines.append(
-            f"{copies['share']:.1%} of the samples are copies of training items "
-            f"(held-out data: {copies['held_out_share']:.1%}; p = {copies['p_value']:.2g})"
-        )
-    if copies["verdict"] == "refused":
-        lines.append(f"copies could not be looked for: {copies['reason']}")
-    if not against.trusted:
-        failed = ", ".join(rung.damage for rung in against.rungs if not rung.passed)
-        lines.append(f"the extractor cannot be trusted on these data: its ladder failed ({failed})")
-    return lines
-
-
-def _pictures(samples: Tensor, labels: Tensor | None, against: Bench) -> dict[str, Any]:
-    """The first samples and held-out items: not chosen, and in the order of their classes."""
-    items, shown = against.items, SHOWN if against.items.kind != "points" else 1000
-    real = against.real.items[:shown]
-    made = samples[:shown]
-    if labels is not None and against.real.labels is not None:
-        made = made[labels[:shown].argsort(stable=True)]
-        real = real[against.real.labels[:shown].argsort(stable=True)]
-    if items.kind == "image":
-        return {"kind": "image", "samples": png(grid(made)), "real": png(grid(real))}
-    if items.kind == "text":
-        made, real = made[:16], real[:16]
-    return {
-        "kind": items.kind,
-        "samples": [_shown(item, items) for item in made],
-        "real": [_shown(item, items) for item in real],
-    }
