@@ -10,7 +10,7 @@ the same budget of steps. Weights are those that sampling uses (the moving avera
 With --same-time a second run follows: the project's defaults (length 128, everything else as a user
 gets it) for the wall-clock seconds that the first one trained.
 
-    python -m benchmarks.shakespeare ../shared/data/tiny-shakespeare/input.txt --same-time
+    python -m benchmarks.shakespeare --same-time
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.harness import machine
+from benchmarks.shared import data_folder
 from genloom import artifact
 from genloom.models.autoregressive import Autoregressive
 from genloom.recipe import resolve
@@ -85,12 +86,13 @@ def run(path: Path, folder: Path, data: dict[str, Any], **tables: dict[str, Any]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="characters of tiny-shakespeare")
-    parser.add_argument("path", type=Path)
+    parser.add_argument("--path", type=Path, help="the text; else that of the shared data")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--same-time", action="store_true")
     args = parser.parse_args()
+    path = args.path or data_folder("tiny-shakespeare") / "input.txt"
     torch.set_num_threads(args.threads)
     for seed in args.seeds:
         with tempfile.TemporaryDirectory() as scratch:
@@ -99,12 +101,12 @@ def main() -> None:
             model = {"net": {"use": "transformer", **NANO}}
             figures = {
                 "protocol": run(
-                    args.path, Path(scratch, "a"), {"length": 65}, model=model, train=settings
+                    path, Path(scratch, "a"), {"length": 65}, model=model, train=settings
                 )
             }
             if args.same_time:
                 settings = {"minutes": figures["protocol"]["seconds"] / 60, **few}
-                figures["defaults"] = run(args.path, Path(scratch, "b"), {}, train=settings)
+                figures["defaults"] = run(path, Path(scratch, "b"), {}, train=settings)
         for name, figure in figures.items():
             print(f"{name}, seed {seed}: {figure['nats']} nats a character; anchor {ANCHOR}")
         told = {"benchmark": "shakespeare", "anchor": ANCHOR, "seed": seed, "threads": args.threads}

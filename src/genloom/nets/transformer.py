@@ -63,7 +63,7 @@ class Transformer(nn.Module):
         *,
         width: Annotated[int, Interval(ge=2)] = 128,
         layers: Annotated[int, Interval(ge=1)] = 4,
-        heads: Annotated[int, Interval(ge=1)] = 4,
+        heads: Annotated[int, Interval(ge=1)] = 2,
         expand: Annotated[int, Interval(ge=1)] = 4,
         dropout: Annotated[float, Interval(ge=0, le=0.9)] = 0.0,
     ):
