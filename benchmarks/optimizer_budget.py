@@ -23,8 +23,8 @@ import torch
 from torch import Tensor
 
 from benchmarks.harness import machine
-from benchmarks.shared import data_folder
 from benchmarks.shakespeare import NANO, held_out, nats
+from benchmarks.shared import data_folder
 from genloom.core import Tokens
 from genloom.models.autoregressive import Autoregressive
 from genloom.nets.transformer import Transformer
