@@ -1,7 +1,7 @@
 """Break the package in known ways, one at a time, and see that a test notices each.
 
 `make mutants` runs all; `python scripts/mutants.py WORD` those whose file or test holds the word.
-Each entry of `tests/mutants.toml` names a file, a text in it, a broken text, and the tests that
+Each entry of a `mutants.toml` under tests/ names a file, a text in it, a broken text, and the tests that
 must fail. The package is copied first: the working tree is never touched.
 """
 
@@ -51,7 +51,8 @@ def survives(mutant: dict[str, str], folder: Path) -> str | None:
 def main() -> int:
     """Run the mutants that the arguments choose; 1 if any survives."""
     words = sys.argv[1:]
-    mutants = tomllib.loads((ROOT / "tests" / "mutants.toml").read_text())["mutant"]
+    tables = sorted((ROOT / "tests").rglob("mutants.toml"))
+    mutants = [m for table in tables for m in tomllib.loads(table.read_text())["mutant"]]
     chosen = [m for m in mutants if all(w in m["file"] + m["tests"] for w in words)]
     alive = 0
     with tempfile.TemporaryDirectory() as folder:
