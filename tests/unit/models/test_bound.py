@@ -10,14 +10,15 @@ from genloom.models.bound import Ends, variational
 from genloom.models.diffusion import flow
 
 
-def test_tight_on_a_gaussian():
+@pytest.mark.parametrize("high", [3.0, 200.0])
+def test_tight_on_a_gaussian(high):
     std = torch.tensor([0.5, 2.0])
 
     def denoiser(x, sigma):
         return x * std**2 / (std**2 + sigma[:, None] ** 2)
 
     x = std * torch.randn(40_000, 2)
-    ends = Ends(torch.zeros(2), std, 0.004, 200.0)
+    ends = Ends(torch.zeros(2), std, 0.004, high)
     found = variational(
         denoiser, x, ends, levels=None, draws=64, generator=torch.Generator().manual_seed(0)
     )
@@ -27,17 +28,19 @@ def test_tight_on_a_gaussian():
     assert (found - exact).mean().item() == pytest.approx(0.0, abs=4 * error)
 
 
-def test_masses_of_all_values_sum_to_one_and_are_the_right_ones():
-    """Four levels of unequal probability, whose exact denoiser is a softmax."""
-    values = torch.linspace(-1, 1, 4)
-    p = torch.tensor([0.1, 0.5, 0.15, 0.25])
+@pytest.mark.parametrize(
+    ("p", "low"), [([0.1, 0.5, 0.15, 0.25], 1 / 12), ([0.25, 0.25, 0.25, 0.25], 1 / 3)]
+)
+def test_masses_of_all_values_sum_to_one_and_are_the_right_ones(p, low):
+    """Four levels, whose exact denoiser is a softmax; coarse noise takes them as equally likely."""
+    values, p = torch.linspace(-1, 1, 4), torch.tensor(p)
 
     def denoiser(x, sigma):
         logits = p.log() - (x - values).square() / (2 * sigma[:, None] ** 2)
         return (logits.softmax(1) @ values)[:, None]
 
     mean = (p @ values)[None, None]
-    ends = Ends(mean, (p @ (values - mean[0]).square()).sqrt()[None, None], 1 / 12, 200.0)
+    ends = Ends(mean, (p @ (values - mean[0]).square()).sqrt()[None, None], low, 200.0)
     found = [
         variational(
             denoiser,

@@ -26,6 +26,9 @@ def test_silent_at_the_start_and_modulated_by_everything_later():
         net(x, t, {"size": torch.zeros(5, 2)}),
     ]
     assert all((c - base).abs().min() > 1e-5 for c in changed)
+    base.sum().backward()
+    for block in net.blocks:  # scale, shift and gate
+        assert all(part.any() for part in block.modulate.weight.grad.chunk(3))
 
 
 def test_wants_no_axes():
