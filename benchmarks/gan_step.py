@@ -107,7 +107,7 @@ def difference(make: Callable[..., Gan], tutorial: Callable, seed: int) -> float
     """Largest difference of any weight after six steps of both sides, in float64."""
     torch.set_default_dtype(torch.float64)
     torch.manual_seed(seed)
-    model = make(SPACE, {})
+    model = make(SPACE, {}, width=64)
     twin, options = copy.deepcopy(model), setting(model, seed)
     sides = tutorial(model, options), ours(twin, options, channels_last=True)
     for index in range(6):
@@ -128,7 +128,7 @@ def main() -> None:
         if gap > 1e-6:
             raise SystemExit(f"{name}: the sides differ by {gap:.2g} after six steps")
         torch.manual_seed(args.seed)
-        model = make(SPACE, {})
+        model = make(SPACE, {}, width=64)
         options, x = setting(model, args.seed), torch.rand(BATCH, 1, 28, 28) * 2 - 1
         loops = {
             "tutorial": tutorial(copy.deepcopy(model), options),

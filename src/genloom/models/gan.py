@@ -94,10 +94,12 @@ class Gan(Generative):
         penalty: "r1r2" on data and samples, "r1" on data, "gp" between them (Gulrajani et al.,
             2017, arXiv:1704.00028, Eq. 3), or "none".
         gamma: Weight of the penalty at the end of the run. None: 10 for "gp", else the rule of
-            Karras et al., 2020 (arXiv:2006.06676), 0.0002 * pixels / 64; without axes 0.005.
+            Karras et al., 2020 (arXiv:2006.06676), 0.0002 * pixels / 64; without axes 1e-4.
         burn_in: Share of the run over which gamma of R1 and R2 falls from ten times its value,
             along a cosine (R3GAN, appendix D, in shares of the run).
         turns: Steps, each on new data, from one turn of the generator to the next.
+        lazy: Steps from one penalty to the next, each with that many times the weight (Karras et
+            al., 2019, arXiv:1912.04958, section 3.1): cheaper steps.
         augment: Of what the discriminator sees; for data of two axes.
         drop: Share of training rows whose conditions are hidden; above 0 it can sample without.
     """
@@ -126,6 +128,7 @@ class Gan(Generative):
         gamma: Annotated[float | None, Interval(ge=0)] = None,
         burn_in: Annotated[float, Interval(ge=0, le=1)] = 0.5,
         turns: Annotated[int, Interval(ge=1)] = 1,
+        lazy: Annotated[int, Interval(ge=1)] = 1,
         augment: Augment = "none",
         drop: Annotated[float, Interval(ge=0, le=1)] = 0.1,
     ):
@@ -139,10 +142,10 @@ class Gan(Generative):
         self.generator, self.discriminator = net(space, latent, conditions)
         self.latent, self.penalty, self.turns = latent, penalty, turns
         self.augment: Augment = augment
-        self.burn_in, self.drop = burn_in, drop
+        self.burn_in, self.lazy, self.drop = burn_in, lazy, drop
         self.judge, self.please = LOSSES[loss]
         self.paired = loss == "rp"
-        rule = 2e-4 * math.prod(space.shape[1:]) / 64 if axes else 0.005
+        rule = 2e-4 * math.prod(space.shape[1:]) / 64 if axes else 1e-4
         self.gamma = gamma if gamma is not None else 10.0 if penalty == "gp" else rule
         self.gap: Tensor | None = None
 
@@ -177,14 +180,14 @@ class Gan(Generative):
 
     def _judged(self, x: Tensor, fake: Tensor, cond: Condition, step: Step) -> Terms:
         """The discriminator's terms; penalties are taken in float32, at the data as they are."""
-        if self.penalty == "none":
+        if self.penalty == "none" or step.index % self.lazy:
             return self._told_apart(self._logits(x, cond), self._logits(fake, cond))
         with torch.autocast(x.device.type, enabled=False):
             x, fake = (v.float() if v.element_size() < 4 else v for v in (x, fake))
             if self.penalty == "gp":
                 terms = self._told_apart(self._logits(x, cond), self._logits(fake, cond))
-                return {**terms, "gp": self.gamma * self._one_centred(x, fake, cond)}
-            weight = self._gamma(step) / 2
+                return {**terms, "gp": self.lazy * self.gamma * self._one_centred(x, fake, cond)}
+            weight = self.lazy * self._gamma(step) / 2
             if self.penalty == "r1":
                 x = x.detach().requires_grad_()
                 logits = self._logits(x, cond)
@@ -253,7 +256,7 @@ def dcgan(
     conditions: Mapping[str, Space],
     *,
     latent: Annotated[int, Interval(ge=1)] = 100,
-    width: Annotated[int, Interval(ge=1)] = 64,
+    width: Annotated[int, Interval(ge=1)] = 32,
     augment: Augment = "none",
     drop: Annotated[float, Interval(ge=0, le=1)] = 0.1,
 ) -> Gan:
@@ -278,7 +281,7 @@ def lsgan(
     conditions: Mapping[str, Space],
     *,
     latent: Annotated[int, Interval(ge=1)] = 100,
-    width: Annotated[int, Interval(ge=1)] = 64,
+    width: Annotated[int, Interval(ge=1)] = 32,
     augment: Augment = "none",
     drop: Annotated[float, Interval(ge=0, le=1)] = 0.1,
 ) -> Gan:
@@ -303,7 +306,7 @@ def wgan_gp(
     conditions: Mapping[str, Space],
     *,
     latent: Annotated[int, Interval(ge=1)] = 100,
-    width: Annotated[int, Interval(ge=1)] = 64,
+    width: Annotated[int, Interval(ge=1)] = 32,
     turns: Annotated[int, Interval(ge=1)] = 5,
     gamma: Annotated[float, Interval(ge=0)] = 10.0,
     drop: Annotated[float, Interval(ge=0, le=1)] = 0.1,

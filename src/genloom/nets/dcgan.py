@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from genloom.core import Condition, Real, Space
 from genloom.nets.conv import BatchNorm, double, grid_of, half, vectors_only
-from genloom.nets.dense import Projection, with_condition
+from genloom.nets.dense import Projection
 from genloom.nets.embed import ConditionVector
 
 
@@ -43,21 +43,24 @@ class DcganGenerator(nn.Module):
         channels, spatial, times = grid_of(space, "dcgan")
         axes, widths = len(spatial), [width * 2**i for i in range(times)][::-1]
         self.base = [n >> times for n in spatial]
-        self.cond = ConditionVector(conditions, latent) if conditions else None
-        # The first "layer" of the paper: a dense map, reshaped.
-        self.first = nn.Linear(
-            latent * (2 if conditions else 1), widths[0] * math.prod(self.base), bias=False
-        )
-        layers = [BatchNorm[axes](widths[0]), nn.ReLU()]
+        features = widths[0] * math.prod(self.base)
+        # The first "layer" of the paper: a dense map, reshaped. A label is added after the
+        # normalization: before it, the coherent gradients of few labels soon drown the noise.
+        self.first = nn.Linear(latent, features, bias=False)
+        self.norm = BatchNorm[axes](widths[0])
+        layers: list[nn.Module] = [nn.ReLU()]
         for c_in, c_out in pairwise(widths):
             layers += [double(axes, c_in, c_out), BatchNorm[axes](c_out), nn.ReLU()]
         self.body = nn.Sequential(*layers, double(axes, widths[-1], channels), nn.Tanh())
         initialize(self)
+        self.cond = ConditionVector(conditions, features, scale=0.5) if conditions else None
 
     def forward(self, z: Tensor, cond: Condition) -> Tensor:
         """(B, latent) -> (B, C, *spatial), in [-1, 1]."""
-        h = self.first(with_condition(z, self.cond, cond))
-        return self.body(h.view(len(z), -1, *self.base))
+        h = self.norm(self.first(z).view(len(z), -1, *self.base))
+        if self.cond is not None:
+            h = h + self.cond(cond, len(z)).view_as(h)
+        return self.body(h)
 
 
 @final

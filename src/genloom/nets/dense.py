@@ -48,7 +48,7 @@ class Dense(nn.Module):
         self.shape = shape
         first, second, *rest = widths
         self.first = nn.Linear(first, second)
-        self.cond = ConditionVector(conditions, second) if conditions else None
+        self.cond = ConditionVector(conditions, second, scale=0.5) if conditions else None
         layers: list[nn.Module] = [ChannelNorm(second)] if norm == "rms" else []
         for c_in, c_out in pairwise([second, *rest]):
             layers += [activation, nn.Linear(c_in, c_out)]
@@ -72,21 +72,46 @@ class Dense(nn.Module):
 class Critic(nn.Module):
     """An MLP with a projection of the condition on its last features: (B, *) -> (B,).
 
-    Miyato and Koyama, 2018 (arXiv:1802.05637), Eq. 3.
+    Miyato and Koyama, 2018 (arXiv:1802.05637), Eq. 3. With frequencies it also sees random cosines
+    and sines of the datum (Tancik et al., 2020, arXiv:2006.10739, section 4), without which a
+    smooth net takes very long to tell narrow modes from what lies between them.
+
+    Args:
+        widths: Of the input and the hidden layers.
+        conditions: Labels and real vectors.
+        activation: After each hidden layer.
+        frequencies: Number of random directions.
+        detail: Their spread in radians per unit of the data, which have about unit variance.
     """
 
-    def __init__(self, widths: list[int], conditions: Mapping[str, Space], activation: nn.Module):
+    waves: Tensor
+
+    def __init__(
+        self,
+        widths: list[int],
+        conditions: Mapping[str, Space],
+        activation: nn.Module,
+        *,
+        frequencies: int = 0,
+        detail: float = 6.0,
+    ):
         super().__init__()
         vectors_only(conditions, "an MLP")
+        first, *rest = widths
+        self.register_buffer("waves", torch.randn(first, frequencies) * detail)
         layers = []
-        for c_in, c_out in pairwise(widths):
+        for c_in, c_out in pairwise([first + 2 * frequencies, *rest]):
             layers += [nn.Linear(c_in, c_out), activation]
         self.body = nn.Sequential(*layers)
         self.head = Projection(widths[-1], conditions)
 
     def forward(self, x: Tensor, cond: Condition) -> Tensor:
         """(B, *) -> (B,)."""
-        return self.head(self.body(x.flatten(1)), cond)
+        x = x.flatten(1)
+        if self.waves.shape[1]:
+            angle = x @ self.waves
+            x = torch.cat([x, angle.sin(), angle.cos()], 1)
+        return self.head(self.body(x), cond)
 
 
 @final
@@ -144,6 +169,7 @@ def mlp_players(
     width: int = 256,
     depth: int = 2,
     norm: Norm = "rms",
+    frequencies: int | None = None,
 ) -> tuple[Dense, Critic]:
     """A generator (B, latent) -> (B, *shape) and a discriminator (B, *shape) -> (B,).
 
@@ -154,6 +180,7 @@ def mlp_players(
         width: Of the hidden layers.
         depth: Hidden layers in each net.
         norm: In the generator. The discriminator has none, for a gradient penalty is per sample.
+        frequencies: Of the discriminator's random features; None: 32 up to 8 numbers, else 0.
     """
     numel, hidden = math.prod(space.shape), [width] * depth
     generator = Dense(
@@ -164,7 +191,10 @@ def mlp_players(
         norm=norm,
         bounded=space.levels is not None,
     )
-    return generator, Critic([numel, *hidden], conditions, nn.LeakyReLU(0.2))
+    if frequencies is None:
+        frequencies = 32 if numel <= 8 else 0
+    critic = Critic([numel, *hidden], conditions, nn.LeakyReLU(0.2), frequencies=frequencies)
+    return generator, critic
 
 
 def with_condition(z: Tensor, embedding: ConditionVector | None, cond: Condition) -> Tensor:

@@ -80,7 +80,7 @@ class R3Generator(nn.Module):
         self.cond = ConditionVector(conditions, latent) if conditions else None
         self.basis = nn.Parameter(torch.randn(widths[0], *(n >> times for n in spatial)))
         self.first = nn.Linear(latent * (2 if conditions else 1), widths[0])
-        layers, total = [], blocks * times
+        layers, total = [], max(1, blocks * times)
         for c_in, c_out in zip(widths, [*widths[1:], channels]):
             layers += _blocks(axes, c_in, blocks, total, norm=norm)
             layers += [ChannelNorm(c_in)] if norm else []
@@ -103,7 +103,7 @@ class R3Discriminator(nn.Module):
         super().__init__()
         channels, spatial, times = grid_of(space, "r3gan")
         axes, widths = len(spatial), [width * 2**i for i in range(times)]
-        layers, total = [], blocks * times
+        layers, total = [], max(1, blocks * times)
         for c_in, c_out in zip([channels, *widths[:-1]], widths):
             layers += [half(axes, c_in, c_out), nn.LeakyReLU(SLOPE)]
             layers += _blocks(axes, c_out, blocks, total, norm=False)

@@ -76,6 +76,14 @@ def test_gradient_penalty_of_a_linear_critic():
     assert terms["gp"] == pytest.approx(10 * (norm - 1) ** 2, rel=1e-4)
 
 
+def test_a_lazy_penalty_keeps_its_weight_on_average():
+    model = Gan(PIXELS, {}, net=linear_players, gamma=0.6, burn_in=0.0, lazy=3)
+    expected = 3 * 0.3 * model.discriminator.weight.square().sum().item()
+    found = [dict(model.losses(batch()[0], {}, Step(i, 9)))["discriminator"] for i in range(4)]
+    assert [("r1" in terms) for terms in found] == [True, False, False, True]
+    assert found[0]["r1"].item() == pytest.approx(expected, rel=1e-5)
+
+
 def test_gamma_falls_along_a_cosine_to_its_value():
     model = Gan(PIXELS, {}, net=small, gamma=0.2, burn_in=0.5)
     found = [model._gamma(Step(i, 100)) for i in (0, 10, 25, 50, 99)]
