@@ -146,7 +146,7 @@ def _notices(
             "warn",
             f"{seeds} training seed{'s' if seeds > 1 else ''}",
             "Intervals cover the choice of items and hardly the luck of training. A claim about "
-            f"a family needs at least {LEAST_SEEDS} seeds: add --seeds {LEAST_SEEDS}.",
+            f"a family needs at least {LEAST_SEEDS} seeds: genloom compare --seeds {LEAST_SEEDS}.",
         )
     for failed in content.get("failed", ()):
         say("bad", f"{failed['family']}, seed {failed['seed']}, failed", failed["message"])
