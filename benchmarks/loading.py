@@ -139,9 +139,8 @@ def main() -> None:
             peers={"datasets": version("datasets"), "pillow": version("pillow")},
         )
     report("Loading batches of images", result, args.json)
-    print(
-        f"\nPacking {IMAGES} PNG, once: {packing:.2f} s of {args.clock} time ({IMAGES / packing:,.0f} images/s)"
-    )
+    speed = f"{packing:.2f} s of {args.clock} time ({IMAGES / packing:,.0f} images/s)"
+    print(f"\nPacking {IMAGES} PNG, once: {speed}")
 
 
 if __name__ == "__main__":
