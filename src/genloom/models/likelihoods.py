@@ -74,10 +74,11 @@ class LocationScale(nn.Module):
     """A Gaussian or a logistic around the decoder's output, with a learned scale.
 
     Without levels: a density; a Gaussian with one scale is the sigma-VAE (Rybkin et al., 2021,
-    arXiv:2006.13202, section 3.1). With levels: the mass of each level's bin (Salimans et al.,
-    2017, arXiv:1701.05517, Eq. 2). Deviation: the tails outside the range are cut off and the rest
-    renormalized, rather than given to the first and last level, so that a very wide scale is the
-    uniform distribution (exactly 8 bits for 256 levels).
+    arXiv:2006.13202, section 3.1). With levels: the mass of each level's bin, the tails with the
+    first and the last level (Salimans et al., 2017, arXiv:1701.05517, Eq. 2), so that a value that
+    is either black or white costs a bit. Deviation: a learned share of each value is uniform over
+    the levels, from e^-7 on: no value is ever impossible, and with all of it uniform the
+    likelihood is exactly 8 bits for 256 levels.
 
     Args:
         shape: Of the distribution.
@@ -100,7 +101,7 @@ class LocationScale(nn.Module):
         self.shape, self.levels, self.floor = shape, levels, floor
         self.factors = 2 if scale == "pixel" else 1
         self.bin = 2 / (levels - 1) if levels else 0.0
-        self.limit = 1 + self.bin / 2
+        self.haze = nn.Parameter(torch.full((), -7.0)) if levels else None
         self.raw = nn.Parameter(torch.zeros(())) if scale == "global" else None
         self.register_buffer("start", torch.zeros(()))
 
@@ -114,43 +115,46 @@ class LocationScale(nn.Module):
         if not self.levels:
             z = (x - centre) * (-log_scale).exp()
             return (self._log_density(z) - log_scale).flatten(1).sum(1)
-        inverse = (-log_scale).exp()
-        below, above = (x - self.bin / 2 - centre) * inverse, (x + self.bin / 2 - centre) * inverse
-        first, last = (-self.limit - centre) * inverse, (self.limit - centre) * inverse
+        inverse, half = (-log_scale).exp(), self.bin / 2
+        below, above = (x - half - centre) * inverse, (x + half - centre) * inverse
         mass = self._log_between(below, above, self.bin * inverse)
-        return (mass - self._log_between(first, last, 2 * self.limit * inverse)).flatten(1).sum(1)
+        mass = torch.where(x < -1 + half, self._log_cdf(above), mass)
+        mass = torch.where(x > 1 - half, self._log_cdf(-below), mass)
+        clear, uniform = F.logsigmoid(-self._haze), F.logsigmoid(self._haze)
+        return torch.logaddexp(mass + clear, uniform - math.log(self.levels)).flatten(1).sum(1)
 
     def mean(self, out: Tensor) -> Tensor:
-        """Expected value; with levels, from quantiles, for the cut tails move it off the centre."""
+        """Expected value; with levels, from quantiles, for the range moves it off the centre."""
         if not self.levels:
             return self._parts(out)[0]
-        total = torch.zeros((), dtype=torch.float64, device=out.device)
+        total = torch.zeros((), device=out.device)
         for i in range(QUANTILES):
             total = total + self._at(out, (i + 0.5) / QUANTILES)
-        return (total / QUANTILES).to(out.dtype).clamp(-1, 1)
+        return total / QUANTILES * (-self._haze).sigmoid()
 
     def draw(self, out: Tensor, rng: Rng) -> Tensor:
         """One datum per row, on a level where there are levels."""
-        u = rng.uniform(out.shape[1] // self.factors, *out.shape[2:])
+        shape = (out.shape[1] // self.factors, *out.shape[2:])
+        x = self._at(out, rng.uniform(*shape).clamp(min=1e-300))
         if not self.levels:
-            centre, log_scale = (part.double() for part in self._parts(out))
-            return (centre + log_scale.exp() * self._quantile(u.clamp(min=1e-300))).to(out.dtype)
-        step = ((self._at(out, u) + 1) / self.bin).round().clamp(0, self.levels - 1)
-        return (step * self.bin - 1).to(out.dtype)
+            return x
+        anywhere = 2 * rng.uniform(*shape).to(x.dtype) - 1
+        x = torch.where(
+            rng.uniform(*shape) < self._haze.sigmoid(), anywhere * (1 + self.bin / 2), x
+        )
+        return ((x + 1) / self.bin).round().clamp(0, self.levels - 1) * self.bin - 1
 
     def _at(self, out: Tensor, u: Tensor | float) -> Tensor:
-        """The u-th quantile within the range, in float64, before rounding to a level."""
-        centre, log_scale = (part.double() for part in self._parts(out))
-        scale = log_scale.exp()
-        # Mirrored so that the range lies in the lower tail, where float64 resolves the CDF.
-        mirror = centre < 0
-        middle = torch.minimum(centre.abs(), self.limit + 30 * scale)
-        low = self._cdf((-self.limit - middle) / scale)
-        high = self._cdf((self.limit - middle) / scale)
-        share = torch.where(mirror, 1 - u, u)
-        z = self._quantile(low + share * (high - low))
-        x = (middle + scale * z).clamp(-self.limit, self.limit)
-        return torch.where(mirror, -x, x)
+        """The u-th quantile, within the range where there is one, before rounding to a level."""
+        centre, log_scale = self._parts(out)
+        z = self._quantile(torch.as_tensor(u, dtype=torch.float64, device=out.device))
+        x = centre + log_scale.exp() * z.to(out.dtype)
+        return x.clamp(-1, 1) if self.levels else x
+
+    @property
+    def _haze(self) -> Tensor:
+        assert self.haze is not None, "there are levels"
+        return self.haze
 
     def _parts(self, out: Tensor) -> tuple[Tensor, Tensor]:
         """Centre and log scale; a unit step of the parameter moves the latter by five."""
@@ -175,9 +179,8 @@ class LocationScale(nn.Module):
         low, high = torch.special.log_ndtr(a), torch.special.log_ndtr(b)
         return (high + torch.log(-torch.expm1((low - high).clamp(max=-1e-15)))).to(width.dtype)
 
-    def _cdf(self, z: Tensor) -> Tensor:
-        # torch.special.ndtr is zero below -9; erfc is exact far into the tail.
-        return z.sigmoid() if self.shape == "logistic" else torch.erfc(-z / math.sqrt(2)) / 2
+    def _log_cdf(self, z: Tensor) -> Tensor:
+        return F.logsigmoid(z) if self.shape == "logistic" else torch.special.log_ndtr(z)
 
     def _quantile(self, u: Tensor) -> Tensor:
         return torch.logit(u) if self.shape == "logistic" else torch.special.ndtri(u)

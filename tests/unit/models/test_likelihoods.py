@@ -69,11 +69,20 @@ def test_a_narrow_gaussian_mass_is_the_integral_of_its_density():
 
 
 @pytest.mark.parametrize("shape", ["gaussian", "logistic"])
-def test_a_very_wide_scale_is_eight_bits_on_256_levels(shape):
+def test_nothing_but_haze_is_eight_bits_on_256_levels(shape):
     likelihood = LocationScale(shape, 256, "pixel")
+    torch.nn.init.constant_(likelihood.haze, 50.0)
     x = torch.randint(0, 256, (20, 1, 1)) / 127.5 - 1
-    bits = -likelihood.log_prob(parts(likelihood, 0.0, 8.0, 20), x) / math.log(2)
-    torch.testing.assert_close(bits, torch.full((20,), 8.0), atol=1e-3, rtol=0)
+    bits = -likelihood.log_prob(parts(likelihood, 0.3, -3.0, 20), x) / math.log(2)
+    torch.testing.assert_close(bits, torch.full((20,), 8.0), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("shape", ["gaussian", "logistic"])
+def test_black_or_white_costs_about_a_bit(shape):
+    likelihood = LocationScale(shape, 256, "pixel")
+    x = torch.tensor([-1.0, 1.0]).view(2, 1, 1)
+    bits = -likelihood.log_prob(parts(likelihood, 0.0, 5.0, 2), x) / math.log(2)
+    torch.testing.assert_close(bits, torch.ones(2), atol=0.02, rtol=0)
 
 
 def test_an_undecided_bernoulli_is_one_bit():

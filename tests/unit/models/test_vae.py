@@ -126,7 +126,7 @@ def test_a_uniform_model_scores_exactly_the_bits_of_its_levels(space, likelihood
     for p in [*model.encoder.parameters(), *model.decoder.parameters()]:
         nn.init.zeros_(p)
     if likelihood:
-        model.expected.start.fill_(9.0)  # a scale of e^9: uniform over the range
+        nn.init.constant_(model.expected.haze, 50.0)
     x = bits() if space is BITS else grey()
     found = -model.log_prob(x, {}) / (16 * math.log(2))
     torch.testing.assert_close(found, torch.full((8,), bits_per_dim), atol=1e-3, rtol=0)
