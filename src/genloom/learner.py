@@ -67,10 +67,10 @@ class Learner:
     Args:
         model: Left on its device; updated in place.
         options: Of the run.
-        total: Steps of the run, from which schedule and average follow.
+        total: Steps of the run, from which the schedule follows; a rehearsal stays at its start.
     """
 
-    def __init__(self, model: Generative, options: TrainOptions, total: int = 1):
+    def __init__(self, model: Generative, options: TrainOptions, total: int = 1_000_000):
         self.model, self.options, self.total = model, options, total
         self.players = {name: Player(model.get_submodule(name), options) for name in model.players}
         self.average = copy.deepcopy(model).eval().requires_grad_(False)

@@ -17,7 +17,9 @@ RIGGED = {
 }
 
 
-def rings(figure: str, value: float, total: int = 2000, until: int = 1000) -> tuple[int, object] | None:
+def rings(
+    figure: str, value: float, total: int = 2000, until: int = 1000
+) -> tuple[int, object] | None:
     monitor = Monitor(total)
     for step in range(EVERY, until + 1, EVERY):
         for alarm in monitor.check(step, {figure: value}):

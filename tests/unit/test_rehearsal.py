@@ -95,3 +95,13 @@ def test_a_compilation_that_does_not_pay_is_undone(monkeypatch):
     slow = iter([0.05] + [0.001] * 9)
     kept, line = speed.try_compile(learner, 1000, 0.01, lambda i: time.sleep(next(slow)))
     assert kept and "saves" in line
+
+
+def test_a_rehearsal_stays_at_the_start_of_the_schedule():
+    learner = Learner(TinyFlow(PLANE), TrainOptions(lr=1e-3))
+    for index in range(12):
+        learner.step(index, [Micro(points(4, index), {}, 0, 4, range(4))])
+        rates = [
+            g["lr"] for p in learner.players.values() for o in p.optimizers for g in o.param_groups
+        ]
+        assert all(0 < r <= 1e-5 for r in rates)
