@@ -162,7 +162,8 @@ class LocationScale(nn.Module):
             centre, free = out.chunk(2, 1)
         else:
             centre, free = out, 5 * self.raw
-        return centre, self.floor + F.softplus(free + self.start - self.floor)
+        log_scale = self.floor + F.softplus(free + self.start - self.floor)
+        return centre, log_scale.clamp(max=20)
 
     def _log_density(self, z: Tensor) -> Tensor:
         if self.shape == "gaussian":
