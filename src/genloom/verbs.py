@@ -40,10 +40,11 @@ def _only_json(args: argparse.Namespace) -> contextlib.AbstractContextManager[An
     return contextlib.redirect_stdout(sys.stderr) if args.json else contextlib.nullcontext()
 
 
-def train(args: argparse.Namespace) -> None:
-    """`genloom train`."""
+def train(args: argparse.Namespace) -> int:
+    """`genloom train`; the exit code of an alarm that was still ringing at the end."""
     if args.list:
-        return _list(args)
+        _list(args)
+        return 0
     from genloom import runs as runs_
 
     with _only_json(args):
@@ -68,7 +69,7 @@ def train(args: argparse.Namespace) -> None:
     if not runs_.first_process():
         return None
     state = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    keys = ("status", "step", "seconds", "alarms")
+    keys = ("status", "step", "seconds", "alarms", "active")
     report = {"run": str(folder), "model": str(folder / "model"), **{k: state[k] for k in keys}}
     show(
         args,
@@ -76,6 +77,9 @@ def train(args: argparse.Namespace) -> None:
         f"{folder}: {state['step']} steps in {state['seconds']:.0f} s\n"
         f"next: genloom sample {folder}\n      genloom evaluate {folder}",
     )
+    from genloom.health import RULES
+
+    return next((RULES[name].error.exit_code for name in state["active"] if name in RULES), 0)
 
 
 def _list(args: argparse.Namespace) -> None:

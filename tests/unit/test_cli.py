@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -208,3 +209,28 @@ def test_the_card_is_shown(folder, capsys):
     assert said(capsys)[0].startswith("# vae on digits")
     assert main(["card", str(folder), "--json"]) == 0
     assert json.loads(said(capsys)[0])["format"] == 1
+
+
+def test_an_alarm_that_still_rings_at_the_end_is_the_exit_code(tmp_path, monkeypatch, capsys):
+    from genloom import health
+
+    rule = health.RULES["diversity"]
+    monkeypatch.setitem(
+        health.RULES, "diversity", replace(rule, bad=lambda v: True, patience=health.EVERY)
+    )
+    code = main(
+        [
+            "train",
+            "--data",
+            "moons",
+            "--model",
+            "vae",
+            "--steps",
+            "10",
+            "--out",
+            str(tmp_path / "r"),
+        ]
+        + ["--set", "train.preview_every=5"]
+    )
+    assert code == rule.error.exit_code == 12
+    assert json.loads((tmp_path / "r" / "run.json").read_text())["active"] == ["diversity"]

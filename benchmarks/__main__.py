@@ -1,0 +1,39 @@
+"""Every published figure, one after the other: `python -m benchmarks [NAME...]`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+ALL = {
+    "frechet": [],
+    "loading": [],
+    "vae_step": [],
+    "gan_step": [],
+    "unet_step": [],
+    "sampling_step": [],
+    "decoder_step": [],
+    "decoding": [],
+    "gaussians25": [],
+    "optimizer_budget": [],
+    "shakespeare": [],
+    "mnist": ["dcgan", "cvae", "flow", "autoregressive"],
+    "vae_bound": [],
+}
+
+
+def main() -> int:
+    """Run the benchmarks that the arguments name, or all; 1 if any failed."""
+    failed = []
+    for name in sys.argv[1:] or ALL:
+        for choice in ALL[name] or [None]:
+            command = [sys.executable, "-W", "ignore", "-m", f"benchmarks.{name}"]
+            print(f"== {name} {choice or ''}", flush=True)
+            if subprocess.call(command + ([choice] if choice else [])):
+                failed.append(name)
+    print("failed: " + ", ".join(failed) if failed else "all ran")
+    return int(bool(failed))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
