@@ -1,8 +1,8 @@
 """A VAE's training against pythae's trainer: equal nets, parameters, batch and likelihood.
 
 One repetition is one shuffled epoch over binary images in memory, Bernoulli likelihood. Pythae runs
-its BaseTrainer's epoch as its user would (data set object, collation, bar), without checkpoints; our
-side is the library's `Learner`, with its moving average, gradient norm and checks.
+its BaseTrainer's epoch as its user would (data set object, collation, bar), without checkpoints;
+our side is the library's `Learner`, with its moving average, gradient norm and checks.
 
     python -m benchmarks.vae_step
 """

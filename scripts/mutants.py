@@ -1,8 +1,8 @@
 """Break the package in known ways, one at a time, and see that a test notices each.
 
 `make mutants` runs all; `python scripts/mutants.py WORD` those whose file or test holds the word.
-Each entry of a `mutants.toml` under tests/ names a file, a text in it, a broken text, and the tests that
-must fail. The package is copied first: the working tree is never touched.
+Each entry of a `mutants.toml` under tests/ names a file, a text in it, a broken text, and the
+tests that must fail. The package is copied first: the working tree is never touched.
 """
 
 from __future__ import annotations

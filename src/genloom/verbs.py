@@ -79,7 +79,8 @@ def train(args: argparse.Namespace) -> int:
     )
     from genloom.health import RULES
 
-    return next((RULES[name].error.exit_code for name in state["active"] if name in RULES), 0)
+    ringing = [RULES[name].error.exit_code for name in state["active"] if name in RULES]
+    return ringing[0] if ringing else 0
 
 
 def _list(args: argparse.Namespace) -> None:

@@ -218,19 +218,7 @@ def test_an_alarm_that_still_rings_at_the_end_is_the_exit_code(tmp_path, monkeyp
     monkeypatch.setitem(
         health.RULES, "diversity", replace(rule, bad=lambda v: True, patience=health.EVERY)
     )
-    code = main(
-        [
-            "train",
-            "--data",
-            "moons",
-            "--model",
-            "vae",
-            "--steps",
-            "10",
-            "--out",
-            str(tmp_path / "r"),
-        ]
-        + ["--set", "train.preview_every=5"]
-    )
+    chosen = ["--data", "moons", "--model", "vae", "--steps", "10", "--out", str(tmp_path / "r")]
+    code = main(["train", *chosen, "--set", "train.preview_every=5"])
     assert code == rule.error.exit_code == 12
     assert json.loads((tmp_path / "r" / "run.json").read_text())["active"] == ["diversity"]
