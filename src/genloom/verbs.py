@@ -67,7 +67,7 @@ def train(args: argparse.Namespace) -> int:
                 quiet=args.quiet,
             )
     if not runs_.first_process():
-        return None
+        return 0
     state = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     keys = ("status", "step", "seconds", "alarms", "active")
     report = {"run": str(folder), "model": str(folder / "model"), **{k: state[k] for k in keys}}
