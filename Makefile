@@ -1,7 +1,7 @@
 # Everything a developer does, by name. `make setup` is implied by whatever needs it.
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do $$p -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
-PYTEST := $(BIN)/python -m pytest
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 .PHONY: help demo setup fmt lint type test slow mutants golden gpu bench peers docs clean
 help:  ## this list
@@ -38,7 +38,7 @@ type: .venv/tested  ## static types
 	$(BIN)/pyright
 
 test: .venv/tested  ## the quick tests: offline, no GPU, a few minutes on two cores
-	$(PYTEST)
+	$(PYTEST) -n 2
 
 slow: .venv/tested  ## the tests that train, resume, compare; and those that read the data sets by path
 	$(PYTEST) -m slow
