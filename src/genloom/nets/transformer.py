@@ -61,7 +61,7 @@ class Transformer(nn.Module):
         space: Tokens,
         conditions: Mapping[str, Space],
         *,
-        width: Annotated[int, Interval(ge=2)] = 128,
+        width: Annotated[int, Interval(ge=2)] = 96,
         layers: Annotated[int, Interval(ge=1)] = 4,
         heads: Annotated[int, Interval(ge=1)] = 2,
         expand: Annotated[int, Interval(ge=1)] = 4,
