@@ -28,6 +28,7 @@ from genloom.errors import (
     PosteriorDied,
     Refused,
 )
+from genloom.report.measures import in_features
 from genloom.report.numbers import decimals
 
 FAMILIES = ("gan", "vae", "flow", "autoregressive")
@@ -265,36 +266,36 @@ def _numbers(verdict: Mapping[str, Any]) -> dict[str, Any]:
 
 def _table(content: Mapping[str, Any]) -> str:
     """Measures down, rows of the comparison across; * marks what nothing is shown to beat."""
-    table = content["table"]
+    table, verdicts = content["table"], content["verdicts"]
     rows = table["rows"]
-    head = ["", *(row["name"] for row in rows), "real/real", "trivial"]
-    lines = [head]
+    trusted = all(v["extractor"]["trusted"] for v in verdicts)
+    lines = [["", *(row["name"] for row in rows), "real/real", "trivial"]]
+    forms: list[str] = []
     for column in table["columns"]:
-        cells = [_cell(row["metrics"].get(column["name"])) for row in rows]
-        best = [row["group"] in table["best"][column["name"]] for row in rows]
-        marked = [f"{c}{'*' if b and len(rows) > 1 else ' '}" for c, b in zip(cells, best)]
-        lines.append(
-            [column["name"], *marked, _number(column["floor"]), _number(column["trivial"])]
-        )
-    verdicts = [
-        "pass " if all(v["passed"] for v in content["verdicts"] if v["group"] == r["group"])
-        else "FAIL "
-        for r in rows
-    ]  # fmt: skip
-    lines.append(["verdict", *verdicts, "", ""])
-    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
-    text = [
-        "  ".join(
-            cell.ljust(width) if i == 0 else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(line, widths))
-        ).rstrip()
+        name, bracket, form = column["name"].partition(" (")
+        if bracket:  # of a likelihood; it is long, so it goes below the table
+            forms.append(f"[{len(forms) + 1}] {form.removesuffix(')')}")
+            name = f"{name} [{len(forms)}]"
+        known = [row["metrics"].get(column["name"]) for row in rows]
+        ranked = sum(k is not None for k in known) > 1 and (trusted or not in_features(column))
+        best = [ranked and row["group"] in table["best"][column["name"]] for row in rows]
+        cells = [f"{_cell(k)}{'*' if b else ' '}" for k, b in zip(known, best)]
+        lines.append([name, *cells, _number(column["floor"]), _number(column["trivial"])])
+    passed = ["pass " if row["passed"] else "FAIL " for row in rows]
+    text = _aligned([*lines, ["verdict", *passed, "", ""]])
+    text += ["+- is half of a 95 % interval", *forms]
+    if len(rows) > 1:
+        text.append("* the best, and all that are not shown to be worse")
+    return "\n".join([*text, *(f"note: {line}" for line in _notes(content))])
+
+
+def _aligned(lines: Sequence[Sequence[str]]) -> list[str]:
+    """Cells as columns: the first to the left, the others to the right."""
+    widths = [max(map(len, cells)) for cells in zip(*lines)]
+    return [
+        "  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]).rstrip()
         for line in lines
     ]
-    if len(rows) > 1:
-        text.append(
-            "* the best, and all that are not shown to be worse; +- half of a 95 % interval"
-        )
-    return "\n".join([*text, *(f"note: {line}" for line in _notes(content))])
 
 
 def _notes(content: Mapping[str, Any]) -> list[str]:

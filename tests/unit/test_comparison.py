@@ -10,7 +10,10 @@ import pytest
 from genloom import comparison
 from genloom.comparison import Comparison, compare
 from genloom.errors import BadInput, Diverged
+from genloom.metrics.league import compare_verdicts
+from genloom.report import render
 from tests.unit.report import made
+from tests.unit.report.page import Page
 
 TINY = {"steps": 3, "batch": 8}
 
@@ -65,6 +68,21 @@ def test_the_text_is_a_table_with_marks_and_the_path_of_the_page():
     assert lines[-1] == "page: out/report.html"
     assert any(line.startswith("note: 1 training seed") for line in lines)
     assert max(map(len, lines[:10])) < 100
+
+
+def test_untrusted_features_rank_nobody_and_forms_of_likelihoods_are_apart():
+    content = made.comparison(("vae", "autoregressive"), trusted=False)
+    for estimate in content["verdicts"][1]["estimates"]:
+        estimate["id"] = "exact; items as Pixels keeps them (16 values)"
+    content["table"] = compare_verdicts(content["verdicts"])
+    found = Comparison({**content, "failed": [], "warnings": []}, Path("report.html"))
+    lines = str(found).splitlines()
+    assert not any(line.startswith("kid") and "*" in line for line in lines)
+    assert [line for line in lines if "+-" in line and line.startswith("bits_per_dim [")] != []
+    assert "[1] items as stored" in lines and "[2] items as Pixels keeps them (16 values)" in lines
+    assert not any(line.startswith("bits") and "*" in line for line in lines)  # one each: no race
+    text = Page(render(found.content)).text
+    assert "Only autoregressive has this measure." in text and "Best likelihood" not in text
 
 
 def test_unequal_training_times_are_told():

@@ -61,6 +61,8 @@ def conclusion(
     parts = []
     if len(known) > 1:
         parts.append(_ranking(best, [s for s, _ in known]))
+    elif len(subjects) > 1:
+        parts.append(f"Only {known[0][0].name} has this measure.")
     parts += _against_floor(column, known)
     parts += _against_trivial(column, known)
     return " ".join(parts)

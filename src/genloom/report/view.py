@@ -199,7 +199,8 @@ def _answers(table: Dict, people: Sequence[Subject], *, trusted: bool) -> list[d
     single = len(people) == 1
     found = []
     for column in measures.columns(table):
-        if not measures.about(column).headline or not measures.cells(column, people):
+        contestants = len(measures.cells(column, people))
+        if not measures.about(column).headline or contestants < min(2, len(people)):
             continue
         answer = measures.answer(column, table, people, trusted=trusted)
         if single:
