@@ -58,7 +58,7 @@ class Diffusion(Generative):
         "lr": 1e-3,
         "beta1": 0.9,
         "beta2": 0.99,
-        "batch": 128,
+        "batch": 64,
         "clip": 1.0,
         "schedule": "linear",
         "warmup": 0.02,
