@@ -11,6 +11,7 @@ from genloom.report.reading import Subject, is_picture, recipe_text
 
 Dict = Mapping[str, Any]
 PAIRS = 8  # that are shown of each
+SMALL, SMALL_SHEET = 20, 160  # pixels; what is no wider is enlarged without smoothing
 LETTERS = 400  # of a text that are shown
 LINES = 6  # curves in one figure
 BADGES = {
@@ -86,7 +87,13 @@ def _picture(pictures: Dict, key: str, window: Sequence[float] | None) -> dict[s
         if not is_picture(found):
             return {"kind": "none"}
         width, height = figures.png_size(str(found))
-        return {"kind": "image", "uri": found, "width": width, "height": height}
+        return {
+            "kind": "image",
+            "uri": found,
+            "width": width,
+            "height": height,
+            "sharp": width <= SMALL_SHEET,
+        }
     if window is not None and found:
         title = "real points" if key == "real" else "generated points"
         return {"kind": "points", "svg": figures.cloud(found, window, title)}
@@ -146,7 +153,8 @@ def _pair(pair: Dict, kind: str) -> dict[str, Any] | None:
     if kind == "image":
         if not (is_picture(made) and is_picture(known)):
             return None
-        return {"generated": made, "train": known, "text": text, "words": False}
+        sharp = figures.png_size(str(made))[0] <= SMALL
+        return {"generated": made, "train": known, "text": text, "words": False, "sharp": sharp}
     if made is None or known is None:
         return None
     return {"generated": _words(made), "train": _words(known), "text": text, "words": True}
