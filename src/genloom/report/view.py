@@ -7,9 +7,9 @@ from typing import Any
 
 from genloom.report import measures
 from genloom.report.evidence import copies, curves, looks, recipes
-from genloom.report.numbers import duration, number, together
+from genloom.report.method import environment, footer, ladder, machine, method
+from genloom.report.numbers import number, together
 from genloom.report.reading import Subject, comparison_of, subjects
-from genloom.report.words import measure
 
 Dict = Mapping[str, Any]
 MARKS = {"good": "\u2713", "warn": "!", "bad": "\u2715"}
@@ -65,12 +65,12 @@ def build(given: Dict) -> dict[str, Any]:
             {"title": measures.about(c).title, "plain": measures.about(c).plain, "id": c["id"]}
             for c in shown
         ],
-        "method": _method(content, people, first),
+        "method": method(people, first),
         "method_why": "Every number can be found again: by the data's fingerprint, the seeds, the "
         "extractor's hash and the recipe.",
-        "machine": _machine(content, people),
-        "footer": _footer(content),
-        **_ladder(first, trusted),
+        "machine": machine(content, people),
+        "footer": footer(content),
+        **ladder(first, trusted),
     }
     view["sections"] = [
         (key, text)
@@ -108,7 +108,7 @@ def _lede(content: Dict, people: Sequence[Subject], first: Dict) -> str:
     seeds = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     parts.append(f"{seeds} training seed{'s' if seeds != '1' else ''}")
     parts.append(f"judged on {number(first['n'], 0)} items that no model has seen")
-    machine = _environment(people)
+    machine = environment(people)
     if machine.get("processor"):
         parts.append(f"{machine['processor']}, {machine.get('cores')} cores")
     return " \u00b7 ".join(parts)
@@ -276,83 +276,3 @@ def _looks_why(first: Dict) -> str:
             "model has seen; in the order of their classes where there are any."
         )
     return "The first samples of fixed seeds, none chosen by hand, beside unseen real items."
-
-
-# ------------------------------------------------------------------ the method
-
-
-def _ladder(first: Dict, trusted: bool) -> dict[str, Any]:
-    extractor = first["extractor"]
-    rungs = [
-        {
-            "damage": rung["damage"],
-            "cells": [number(v) for v in rung["values"]] + [""] * (3 - len(rung["values"])),
-            "verdict": "yes" if rung["passed"] else "NO",
-        }
-        for rung in extractor["ladder"]
-    ]
-    trained = f", trained in {duration(extractor['seconds'])}" if extractor.get("seconds") else ""
-    verdict = "They passed." if trusted else "They FAILED, so no conclusion rests on them."
-    return {
-        "ladder": rungs,
-        "ladder_open": not trusted,
-        "ladder_text": f"Distances are taken in the features of {extractor['id']}{trained}. Before "
-        "they are believed they must place damaged real items farther away than intact ones, and "
-        "strong damage farther than weak (KID of each; for copies, the p-value without and with "
-        f"5 % of planted items). {verdict}",
-    }
-
-
-def _method(content: Dict, people: Sequence[Subject], first: Dict) -> list[tuple[str, str]]:
-    items = first["items"]
-    judge = first.get("judge")
-    refused = {
-        f"refused: {measure(name).title}": reason
-        for s in people
-        for v in s.verdicts
-        for name, reason in v.get("refused", {}).items()
-    }
-    facts = {
-        "data": first["data"]["name"],
-        "fingerprint": first["data"]["fingerprint"],
-        "items": f"{items['kind']}, {' x '.join(str(side) for side in items['shape'])}",
-        "split": f"{first['split']}, never opened in training; n = {first['n']}",
-        "floors": f"two halves of held-out data, {first.get('floor_n')} items",
-        "trivial generator": first.get("trivial"),
-        "extractor": first["extractor"]["id"],
-        "judge": None
-        if not judge
-        else f"{judge['id']}"
-        + (f", right on {judge['accuracy']:.1%} of held-out items" if judge["accuracy"] else ""),
-        "sample seeds": "{} to {}".format(*first["sample_seeds"]),
-        **refused,
-    }
-    return [(key, str(value)) for key, value in facts.items() if value is not None]
-
-
-def _environment(people: Sequence[Subject]) -> Dict:
-    return next((r["environment"] for s in people for r in s.runs if r.get("environment")), {})
-
-
-def _machine(content: Dict, people: Sequence[Subject]) -> list[tuple[str, str]]:
-    machine = _environment(people)
-    memory = machine.get("memory_bytes")
-    facts = {
-        "genloom": machine.get("genloom"),
-        "commit": next((r["commit"] for s in people for r in s.runs if r.get("commit")), None),
-        "python": machine.get("python"),
-        **(machine.get("packages") or {}),
-        "system": machine.get("system"),
-        "processor": machine.get("processor"),
-        "cores": machine.get("cores"),
-        "threads": machine.get("threads"),
-        "memory": f"{memory / 2**30:.1f} GiB" if memory else None,
-        "devices": ", ".join(map(str, machine.get("devices") or ())),
-        "whole comparison": duration(content["seconds"]) if content.get("seconds") else None,
-    }
-    return [(key, str(value)) for key, value in facts.items() if value not in (None, "")]
-
-
-def _footer(content: Dict) -> str:
-    made = f" on {content['made']}" if content.get("made") else ""
-    return f"Made by genloom{made}. This file holds all that it shows; it loads nothing."
