@@ -165,9 +165,6 @@ def class_index(label: int | str, classes: Sequence[str]) -> int:
     return index
 
 
-# ------------------------------------------------------------------ writing
-
-
 def save(
     folder: str | Path,
     *,
@@ -222,9 +219,6 @@ def _public(recipe: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(source, str):
         public["data"]["source"] = source.replace("\\", "/").rstrip("/").rpartition("/")[2]
     return public
-
-
-# ------------------------------------------------------------------ reading
 
 
 def find(path: str | Path) -> Path:
@@ -324,9 +318,6 @@ def _fill(model: Generative, path: Path) -> None:
     except RuntimeError as error:
         first = str(error).splitlines()[-1].strip()
         raise BadInput(f"{path} does not fit the model of its recipe: {first}") from error
-
-
-# ------------------------------------------------------------------ the verbs of `import genloom`
 
 
 def sample(model: Artifact | str | Path, n: int, **options: Any) -> Tensor:

@@ -138,9 +138,6 @@ def _finished(source: str | Path) -> Path:
     return find(source).parent
 
 
-# ------------------------------------------------------------------ training
-
-
 def _recipes(
     data: str, families: Iterable[str], data_options: Mapping[str, Any], train: Mapping[str, Any]
 ) -> dict[str, dict[str, Any]]:
@@ -194,9 +191,6 @@ def _train(
     return sorted(folders, key=lambda f: families.index(f.name.rpartition("-seed")[0]))
 
 
-# ------------------------------------------------------------------ judging
-
-
 def _judge(
     folders: Sequence[Path], n: int | None, say: Say
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
@@ -247,9 +241,6 @@ def _unequal(verdicts: Sequence[Mapping[str, Any]]) -> list[str]:
         f"the budgets differ: {most} was trained for {known[most]:.0f} s, {least} for "
         f"{known[least]:.0f} s"
     ]
-
-
-# ------------------------------------------------------------------ showing
 
 
 def _numbers(verdict: Mapping[str, Any]) -> dict[str, Any]:

@@ -146,9 +146,6 @@ def evaluate(
     )
 
 
-# ------------------------------------------------------------------ before the work
-
-
 def _source(artifact: Trained) -> dict[str, Any]:
     """Where the data are: the run's recipe knows the path, the artifact only the name."""
     run = artifact.path.parent / "recipe.toml"
@@ -198,9 +195,6 @@ def _bench(dataset: Dataset, test: Split, n: int, weights: str | Path | None, sa
         _benches.clear()
         _benches[key] = made
     return _benches[key]
-
-
-# ------------------------------------------------------------------ parts of the verdict
 
 
 def _copies(

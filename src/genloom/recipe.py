@@ -54,9 +54,6 @@ class Plan:
         return f"{self.dataset.name}-{self.recipe['model']['use']}".replace(":", "-")
 
 
-# ------------------------------------------------------------------ text
-
-
 def load_recipe(path: str | Path) -> Table:
     """Read a recipe file.
 
@@ -107,9 +104,6 @@ def _parse(text: str) -> Any:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         return text
-
-
-# ------------------------------------------------------------------ components
 
 
 def accepted(target: Callable[..., Any]) -> dict[str, Option]:
@@ -236,9 +230,6 @@ def _value(owner: str, option: Option, value: Any) -> Any:
         return option.check(value)
     except BadInput as error:
         raise BadInput(f"{owner}: {error}") from error
-
-
-# ------------------------------------------------------------------ the whole recipe
 
 
 def resolve(recipe: Mapping[str, Any], *, allow_code: bool = False) -> Plan:

@@ -99,9 +99,6 @@ def span(name: LawName) -> tuple[float, float]:
     return low, high
 
 
-# ------------------------------------------------------------------ grids: decreasing, 0 at the end
-
-
 def karras(steps: int, low: float, high: float, *, rho: float = 7.0) -> Tensor:
     """Even in the rho-th root. Karras et al., 2022 (arXiv:2206.00364), Eq. 5. (steps + 1,)."""
     ramp = torch.linspace(high ** (1 / rho), low ** (1 / rho), steps, dtype=torch.float64) ** rho

@@ -39,9 +39,6 @@ def test_unet_of_ho_et_al_has_the_same_parameters_and_output():
     assert (found - wanted).abs().max() < 1e-4
 
 
-# ------------------------------------------------------------------ solvers
-
-
 def gaussian_eps(x, kept):
     """The exact noise of N(0.3, 0.5^2) data, in variance-preserving coordinates."""
     variance = kept * 0.25 + 1 - kept

@@ -54,9 +54,6 @@ def copy(folder, tmp_path) -> Path:
     return Path(shutil.copytree(folder, tmp_path / "copy"))
 
 
-# ------------------------------------------------------------------ save and load
-
-
 @pytest.mark.parametrize("name", MODELS)
 def test_save_load_sample_is_bit_identical(name, tmp_path):
     path = stored(tmp_path, name)
@@ -104,9 +101,6 @@ def test_find_takes_a_run_its_model_or_its_name(folder, tmp_path, monkeypatch):
     (tmp_path / "runs" / "half" / "run.json").write_text("{}")
     with pytest.raises(BadInput, match="train --resume"):
         artifact.find("half")
-
-
-# ------------------------------------------------------------------ what is refused
 
 
 def rewrite(folder: Path, **changes) -> None:
@@ -204,9 +198,6 @@ def test_text_of_a_data_set_is_plain_in_the_card(folder):
     assert "49" not in text
 
 
-# ------------------------------------------------------------------ sampling
-
-
 @pytest.mark.parametrize("name", MODELS)
 def test_the_same_seed_gives_the_same_picture_whatever_the_batch(name, tmp_path):
     loaded = load(stored(tmp_path, name))
@@ -264,9 +255,6 @@ def test_a_stream_ends_at_the_sample(tmp_path):
     loaded = load(stored(tmp_path, "flow"))
     *_, last = loaded.stream(2, seed=4, steps=3)
     assert torch.equal(last, loaded.sample(2, seed=4, steps=3))
-
-
-# ------------------------------------------------------------------ any item again
 
 
 @pytest.mark.parametrize("name", ["vae", "flow", "autoregressive"])

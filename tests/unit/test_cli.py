@@ -159,9 +159,6 @@ def test_completion_is_shell(capsys):
         subprocess.run([bash, "-n"], input=script, text=True, check=True)
 
 
-# ------------------------------------------------------------------ with a model
-
-
 def test_sampling_options_are_flags_of_the_signature(folder, capsys):
     with pytest.raises(SystemExit) as caught:
         main(["sample", str(folder), "--help"])

@@ -107,9 +107,6 @@ def test_a_verdict_of_other_weights_or_another_n_is_not_used(tmp_path):
     assert comparison._stored(tmp_path, None) is None
 
 
-# ------------------------------------------------------------------ real runs
-
-
 class Stop(Exception):
     """Ends the work at a line of progress, as a kill would."""
 

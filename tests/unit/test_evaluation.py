@@ -283,9 +283,6 @@ def test_digits_honest_copied_and_collapsed():
     assert evaluate(memory, dataset=data).copies["verdict"] == "fail"
 
 
-# ------------------------------------------------------------------ verdicts compared
-
-
 @pytest.fixture(scope="module")
 def three(points):
     """Two seeds of a good model and one of a poor one."""

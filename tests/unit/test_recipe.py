@@ -22,9 +22,6 @@ PLANE, IMAGE = Real((2,)), Real((1, 8, 8), levels=256)
 LABEL = {"label": Tokens((), 10)}
 
 
-# ------------------------------------------------------------------ TOML
-
-
 def anything(rng: random.Random, depth: int = 0):
     """A random piece of recipe data."""
     kind = rng.randrange(7 if depth < 3 else 5)
@@ -74,9 +71,6 @@ def test_overrides_reach_inner_tables_and_replace_the_budget():
 def test_a_setting_without_its_parts_is_refused(setting):
     with pytest.raises(BadInput, match=r"TABLE\.KEY=VALUE"):
         override({}, [setting])
-
-
-# ------------------------------------------------------------------ components
 
 
 def test_build_gives_options_and_inner_factories():
@@ -175,9 +169,6 @@ def test_tables_that_are_unknown_are_refused():
         recipe.sections({"train": 3})
 
 
-# ------------------------------------------------------------------ train options
-
-
 def test_train_options_merge_in_order():
     options = merged({"lr": 5e-4, "batch": 128, "clip": None}, {"lr": 1e-2, "minutes": 2})
     assert (options.lr, options.batch, options.clip, options.minutes) == (1e-2, 128, None, 2.0)
@@ -202,9 +193,6 @@ def test_none_is_sayable_and_recorded():
 def test_unknown_train_options_name_the_nearest():
     with pytest.raises(BadInput, match="train takes no 'step'; did you mean 'steps'"):
         merged({}, {"step": 3})
-
-
-# ------------------------------------------------------------------ the whole
 
 
 def test_resolve_records_every_value_and_is_idempotent():

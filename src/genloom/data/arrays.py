@@ -36,9 +36,6 @@ class Block:
     part: str = ""
 
 
-# ---------------------------------------------------------------- bytes
-
-
 def inflate(path: Path) -> bytes:
     """The content of a file, unpacked if it is gzip or xz.
 
@@ -78,9 +75,6 @@ def parse_idx(data: bytes, name: str) -> np.ndarray:
     if count != len(data) - start:
         raise Damaged(name, "lying_header", f"{count} values announced, {len(data) - start} there")
     return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
-
-
-# ---------------------------------------------------------------- readers
 
 
 def idx_source(images: Sequence[Path], labels: Sequence[Path]) -> Source:
@@ -164,9 +158,6 @@ def _npz_blocks(arrays: dict[str, np.ndarray], name: str, part: str) -> list[Blo
         found = ", ".join(arrays)[:80] or "nothing"
         raise Damaged(name, "missing_column", f"x, images or x_train is needed; there is {found}")
     return blocks
-
-
-# ---------------------------------------------------------------- from blocks to entries
 
 
 def _part(name: str) -> str:

@@ -77,9 +77,6 @@ def write_pack(source: Source, name: str, options: ImportOptions, folder: Path) 
     (folder / "data.json").write_text(json.dumps(description), "utf-8")
 
 
-# ---------------------------------------------------------------- text
-
-
 def _write_text(source: Source, name: str, options: ImportOptions, folder: Path) -> dict[str, Any]:
     ids, alphabet = number(source.text())
     length = options.length or DEFAULT_LENGTH
@@ -102,9 +99,6 @@ def _write_text(source: Source, name: str, options: ImportOptions, folder: Path)
         "findings": [],
         "notes": [*source.notes, f"{len(ids)} characters, {len(alphabet)} distinct"],
     }
-
-
-# ---------------------------------------------------------------- pictures and points
 
 
 class _Spool:

@@ -99,9 +99,6 @@ def finite(name: str, *sets: Tensor) -> None:
             )
 
 
-# ------------------------------------------------------------------ intervals
-
-
 def wilson(successes: int, n: int, level: float = 0.95) -> tuple[float, float]:
     """Interval of a proportion (Wilson 1927): honest near 0 and 1."""
     z = NormalDist().inv_cdf((1 + level) / 2)
@@ -167,9 +164,6 @@ def leave_out(
     """The measure of x and y without group g of each, for every g; groups are interleaved rows."""
     kept = [torch.arange(len(z)) % groups for z in (x, y)]
     return [measure(x[kept[0] != g], y[kept[1] != g]) for g in range(groups)]
-
-
-# ------------------------------------------------------------------ exact tests
 
 
 def binomial_tail(k: int, n: int, p: float = 0.5) -> float:

@@ -137,9 +137,6 @@ def _each(compute: Callable[[Tensor], Tensor], items: Tensor) -> Tensor:
     return torch.cat(parts).clone()
 
 
-# ------------------------------------------------------------------ making them
-
-
 def folder() -> Path:
     """Where trained extractors are kept, beside the packed data sets."""
     return root() / "extractors"

@@ -26,9 +26,6 @@ def _copy_verdict(subject: Subject) -> str:
     return max((v["copies"]["verdict"] for v in subject.verdicts), key=WORST.index)
 
 
-# ------------------------------------------------------------------ samples
-
-
 def looks(people: Sequence[Subject]) -> list[dict[str, Any]]:
     """Real items, then the samples of each, as cards."""
     first = people[0].verdicts[0].get("pictures") or {}
@@ -106,9 +103,6 @@ def _words(item: Any) -> str:
     return text if len(text) <= LETTERS else text[:LETTERS] + " ..."
 
 
-# ------------------------------------------------------------------ copies
-
-
 def copies(people: Sequence[Subject]) -> list[dict[str, Any]]:
     """The verdict on copies of each, with its closest pairs over all seeds."""
     return [_copies(subject) for subject in people]
@@ -158,9 +152,6 @@ def _pair(pair: Dict, kind: str) -> dict[str, Any] | None:
     if made is None or known is None:
         return None
     return {"generated": _words(made), "train": _words(known), "text": text, "words": True}
-
-
-# ------------------------------------------------------------------ training
 
 
 def curves(people: Sequence[Subject]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

@@ -47,9 +47,6 @@ def places(column: Dict, subjects: Sequence[Subject]) -> int:
     return decimals(min((h for h in halves if h > 0), default=0.0), column["floor"] or 1.0)
 
 
-# ------------------------------------------------------------------ conclusions
-
-
 def conclusion(
     column: Dict, table: Dict, subjects: Sequence[Subject], *, trusted: bool = True
 ) -> str:
@@ -120,9 +117,6 @@ def in_features(column: Dict) -> bool:
     return about(column).title not in ("Label accuracy", "Class balance", "Copies") and not (
         column["unit"] and column["name"].split(" (")[0] in ("bits_per_dim", "bits_per_char", "nll")
     )
-
-
-# ------------------------------------------------------------------ cards and rows
 
 
 def card(

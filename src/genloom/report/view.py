@@ -88,9 +88,6 @@ def build(given: Dict) -> dict[str, Any]:
     return view
 
 
-# ------------------------------------------------------------------ the head
-
-
 def _title(people: Sequence[Subject], first: Dict) -> str:
     data = first["data"]["name"]
     if len(people) == 1:
@@ -177,9 +174,6 @@ def _warnings(content: Dict, people: Sequence[Subject]) -> list[str]:
     lines += [line for line in content["table"]["warnings"] if "training seed" not in line]
     lines += list(content.get("warnings", ()))
     return list(dict.fromkeys(lines))
-
-
-# ------------------------------------------------------------------ the answers
 
 
 def _answers_why(people: Sequence[Subject], seeds: int) -> str:

@@ -186,9 +186,6 @@ def test_neither_verdict_nor_comparison_is_refused():
         render({"name": "x"})
 
 
-# ------------------------------------------------------------------ strings from outside
-
-
 def tainted(content, taint: str):
     """A copy in which every free string is the taint, after its own text."""
     free = {
@@ -258,9 +255,6 @@ def test_only_pixels_inside_the_page_are_shown(uri):
     page = Page(render(verdict))
     assert len(page.all("img")) == 1 + 2 * 7  # real items, and the seven good pairs
     assert all((a["src"] or "").startswith("data:image/png;base64,iVBOR") for a in page.all("img"))
-
-
-# ------------------------------------------------------------------ colours
 
 
 def luminance(color: str) -> float:
