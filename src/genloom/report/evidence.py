@@ -52,7 +52,7 @@ def _look(subject: Subject, window: Sequence[float] | None) -> dict[str, Any]:
         facts.append(f"trained {duration(seconds)}")
     steps = run.get("steps") or verdict.get("training", {}).get("steps")
     if steps:
-        facts.append(f"{number(steps, 0)} steps")
+        facts.append(f"{number(steps, 0)} step{'s' if steps > 1 else ''}")
     sampling = (verdict.get("seconds") or {}).get("sampling")
     if sampling:
         facts.append(f"{number(verdict['n'] / sampling, 0)} samples/s")

@@ -97,19 +97,24 @@ def _as_good(column: Dict, cell: Dict, floor: float) -> bool:
 
 def _against_trivial(column: Dict, known: list[tuple[Subject, Dict]]) -> list[str]:
     """Who is not better than knowing nothing."""
-    trivial, name = column["trivial"], column["name"]
-    if trivial is None or column["better"] == "closer" or name == "copies":
-        return []
-    lower = column["better"] == "lower"
-    poor = [
-        s.name
-        for s, cell in known
-        if (cell["high"] >= trivial if lower else cell["low"] <= trivial)
-    ]
+    poor = _poor(column, known)
     if not poor:
         return []
     who = "It is" if len(known) == 1 else f"{together(poor)} {'is' if len(poor) == 1 else 'are'}"
     return [f"{who} not shown to be better than the trivial generator."]
+
+
+def _poor(column: Dict, known: list[tuple[Subject, Dict]]) -> list[str]:
+    """The names of those that nothing shows to be better than the trivial generator."""
+    trivial = column["trivial"]
+    if trivial is None or column["better"] == "closer" or column["name"] == "copies":
+        return []
+    lower = column["better"] == "lower"
+    return [
+        s.name
+        for s, cell in known
+        if (cell["high"] >= trivial if lower else cell["low"] <= trivial)
+    ]
 
 
 def in_features(column: Dict) -> bool:
@@ -271,6 +276,10 @@ def answer(
         for _, c in best
     ]
     unit = f" {column['unit']}" if column["unit"] else ""
+    poor = _against_trivial(column, known)
+    if len(known) > 1 and len(_poor(column, best)) == len(best):
+        text = f"{words.title} {figures[0]}{unit} is the nearest, by {best[0][0].name}. "
+        return found | {"nobody": "None yet", "text": text + " ".join(poor)}
     if len(best) == len(known) > 1:
         found["nobody"] = "No difference shown"
         return found | {"text": f"{words.title}: all intervals overlap that of the best."}
@@ -281,5 +290,5 @@ def answer(
     if best[0][1]["tag"] and len(best) == 1:
         text += f", {best[0][1]['tag']}"
     if len(known) > 1:
-        text = " ".join([text.removesuffix(".") + ".", *_against_trivial(column, best)])
+        text = " ".join([text.removesuffix(".") + ".", *poor])
     return found | {"names": [s.who for s, _ in best], "text": text}

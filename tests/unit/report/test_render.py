@@ -87,6 +87,19 @@ def test_closeness_to_real_data_and_to_the_trivial_generator_is_said():
     assert "vae is not shown to be better than the trivial generator." in Page(render(content)).text
 
 
+def test_nobody_wins_who_is_not_better_than_the_trivial_generator():
+    content = made.comparison(("gan", "vae"))
+    assert "Covers most of the data gan" in Page(render(content)).text
+    for verdict in content["verdicts"]:
+        for estimate in verdict["estimates"]:
+            if estimate["name"] == "coverage":
+                estimate["trivial"] = 0.8
+    content["table"] = compare_verdicts(content["verdicts"])
+    text = Page(render(content)).text
+    assert "Covers most of the data None yet Coverage 71.0 %" in text
+    assert "gan and vae are not shown to be better than the trivial generator." in text
+
+
 @pytest.mark.parametrize(("seeds", "said"), [(1, True), (2, True), (3, False)])
 def test_too_few_seeds_are_said(seeds, said):
     text = Page(render(made.comparison(("gan", "flow"), seeds))).text
