@@ -74,6 +74,16 @@ def names(kind: Kind) -> list[str]:
     return [name for name, entry in CATALOG.items() if entry.kind == kind]
 
 
+def name_of(target: Any) -> str:
+    """The short name of a component that `find` gave.
+
+    Raises:
+        KeyError: The catalog does not know it.
+    """
+    path = f"{target.__module__}:{target.__qualname__}"
+    return {entry.target: name for name, entry in CATALOG.items()}[path]
+
+
 def find(name: str, kind: Kind | None = None, *, allow_code: bool = False) -> Any:
     """The class or function behind a short name.
 

@@ -59,6 +59,7 @@ Writes verdict.json and report.html. The exit code is 20 where the verdict is no
 examples:
   genloom evaluate runs/digits-flow
   genloom evaluate digits-flow -n 1000 --json
+  genloom evaluate digits-flow --guidance 2 --out judged/   options of the family are flags
 """
 
 COMPARE = """\
@@ -155,8 +156,8 @@ def parser() -> Parser:
 
     _add_train(verb("train", TRAIN, verbs.train))
     _add_sample(verb("sample", SAMPLE, verbs.sample, add_help=False))
-    made = verb("evaluate", EVALUATE, verbs.evaluate)
-    made.add_argument("source", metavar="RUN", help="a run, its name, or an artifact")
+    made = verb("evaluate", EVALUATE, verbs.evaluate, add_help=False)
+    _add_model(made)
     made.add_argument("-n", type=int, help="samples to judge by; default: as many as test data")
     made.add_argument("--seed", type=int, default=0, help="of the first sample")
     made.add_argument("--extractor", type=Path, metavar="FILE", help="Inception weights, for FID")
@@ -198,9 +199,15 @@ def _add_train(made: Parser) -> None:
     made.add_argument("--list", action="store_true", help="name every family, net and codec")
 
 
-def _add_sample(made: Parser) -> None:
+def _add_model(made: Parser) -> None:
+    """A model, whose own options become flags once it is known."""
     made.add_argument("-h", "--help", action="store_true", help="show this, with RUN's options")
     made.add_argument("source", metavar="RUN", nargs="?", help="a run, its name, or an artifact")
+    made.set_defaults(flags_of_model=True)
+
+
+def _add_sample(made: Parser) -> None:
+    _add_model(made)
     made.add_argument("-n", type=int, default=16, help="how many (16)")
     made.add_argument("--seed", type=int, default=0, help="of the first sample (0)")
     made.add_argument("--label", metavar="CLASS", help="name or index of a class; -1: none")
@@ -248,7 +255,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             top.print_help()
             return 0
         args.rest, args.top = rest, top
-        if args.verb != "sample" or args.source is None:
+        if not getattr(args, "flags_of_model", False) or args.source is None:
             args.parser.check_rest(rest)
         return args.run(args) or 0
     except GenloomError as error:

@@ -92,6 +92,7 @@ class Codec(ABC):
     """Between stored items and data in a space; batches on both sides, no learning."""
 
     kinds: ClassVar[tuple[str, ...]]  # of items that it can read
+    suffix: ClassVar[str]  # of the files that it writes
     space: Space
 
     def __init__(self, items: Items):
@@ -107,7 +108,7 @@ class Codec(ABC):
 
     @abstractmethod
     def decode(self, x: Tensor) -> Tensor:
-        """(B, *space.shape), any values -> (B, *items.shape), always valid items."""
+        """(B, *space.shape), finite values -> (B, *items.shape), always valid items."""
 
     @abstractmethod
     def write(
@@ -237,6 +238,15 @@ class Generative(nn.Module, ABC):
                 f"{type(self).__name__} models {wanted}, not {space}. Choose another codec."
             )
         self.space, self.conditions = space, dict(conditions)
+
+    @staticmethod
+    def usual_net(space: Any) -> Callable[..., Any] | None:
+        """The net that an option `net = None` stands for: one of the catalog, or a partial of one.
+
+        Recipes and artifacts record it, so that a better default later leaves old models as they
+        are. None where the family has no such option.
+        """
+        return None
 
     def prepare(self, x: Tensor, cond: Condition) -> None:
         """Measure, once before training, what the model must know of its data. x: (B, *shape)."""

@@ -19,6 +19,8 @@ from genloom.errors import Diverged
 from genloom.options import TrainOptions
 from genloom.pace import average, exponent, rate
 
+STRIDE = 4  # steps from one move of the average to the next, for each reads all weights
+
 
 @dataclass(frozen=True)
 class Micro:
@@ -144,13 +146,17 @@ class Learner:
 
     @torch.no_grad()
     def _follow(self, index: int) -> None:
-        """Move the average; buffers are copied."""
+        """Move the average where it is due; buffers are copied."""
+        done = index + 1
+        often = done <= STRIDE**2 or self.gamma is None
+        if not often and done % STRIDE and done != self.total:
+            return
         means = [mean for mean, _ in self._averaged]
         values = [value for _, value in self._averaged]
         if self.gamma is None:
             torch._foreach_copy_(means, values)
         else:
-            average(means, values, index + 1, self.gamma)
+            average(means, values, done, self.gamma, 1 if often else done % STRIDE or STRIDE)
         for part in self.model.averaged:
             pairs = zip(
                 self.average.get_submodule(part).buffers(),

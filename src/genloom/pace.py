@@ -47,11 +47,20 @@ def exponent(width: float) -> float:
     return (low + high) / 2
 
 
-def average(means: Sequence[Tensor], values: Sequence[Tensor], step: int, gamma: float) -> None:
-    """Move power-function averages towards the values of step 1, 2, ..., in place.
+def average(
+    means: Sequence[Tensor], values: Sequence[Tensor], step: int, gamma: float, since: int = 1
+) -> None:
+    """Move power-function averages towards the values of a step, in place.
 
     Karras et al., 2024 (arXiv:2312.02696), Eq. 127: beta = (1 - 1 / step)^(gamma + 1). The first
     step copies; no step remembers the initial weights, however short the run.
+
+    Args:
+        means: The averages.
+        values: Of now.
+        step: Steps that are done, 1 or more.
+        gamma: Of `exponent`.
+        since: Steps since the averages moved last, whose values now count for all of them.
     """
-    beta = (1 - 1 / step) ** (gamma + 1)
+    beta = (1 - since / step) ** (gamma + 1)
     torch._foreach_lerp_(list(means), list(values), 1 - beta)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast, get_args, get_origin, ge
 import torch
 
 from genloom import catalog, toml
-from genloom.core import Codec, Generative, Interval, Items, Option, options
+from genloom.core import Codec, Generative, Interval, Items, Option, Space, options
 from genloom.errors import BadInput, nearest
 from genloom.options import TrainOptions
 
@@ -153,6 +153,18 @@ def completed(table: Mapping[str, Any], *, allow_code: bool = False) -> Table:
     return {k: v for k, v in full.items() if v is not None}
 
 
+def with_net(table: Mapping[str, Any], space: Space, *, allow_code: bool = False) -> Table:
+    """A model's table that names its net, also where it left the choice to the family."""
+    target = catalog.find(_use(table), "model", allow_code=allow_code)
+    made = family(target).usual_net(space) if issubclass(family(target), Generative) else None
+    if made is None or table.get("net", "none") != "none" or "net" not in accepted(target):
+        return dict(table)
+    function, chosen = made, {}
+    if isinstance(made, functools.partial):
+        function, chosen = made.func, made.keywords
+    return {**table, "net": {"use": catalog.name_of(function), **chosen}}
+
+
 def _is_data(value: Any) -> bool:
     if isinstance(value, tuple):
         return all(_is_data(v) for v in cast(tuple[Any, ...], value))
@@ -257,7 +269,9 @@ def resolve(recipe: Mapping[str, Any], *, allow_code: bool = False) -> Plan:
     full: Table = {
         "data": {"source": source, **{n: chosen.get(n, o.default) for n, o in known.items()}},
         "codec": completed(codec_table, allow_code=allow_code),
-        "model": completed(model_table, allow_code=allow_code),
+        "model": completed(
+            with_net(model_table, codec.space, allow_code=allow_code), allow_code=allow_code
+        ),
         "train": recorded(train),
     }
     return Plan(_without_none(full), dataset, codec, model, train)

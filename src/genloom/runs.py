@@ -128,7 +128,7 @@ def resume(run: str | Path, *, allow_code: bool = False, quiet: bool = False) ->
 
 
 def judge(
-    source: str | Path,
+    source: Artifact | str | Path,
     *,
     n: int | None = None,
     seed: int = 0,
@@ -136,26 +136,34 @@ def judge(
     force: bool = False,
     out: str | Path | None = None,
     progress: Callable[[str], None] | None = None,
+    **sample_options: Any,
 ) -> tuple[Verdict, Path]:
     """Evaluate a model; write verdict.json, report.html and the measures in its card.
 
     Args:
-        source: A run, its name, or an artifact.
+        source: A run, its name, or an artifact, loaded or not.
         n: See `evaluation.evaluate`.
         seed: Of the samples.
         extractor: Inception weights as safetensors.
         force: Go on below the least n.
         out: Folder of the files; left out, the run's own.
         progress: Called with a line before each part of the work.
+        sample_options: Those of the family.
     """
-    from genloom.artifact import load, note_metrics
+    from genloom.artifact import Artifact, load, note_metrics
     from genloom.checkpoint import write_text
     from genloom.evaluation import compare_verdicts, evaluate
     from genloom.report import describe_run, render
 
-    artifact = load(source)
+    artifact = source if isinstance(source, Artifact) else load(source)
     verdict = evaluate(
-        artifact, n=n, seed=seed, extractor=extractor, force=force, progress=progress
+        artifact,
+        n=n,
+        seed=seed,
+        extractor=extractor,
+        force=force,
+        progress=progress,
+        **sample_options,
     )
     run = artifact.path.parent
     known = (run / "run.json").is_file()

@@ -169,19 +169,29 @@ def _add_flags(target: argparse._ActionsContainer, known: Mapping[str, Option]) 
 
 def evaluate(args: argparse.Namespace) -> int:
     """`genloom evaluate`; exit code 20 where the verdict is not a pass."""
+    if args.source is None:
+        if args.help:
+            args.parser.print_help()
+            return 0
+        raise BadInput("judge which run? genloom evaluate RUN. See: genloom evaluate --help")
+    from genloom.artifact import load
     from genloom.runs import judge
+
+    artifact = load(args.source, device="cpu" if args.help else "auto")
+    options = _family_options(args, artifact)
 
     def say(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
     verdict, folder = judge(
-        args.source,
+        artifact,
         n=args.n,
         seed=args.seed,
         extractor=args.extractor,
         force=args.force,
         out=args.out,
         progress=None if args.json else say,
+        **options,
     )
     page = folder / "report.html"
     lines = [

@@ -52,7 +52,7 @@ def test_examples_parse(verb):
             continue
         args, rest = top.parse_known_args(example.split())
         assert args.verb == verb
-        assert not rest or verb == "sample", (example, rest)
+        assert not rest or verb in ("sample", "evaluate"), (example, rest)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_examples_parse(verb):
         ("train --resume nope", "there is no run 'nope'"),
         ("sample", "which model?"),
         ("sample nope", "there is no model 'nope'"),
-        ("evaluate", "required: RUN"),
+        ("evaluate", "judge which run?"),
         ("evaluate nope", "there is no model 'nope'"),
         ("card nope", "there is no model 'nope'"),
         ("data chekc x", "'chekc' is unknown; did you mean 'check'"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -146,6 +147,19 @@ def test_the_power_average_has_the_width_that_was_asked_for():
         centre = (weights * times).sum()
         assert abs((weights * (times - centre) ** 2).sum().sqrt() - width) < 1e-3
         assert abs(mean / steps - centre) < 1e-3
+
+
+def test_an_average_that_moves_at_every_fourth_step_is_almost_that_of_all():
+    learner = Learner(TinyFlow(PLANE), TrainOptions(steps=203, ema=0.1), 203)
+    now, strided = (next(m.parameters()).detach() for m in (learner.model, learner.average))
+    mean, moved = now.clone(), [now.clone()]
+    for index in range(203):
+        learner.step(index, micros(points(12, index), {"label": torch.arange(12) % 3}, 1))
+        average([mean], [now], index + 1, exponent(0.1))
+        moved.append(strided.clone())
+    changed = [i for i, (a, b) in enumerate(pairwise(moved), 1) if not torch.equal(a, b)]
+    assert changed == [*range(1, 17), *range(20, 201, 4), 203]
+    assert (strided - mean).norm() < 0.1 * (now - mean).norm()
 
 
 def test_the_first_step_copies():

@@ -159,7 +159,7 @@ def test_completed_names_every_default():
     full = completed({"use": "beta_vae"})
     assert full == {"use": "beta_vae", "latent": 10, "beta": 4.0}
     assert completed(full) == full
-    assert completed({"use": "gan", "net": {"use": "mlp_players"}})["net"]["norm"] == "rms"
+    assert completed({"use": "gan", "net": {"use": "mlp_players"}})["net"]["norm"] == "none"
 
 
 def test_tables_that_are_unknown_are_refused():
@@ -208,6 +208,17 @@ def test_resolve_records_every_value_and_is_idempotent():
     assert again.options == plan.options
     states = zip(plan.model.state_dict().values(), again.model.state_dict().values(), strict=True)
     assert all(torch.equal(a, b) for a, b in states)
+
+
+@pytest.mark.parametrize("name", ["gan", "vae", "cvae", "flow", "ddpm", "autoregressive"])
+def test_a_better_default_net_leaves_recorded_models_as_they_are(name, monkeypatch):
+    plan = resolve({"data": {"source": "digits"}, "model": {"use": name}, "train": {"steps": 1}})
+    assert plan.recipe["model"]["net"]["use"] in catalog.names("net")
+    before = {key: value.shape for key, value in plan.model.state_dict().items()}
+    cls = recipe.family(catalog.find(name))
+    monkeypatch.setattr(cls, "usual_net", staticmethod(lambda space: pytest.fail("asked again")))
+    _, again = recipe.model_of(plan.recipe, plan.dataset.items)
+    assert {key: value.shape for key, value in again.state_dict().items()} == before
 
 
 def test_weights_depend_on_the_seed_alone():

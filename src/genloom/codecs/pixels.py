@@ -1,4 +1,4 @@
-"""Pictures as token sequences: each patch of quantised pixels is one token, in raster order."""
+"""Pictures as grids of tokens: each patch of quantised pixels is one token."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MAX_VOCAB = 65536
 
 @final
 class Pixels(Codec):
-    """uint8 (C, H, W) <-> Tokens((H/p * W/p,), levels ** (p * p * C)).
+    """uint8 (C, H, W) <-> Tokens((H/p, W/p), levels ** (p * p * C)).
 
     The levels are equally spaced from 0 to 255, and each value goes to the nearest. The digits of
     a token, in base `levels`, are its pixels by channel, row and column, the first the most
@@ -59,19 +59,19 @@ class Pixels(Codec):
                 f"at most {MAX_VOCAB} are possible. Set fewer levels, patch = 1 or channels = 1."
             )
         self.levels, self.patch = levels, patch
-        self.space = Tokens((h * w // patch**2,), vocab)
+        self.space = Tokens((h // patch, w // patch), vocab)
         place = torch.arange(c * patch * patch - 1, -1, -1)
         self._weights = levels**place  # of the digits of a token
 
     def encode(self, items: Tensor) -> Tensor:
-        """(B, C, H, W) uint8 -> (B, L) int64."""
+        """(B, C, H, W) uint8 -> (B, H/p, W/p) int64."""
         (c, h, w), p = self.items.shape, self.patch
         digits = _rescale(items.long(), 255, self.levels - 1)
         digits = digits.view(-1, c, h // p, p, w // p, p).permute(0, 2, 4, 1, 3, 5)
-        return digits.reshape(len(items), -1, c * p * p).mul(self._weights.to(items.device)).sum(-1)
+        return digits.flatten(3).mul(self._weights.to(items.device)).sum(-1)
 
     def decode(self, x: Tensor) -> Tensor:
-        """(B, L) integers -> (B, C, H, W) uint8; tokens out of range are clipped."""
+        """(B, H/p, W/p) integers -> (B, C, H, W) uint8; tokens out of range are clipped."""
         (c, h, w), p = self.items.shape, self.patch
         tokens = x.long().clamp(0, self.space.vocab - 1)
         digits = tokens[..., None].div(self._weights.to(x.device), rounding_mode="floor")

@@ -71,7 +71,12 @@ class Autoregressive(Generative):
     ):
         super().__init__(space, conditions)
         self.length, self.vocab, self.drop = math.prod(space.shape), space.vocab, drop
-        self.net = (net or Transformer)(space, conditions)
+        self.net = (net or self.usual_net(space))(space, conditions)
+
+    @staticmethod
+    def usual_net(space: Tokens) -> Callable[[Tokens, Mapping[str, Space]], nn.Module]:
+        """A transformer decoder."""
+        return Transformer
 
     def loss(self, x: Tensor, cond: Condition) -> Terms:
         """Nats per token."""

@@ -85,9 +85,24 @@ class Diffusion(Generative):
         self.target_name, self.drop = target, drop
         self.law_name: LawName = law or usual
         channels, *spatial = self.space.shape
-        self.net = (net or default_net(self.space))(channels, channels, len(spatial), conditions)
+        net = net or self.usual_net(self.space)
+        self.net = net(channels, channels, len(spatial), conditions)
         self.register_buffer("mean", torch.zeros(channels))
         self.register_buffer("std", torch.ones(channels))
+
+    @staticmethod
+    def usual_net(space: Real) -> Net:
+        """An MLP without spatial axes, else a U-Net of about a million parameters that fits."""
+        _, *spatial = space.shape
+        if not spatial:
+            return Mlp
+        stem = 2 if min(spatial) >= 24 else 1
+        sides = [[-(-side // stem) for side in spatial]]
+        while min(sides[-1]) > 6:
+            sides.append([-(-side // 2) for side in sides[-1]])
+        places = [torch.Size(level).numel() for level in sides]
+        attend = next((i for i, count in enumerate(places) if count <= 64), len(sides))
+        return partial(UNet, stem=stem, levels=len(sides), attend=attend)
 
     def prepare(self, x: Tensor, cond: Condition) -> None:
         """Measure mean and standard deviation of each channel.
@@ -152,7 +167,7 @@ class Diffusion(Generative):
         *,
         steps: Annotated[int, Interval(ge=1, le=1000)] = 16,
         solver: SolverName = "unipc",
-        guidance: Annotated[float, Interval(ge=0, le=20)] = 1.0,
+        guidance: Annotated[float, Interval(ge=0, le=20)] = 1.5,
         guide_from: Annotated[float, Interval(ge=0, le=1000)] = 0.3,
         guide_to: Annotated[float, Interval(ge=0, le=1000)] = 5.0,
     ) -> Iterator[Tensor]:
@@ -164,7 +179,8 @@ class Diffusion(Generative):
             steps: Noise levels that are visited; heun evaluates the net twice at each.
             solver: How to go from level to level; ancestral adds fresh noise (DDPM).
             guidance: Weight of the condition; 1 is the plain conditional model (Ho and Salimans,
-                2022, arXiv:2207.12598, Eq. 6, w = guidance - 1).
+                2022, arXiv:2207.12598, Eq. 6, w = guidance - 1). Without effect where nothing was
+                dropped in training.
             guide_from: Least r that is guided (Kynkaanniemi et al., 2024, arXiv:2404.07724).
             guide_to: Greatest r that is guided.
         """
@@ -192,7 +208,7 @@ class Diffusion(Generative):
     def _guided(self, cond: Condition, weight: float, low: float, high: float) -> solvers.Denoise:
         if weight == 0:
             cond = {}
-        if weight in (0, 1) or not cond:
+        if weight in (0, 1) or not cond or not self.drop:
             return lambda x, sigma: self.denoise(x, sigma, cond)
         n = len(next(iter(cond.values())))
         hidden = hide(cond, torch.ones(n, dtype=torch.bool, device=self.mean.device))
@@ -263,17 +279,3 @@ def ddpm(
     (arXiv:2102.09672). Their own sampler is `solver="ancestral", steps=1000`.
     """
     return Diffusion(space, conditions, net=net, target="eps", law=schedule, drop=drop)
-
-
-def default_net(space: Real) -> Net:
-    """An MLP without spatial axes, else a U-Net of about a million parameters, fit to the size."""
-    _, *spatial = space.shape
-    if not spatial:
-        return Mlp
-    stem = 2 if min(spatial) >= 24 else 1
-    sides = [[-(-side // stem) for side in spatial]]
-    while min(sides[-1]) > 6:
-        sides.append([-(-side // 2) for side in sides[-1]])
-    places = [torch.Size(level).numel() for level in sides]
-    attend = next((i for i, count in enumerate(places) if count <= 64), len(sides))
-    return partial(UNet, stem=stem, levels=len(sides), attend=attend)

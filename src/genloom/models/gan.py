@@ -89,12 +89,13 @@ class Gan(Generative):
         conditions: Labels and real vectors, for both players.
         net: Makes (generator, discriminator) from (space, latent, conditions); None is a small
             residual pair for a grid, an MLP pair otherwise.
-        latent: Size of the generator's noise.
+        latent: Size of the generator's noise; None: as the datum's, at most 64. A plane of points
+            is easier to cover from a plane of noise than from 64 dimensions.
         loss: "rp" relativistic pairs, "ns" non-saturating, "hinge", "ls" least squares, "wgan".
         penalty: "r1r2" on data and samples, "r1" on data, "gp" between them (Gulrajani et al.,
             2017, arXiv:1704.00028, Eq. 3), or "none".
         gamma: Weight of the penalty at the end of the run. None: 10 for "gp", else the rule of
-            Karras et al., 2020 (arXiv:2006.06676), 0.0002 * pixels / 64; without axes 1e-4.
+            Karras et al., 2020 (arXiv:2006.06676), 0.0002 * pixels / 64; without axes 0.02.
         burn_in: Share of the run over which gamma of R1 and R2 falls from ten times its value,
             along a cosine (R3GAN, appendix D, in shares of the run).
         turns: Steps, each on new data, from one turn of the generator to the next.
@@ -122,7 +123,7 @@ class Gan(Generative):
         conditions: Mapping[str, Space],
         *,
         net: Players | None = None,
-        latent: Annotated[int, Interval(ge=1)] = 64,
+        latent: Annotated[int | None, Interval(ge=1)] = None,
         loss: Loss = "rp",
         penalty: Penalty = "r1r2",
         gamma: Annotated[float | None, Interval(ge=0)] = None,
@@ -138,16 +139,22 @@ class Gan(Generative):
             raise BadInput(
                 f"augment = {augment!r} moves pictures; this datum is {space.shape}. Set 'none'."
             )
-        net = net or (r3_players if axes else mlp_players)
+        latent = latent or min(64, math.prod(space.shape))
+        net = net or self.usual_net(space)
         self.generator, self.discriminator = net(space, latent, conditions)
         self.latent, self.penalty, self.turns = latent, penalty, turns
         self.augment: Augment = augment
         self.burn_in, self.lazy, self.drop = burn_in, lazy, drop
         self.judge, self.please = LOSSES[loss]
         self.paired = loss == "rp"
-        rule = 2e-4 * math.prod(space.shape[1:]) / 64 if axes else 1e-4
+        rule = 2e-4 * math.prod(space.shape[1:]) / 64 if axes else 0.02
         self.gamma = gamma if gamma is not None else 10.0 if penalty == "gp" else rule
         self.gap: Tensor | None = None
+
+    @staticmethod
+    def usual_net(space: Real) -> Players:
+        """A small residual pair for a grid, an MLP pair otherwise."""
+        return r3_players if len(space.shape) > 1 else mlp_players
 
     def losses(self, x: Tensor, cond: Condition, step: Step) -> Iterator[tuple[str, Terms]]:
         """The discriminator's turn, and at every `turns`-th step the generator's."""

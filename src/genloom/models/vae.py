@@ -103,13 +103,18 @@ class Vae(Generative):
             raise BadInput(
                 f"binarize = {binarize!r} needs likelihood = 'bernoulli', not {likelihood!r}."
             )
-        net = net or (conv_coder if halvings(space.shape[1:]) else mlp_coder)
+        net = net or self.usual_net(space)
         self.encoder, self.decoder = net(space, latent, self.expected.factors, conditions)
         self.latent, self.binarize, self.beta, self.free_bits = latent, binarize, beta, free_bits
         self.anneal, self.draws, self.noisy, self.drop = anneal, draws, noisy, drop
         if noisy and not binarize:  # only then is this a `core.Likelihood`
             self.likelihood: Literal["bound"] = "bound"
         self.posterior_nats: Tensor | None = None
+
+    @staticmethod
+    def usual_net(space: Real) -> Coder:
+        """Convolutions where every axis can be halved, perceptrons otherwise."""
+        return conv_coder if halvings(space.shape[1:]) else mlp_coder
 
     def prepare(self, x: Tensor, cond: Condition) -> None:
         """Start the likelihood's scale from the spread of the data."""
@@ -230,34 +235,58 @@ _CPU = torch.device("cpu")
 
 
 def autoencoder(
-    space: Real, conditions: Mapping[str, Space], *, latent: Annotated[int, Interval(ge=1)] = 32
+    space: Real,
+    conditions: Mapping[str, Space],
+    *,
+    net: Coder | None = None,
+    latent: Annotated[int, Interval(ge=1)] = 32,
 ) -> Vae:
     """A plain autoencoder: no noise, no rate, a Gaussian whose scale is learned.
 
     Its samples decode standard normal codes, which nothing in its training prepares for.
     """
-    return Vae(space, conditions, latent=latent, likelihood="gaussian", beta=0.0, noisy=False)
+    return Vae(
+        space, conditions, net=net, latent=latent, likelihood="gaussian", beta=0.0, noisy=False
+    )
 
 
 def cvae(
-    space: Real, conditions: Mapping[str, Space], *, latent: Annotated[int, Interval(ge=1)] = 32
+    space: Real,
+    conditions: Mapping[str, Space],
+    *,
+    net: Coder | None = None,
+    latent: Annotated[int, Interval(ge=1)] = 32,
+    likelihood: Literal["bernoulli", "gaussian", "dlogistic"] | None = None,
+    binarize: Literal["dynamic", "threshold"] | None = None,
+    beta: Annotated[float, Interval(ge=0)] = 1.0,
 ) -> Vae:
     """A VAE given labels: Sohn et al., 2015 (Learning structured output representation).
+
+    With beta = 2 the codes keep closer to the prior, and samples keep closer to their label.
 
     Raises:
         BadInput: The data have no labels.
     """
     if not conditions:
         raise BadInput("cvae needs labelled data; these have no condition. Use 'vae'.")
-    return Vae(space, conditions, latent=latent)
+    return Vae(
+        space,
+        conditions,
+        net=net,
+        latent=latent,
+        likelihood=likelihood,
+        binarize=binarize,
+        beta=beta,
+    )
 
 
 def beta_vae(
     space: Real,
     conditions: Mapping[str, Space],
     *,
+    net: Coder | None = None,
     latent: Annotated[int, Interval(ge=1)] = 10,
     beta: Annotated[float, Interval(ge=0)] = 4.0,
 ) -> Vae:
     """A VAE with a heavier rate: Higgins et al., 2017 (beta-VAE), Eq. 4."""
-    return Vae(space, conditions, latent=latent, beta=beta)
+    return Vae(space, conditions, net=net, latent=latent, beta=beta)

@@ -166,9 +166,9 @@ def mlp_players(
     latent: int,
     conditions: Mapping[str, Space],
     *,
-    width: int = 256,
-    depth: int = 2,
-    norm: Norm = "rms",
+    width: int = 128,
+    depth: int = 3,
+    norm: Norm = "none",
     frequencies: int | None = None,
 ) -> tuple[Dense, Critic]:
     """A generator (B, latent) -> (B, *shape) and a discriminator (B, *shape) -> (B,).

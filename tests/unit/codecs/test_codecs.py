@@ -1,6 +1,7 @@
 """Round trips, ranges, token order and files of the four codecs."""
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -53,9 +54,9 @@ def test_any_values_decode_to_valid_pictures_but_nan_is_named():
 def test_pixels_keep_the_quantised_picture(items, levels, patch):
     codec, x = Pixels(items, levels=levels, patch=patch), noise(items)
     tokens = codec.encode(x)
-    length = 24 // patch**2
-    assert codec.space == Tokens((length,), levels ** (patch * patch * items.shape[0]))
-    assert tokens.shape == (7, length) and tokens.dtype == torch.int64
+    shape = (6 // patch, 4 // patch)
+    assert codec.space == Tokens(shape, levels ** (patch * patch * items.shape[0]))
+    assert tokens.shape == (7, *shape) and tokens.dtype == torch.int64
     assert tokens.min() >= 0 and tokens.max() < codec.space.vocab
     decoded = codec.decode(tokens)
     assert decoded.dtype == torch.uint8 and decoded.shape == x.shape
@@ -69,7 +70,7 @@ def test_levels_reach_black_and_white():
         codec = Pixels(GREY, levels=levels, patch=1)
         x = torch.tensor([0, 255], dtype=torch.uint8).repeat(12).view(1, 1, 6, 4)
         assert (codec.decode(codec.encode(x)) == x).all()
-        tokens = torch.arange(levels)[:, None].expand(-1, 24)
+        tokens = torch.arange(levels)[:, None, None].expand(-1, 6, 4)
         assert (codec.encode(codec.decode(tokens)) == tokens).all()
 
 
@@ -79,13 +80,13 @@ def test_tokens_run_in_raster_order_and_the_first_pixel_leads():
     x[0, 0, 0, 0] = 255  # first patch, first pixel: 1000
     x[0, 0, 1, 3] = 255  # second patch, last pixel: 0001
     x[0, 0, 4, 1] = 255  # third row, first patch, second pixel: 0100
-    assert codec.encode(x).tolist() == [[8, 1, 0, 0, 4, 0]]
+    assert codec.encode(x).tolist() == [[[8, 1], [0, 0], [4, 0]]]
 
 
 def test_defaults_fit_the_vocabulary():
-    assert Pixels(GREY).space == Tokens((6,), 256)
-    assert Pixels(RGB).space == Tokens((24,), 64)
-    assert Pixels(Items("image", (1, 7, 7))).space == Tokens((49,), 4)
+    assert Pixels(GREY).space == Tokens((3, 2), 256)
+    assert Pixels(RGB).space == Tokens((6, 4), 64)
+    assert Pixels(Items("image", (1, 7, 7))).space == Tokens((7, 7), 4)
 
 
 @pytest.mark.parametrize("given", [{"levels": 1}, {"levels": 257}, {"patch": 3}, {"levels": 256}])
@@ -104,8 +105,8 @@ def test_options_follow_from_the_signature():
 
 @pytest.mark.parametrize("codec", [Pixels(GREY), Text(LETTERS)])
 def test_tokens_out_of_range_are_clipped(codec):
-    n = codec.space.shape[0]
-    wild = torch.tensor([-5, 10**6]).repeat(2, n)[:, :n]
+    wild = torch.tensor([-5, 10**6]).repeat(2, 100)[:, : math.prod(codec.space.shape)]
+    wild = wild.view(2, *codec.space.shape)
     again = codec.encode(codec.decode(wild))
     assert again.min() >= 0 and again.max() < codec.space.vocab
 

@@ -9,7 +9,7 @@ from torch import nn
 
 from genloom.core import Denoiser, Real, Rng, Tokens, options, rows
 from genloom.errors import BadInput
-from genloom.models.diffusion import Diffusion, ddpm, default_net, edm, flow
+from genloom.models.diffusion import Diffusion, ddpm, edm, flow
 from genloom.models.targets import TARGETS
 from genloom.nets.mlp import Mlp
 from genloom.nets.unet import UNet
@@ -225,6 +225,14 @@ def test_guidance_extrapolates_in_its_interval_alone(learnt):
         assert torch.allclose(none(x, sigma), blind, atol=1e-5)
 
 
+def test_guidance_is_the_plain_model_where_nothing_was_dropped():
+    model = flow(Real((2,)), {"label": Tokens((), 2)}, net=SMALL, drop=0.0)
+    for p in model.parameters():
+        torch.nn.init.normal_(p, std=0.3)
+    x, sigma, cond = torch.randn(4, 2), torch.ones(4), {"label": torch.arange(4) % 2}
+    assert torch.equal(model._guided(cond, 3.0, 0.3, 5.0)(x, sigma), model.denoise(x, sigma, cond))
+
+
 def test_a_sample_depends_on_its_seed_alone(learnt):
     label = torch.arange(6) % 2
     for solver in ("unipc", "ancestral"):
@@ -257,7 +265,7 @@ def test_options_come_from_the_signature():
 )
 def test_the_default_net_fits_every_shape(shape):
     channels, *spatial = shape
-    net = default_net(Real(shape))(channels, channels, len(spatial), {})
+    net = Diffusion.usual_net(Real(shape))(channels, channels, len(spatial), {})
     assert net(torch.randn(2, *shape), torch.zeros(2), {}).shape == (2, *shape)
     if shape == (1, 28, 28):
         assert 0.5e6 < sum(p.numel() for p in net.parameters()) < 1.3e6
