@@ -21,6 +21,7 @@ from benchmarks.harness import arguments, race, report
 from genloom.core import Real
 from genloom.learner import Learner, Micro, reseed
 from genloom.models.gan import Gan, dcgan, wgan_gp
+from genloom.nets.layout import channels_last, to_channels_last
 from genloom.options import TrainOptions
 
 BATCH = 64
@@ -82,16 +83,15 @@ def wgan_tutorial(model: Gan, options: TrainOptions) -> Loop:
     return step
 
 
-def ours(model: Gan, options: TrainOptions, *, channels_last: bool) -> Loop:
-    """The library's step, in the memory layout that its trainer chooses."""
-    if channels_last:
-        for p in (p for p in model.parameters() if p.ndim == 4):
-            p.data = p.data.contiguous(memory_format=torch.channels_last)
+def ours(model: Gan, options: TrainOptions, *, last: bool) -> Loop:
+    """The library's step, with channels last as in its trainer, or first."""
+    if last:
+        to_channels_last(model)
     learner = Learner(model, options, total=10**6)
 
     def step(index: int, x: Tensor) -> None:
-        if channels_last:
-            x = x.contiguous(memory_format=torch.channels_last)
+        if last:
+            x = channels_last(x)
         learner.step(index, [Micro(x, {}, 0, len(x), range(len(x)))])
 
     return step
@@ -109,7 +109,7 @@ def difference(make: Callable[..., Gan], tutorial: Callable, seed: int) -> float
     torch.manual_seed(seed)
     model = make(SPACE, {}, width=64)
     twin, options = copy.deepcopy(model), setting(model, seed)
-    sides = tutorial(model, options), ours(twin, options, channels_last=True)
+    sides = tutorial(model, options), ours(twin, options, last=True)
     for index in range(6):
         x = torch.rand(8, 1, 28, 28) * 2 - 1
         for step in sides:
@@ -132,8 +132,8 @@ def main() -> None:
         options, x = setting(model, args.seed), torch.rand(BATCH, 1, 28, 28) * 2 - 1
         loops = {
             "tutorial": tutorial(copy.deepcopy(model), options),
-            "genloom": ours(copy.deepcopy(model), options, channels_last=True),
-            "genloom, channels first": ours(copy.deepcopy(model), options, channels_last=False),
+            "genloom": ours(copy.deepcopy(model), options, last=True),
+            "genloom, channels first": ours(copy.deepcopy(model), options, last=False),
         }
 
         def repeat(loop: Loop, steps: int = steps, x: Tensor = x) -> Callable[[], None]:

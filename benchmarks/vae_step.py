@@ -26,6 +26,7 @@ from genloom.core import Real
 from genloom.learner import Learner, Micro
 from genloom.models.vae import Vae
 from genloom.nets.dense import mlp_coder
+from genloom.nets.layout import channels_last, to_channels_last, to_grid, to_vector
 from genloom.options import TrainOptions
 
 BATCH, LATENT, RATE = 100, 16, 1e-3
@@ -39,12 +40,12 @@ class Encoder(nn.Module):
         super().__init__()
         self.body = nn.Sequential(
             *(nn.Conv2d(1, 32, 4, 2, 1), nn.ReLU(), nn.Conv2d(32, 64, 4, 2, 1), nn.ReLU()),
-            *(nn.Flatten(), nn.Linear(64 * 49, 2 * LATENT)),
         )
+        self.head = nn.Linear(64 * 49, 2 * LATENT)
 
     def forward(self, x: Tensor, cond: Any = None) -> Tensor:
         """(B, 1, 28, 28) -> (B, 2 * LATENT)."""
-        return self.body(x)
+        return self.head(to_vector(self.body(x)))
 
 
 class Decoder(nn.Module):
@@ -52,14 +53,14 @@ class Decoder(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
+        self.first = nn.Sequential(nn.Linear(LATENT, 64 * 49), nn.ReLU())
         self.body = nn.Sequential(
-            *(nn.Linear(LATENT, 64 * 49), nn.ReLU(), nn.Unflatten(1, (64, 7, 7))),
             *(nn.ConvTranspose2d(64, 32, 4, 2, 1), nn.ReLU(), nn.ConvTranspose2d(32, 1, 4, 2, 1)),
         )
 
     def forward(self, z: Tensor, cond: Any = None) -> Tensor:
         """(B, LATENT) -> (B, 1, 28, 28)."""
-        return self.body(z)
+        return self.body(to_grid(self.first(z), (7, 7)))
 
 
 def ours(kind: str, bits: Tensor, seed: int) -> tuple[Callable[[], None], int]:
@@ -72,8 +73,7 @@ def ours(kind: str, bits: Tensor, seed: int) -> tuple[Callable[[], None], int]:
     options = TrainOptions(
         steps=1, lr=RATE, beta2=0.999, clip=None, schedule="constant", warmup=0.0, seed=seed
     )
-    for p in (p for p in model.parameters() if p.ndim == 4):  # as the trainer does
-        p.data = p.data.contiguous(memory_format=torch.channels_last)
+    to_channels_last(model)  # as the trainer does
     learner, index = Learner(model, options, total=10**6), 0
 
     def epoch() -> None:
@@ -81,7 +81,7 @@ def ours(kind: str, bits: Tensor, seed: int) -> tuple[Callable[[], None], int]:
         for ids in torch.randperm(len(bits)).split(BATCH):
             x = bits[ids].float() * 2 - 1
             if kind == "conv":
-                x = x.contiguous(memory_format=torch.channels_last)
+                x = channels_last(x)
             learner.step(index, [Micro(x, {}, 0, len(x), range(len(x)))])
             index += 1
 

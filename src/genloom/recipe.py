@@ -156,10 +156,11 @@ def completed(table: Mapping[str, Any], *, allow_code: bool = False) -> Table:
 def with_net(table: Mapping[str, Any], space: Space, *, allow_code: bool = False) -> Table:
     """A model's table that names its net, also where it left the choice to the family."""
     target = catalog.find(_use(table), "model", allow_code=allow_code)
-    made = family(target).usual_net(space) if issubclass(family(target), Generative) else None
+    model = family(target)
+    made = model.usual_net(space) if issubclass(model, Generative) else None
     if made is None or table.get("net", "none") != "none" or "net" not in accepted(target):
         return dict(table)
-    function, chosen = made, {}
+    function, chosen = cast(Any, made), cast(Table, {})
     if isinstance(made, functools.partial):
         function, chosen = made.func, made.keywords
     return {**table, "net": {"use": catalog.name_of(function), **chosen}}

@@ -19,6 +19,7 @@ from genloom.core import Condition, rows
 from genloom.errors import BadInput, Diverged, Interrupted
 from genloom.health import EVERY, Alarm, Monitor
 from genloom.learner import Learner, Micro, reseed
+from genloom.nets.layout import channels_last, to_channels_last
 from genloom.options import TrainOptions
 from genloom.preview import Previewer
 from genloom.progress import Journal, Progress
@@ -79,9 +80,7 @@ class _Run:
         self.channels_last = any(isinstance(m, nn.Conv2d) for m in plan.model.modules())
         plan.model.to(self.device)
         if self.channels_last:
-            for p in plan.model.parameters():
-                if p.ndim == 4:
-                    p.data = p.data.contiguous(memory_format=torch.channels_last)
+            to_channels_last(plan.model)
         self.learner = Learner(plan.model, options)
         self.step = 0  # updates that are done
         self.resumed_at = 0
@@ -220,7 +219,7 @@ class _Run:
     def _encode(self, items: Tensor, cond: Condition) -> tuple[Tensor, Condition]:
         x = self.plan.codec.encode(items).to(self.device)
         if self.channels_last and x.ndim == 4:
-            x = x.contiguous(memory_format=torch.channels_last)
+            x = channels_last(x)
         return x, {name: value.to(self.device) for name, value in cond.items()}
 
     def _log(self, figures: dict[str, float]) -> None:

@@ -94,8 +94,8 @@ class Gan(Generative):
         loss: "rp" relativistic pairs, "ns" non-saturating, "hinge", "ls" least squares, "wgan".
         penalty: "r1r2" on data and samples, "r1" on data, "gp" between them (Gulrajani et al.,
             2017, arXiv:1704.00028, Eq. 3), or "none".
-        gamma: Weight of the penalty at the end of the run. None: 10 for "gp", else the rule of
-            Karras et al., 2020 (arXiv:2006.06676), 0.0002 * pixels / 64; without axes 0.02.
+        gamma: Weight of the penalty at the end of the run. None: 10 for "gp", else 1 for grids
+            and 0.02 without axes.
         burn_in: Share of the run over which gamma of R1 and R2 falls from ten times its value,
             along a cosine (R3GAN, appendix D, in shares of the run).
         turns: Steps, each on new data, from one turn of the generator to the next.
@@ -109,7 +109,7 @@ class Gan(Generative):
     averaged = ("generator",)
     recommended: Mapping[str, Any] = {
         "optimizer": "adamw",
-        "lr": 5e-4,
+        "lr": 2e-3,
         "beta1": 0.0,
         "beta2": 0.99,
         "batch": 64,
@@ -147,8 +147,8 @@ class Gan(Generative):
         self.burn_in, self.lazy, self.drop = burn_in, lazy, drop
         self.judge, self.please = LOSSES[loss]
         self.paired = loss == "rp"
-        rule = 2e-4 * math.prod(space.shape[1:]) / 64 if axes else 0.02
-        self.gamma = gamma if gamma is not None else 10.0 if penalty == "gp" else rule
+        usual = 10.0 if penalty == "gp" else 1.0 if axes else 0.02
+        self.gamma = usual if gamma is None else gamma
         self.gap: Tensor | None = None
 
     @staticmethod

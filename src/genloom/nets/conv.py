@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from genloom.core import Condition, Real, Space
 from genloom.errors import BadInput
 from genloom.nets.embed import ConditionVector, way
+from genloom.nets.layout import to_grid, to_vector
 
 Conv: Sequence[Callable[..., nn.Module]] = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 Deconv: Sequence[Callable[..., nn.Module]] = (
@@ -109,7 +110,7 @@ class ConvEncoder(nn.Module):
 
     def forward(self, x: Tensor, cond: Condition) -> Tensor:
         """(B, C, *spatial) -> (B, features)."""
-        h = self.dense(self.body(x).flatten(1))
+        h = self.dense(to_vector(self.body(x)))
         return self.out(h + self.cond(cond, len(x)))
 
 
@@ -144,7 +145,7 @@ class ConvDecoder(nn.Module):
     def forward(self, z: Tensor, cond: Condition) -> Tensor:
         """(B, latent) -> (B, channels, *spatial)."""
         h = self.grow(self.dense(z) + self.cond(cond, len(z)))
-        return self.body(h.view(len(z), -1, *self.base))
+        return self.body(to_grid(h, self.base))
 
 
 def conv_coder(

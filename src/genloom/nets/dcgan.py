@@ -17,6 +17,7 @@ from genloom.core import Condition, Real, Space
 from genloom.nets.conv import BatchNorm, double, grid_of, half, vectors_only
 from genloom.nets.dense import Projection
 from genloom.nets.embed import ConditionVector
+from genloom.nets.layout import to_grid, to_vector
 
 
 def initialize(module: nn.Module) -> None:
@@ -57,9 +58,9 @@ class DcganGenerator(nn.Module):
 
     def forward(self, z: Tensor, cond: Condition) -> Tensor:
         """(B, latent) -> (B, C, *spatial), in [-1, 1]."""
-        h = self.norm(self.first(z).view(len(z), -1, *self.base))
+        h = self.norm(to_grid(self.first(z), self.base))
         if self.cond is not None:
-            h = h + self.cond(cond, len(z)).view_as(h)
+            h = h + to_grid(self.cond(cond, len(z)), self.base)
         return self.body(h)
 
 
@@ -86,7 +87,7 @@ class DcganDiscriminator(nn.Module):
 
     def forward(self, x: Tensor, cond: Condition) -> Tensor:
         """(B, C, *spatial) -> (B,)."""
-        return self.head(self.body(x).flatten(1), cond)
+        return self.head(to_vector(self.body(x)), cond)
 
 
 def dcgan_players(

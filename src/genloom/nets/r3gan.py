@@ -4,8 +4,8 @@ Kept: a learned base grid, residual blocks 1x1 - 3x3 - 1x1 with LeakyReLU and no
 the discriminator, the last convolution of each block at zero, gains scaled by depth (Fixup), a
 depth-wise head. Deviations, for short runs on a CPU: dense 3x3 convolutions without expansion
 rather than grouped ones (which reach a third of the speed there), a stem that halves the grid at
-once (space to depth), and RMS normalization over channels in the generator, without which a short
-run is far from converged.
+once (space to depth), no residual blocks unless they are asked for, and RMS normalization over
+channels in the generator, without which a short run is far from converged.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from genloom.core import Condition, Real, Space
 from genloom.nets.conv import Conv, double, grid_of, half, vectors_only
 from genloom.nets.dense import Projection, with_condition
 from genloom.nets.embed import ChannelNorm, ConditionVector
+from genloom.nets.layout import to_grid, to_vector
 
 SLOPE = 0.2
 
@@ -78,7 +79,8 @@ class R3Generator(nn.Module):
         channels, spatial, times = grid_of(space, "r3gan")
         axes, widths = len(spatial), [width * 2**i for i in range(times)][::-1]
         self.cond = ConditionVector(conditions, latent) if conditions else None
-        self.basis = nn.Parameter(torch.randn(widths[0], *(n >> times for n in spatial)))
+        self.base = [n >> times for n in spatial]
+        self.basis = nn.Parameter(torch.randn(math.prod(self.base), widths[0]))
         self.first = nn.Linear(latent * (2 if conditions else 1), widths[0])
         layers, total = [], max(1, blocks * times)
         for c_in, c_out in zip(widths, [*widths[1:], channels]):
@@ -91,7 +93,7 @@ class R3Generator(nn.Module):
     def forward(self, z: Tensor, cond: Condition) -> Tensor:
         """(B, latent) -> (B, C, *spatial)."""
         h = self.first(with_condition(z, self.cond, cond))
-        h = h.view(*h.shape, *(1,) * (self.basis.ndim - 1)) * self.basis
+        h = to_grid((h[:, None] * self.basis).flatten(1), self.base)
         return self.bound(self.body(h))
 
 
@@ -108,14 +110,14 @@ class R3Discriminator(nn.Module):
             layers += [half(axes, c_in, c_out), nn.LeakyReLU(SLOPE)]
             layers += _blocks(axes, c_out, blocks, total, norm=False)
         self.body = nn.Sequential(*layers)
-        base = [n >> times for n in spatial]
-        self.basis = nn.Parameter(torch.randn(widths[-1], *base) / math.sqrt(math.prod(base)))
+        places = math.prod(n >> times for n in spatial)
+        self.basis = nn.Parameter(torch.randn(places, widths[-1]) / math.sqrt(places))
         self.head = Projection(widths[-1], conditions)
 
     def forward(self, x: Tensor, cond: Condition) -> Tensor:
         """(B, C, *spatial) -> (B,)."""
-        h = (self.body(x) * self.basis).flatten(2).sum(2)
-        return self.head(h, cond)
+        rows = to_vector(self.body(x)).unflatten(1, self.basis.shape)
+        return self.head((rows * self.basis).sum(1), cond)
 
 
 def r3_players(
@@ -124,7 +126,7 @@ def r3_players(
     conditions: Mapping[str, Space],
     *,
     width: int = 32,
-    blocks: int = 1,
+    blocks: int = 0,
     norm: bool = True,
 ) -> tuple[R3Generator, R3Discriminator]:
     """A generator (B, latent) -> (B, *shape) and a discriminator (B, *shape) -> (B,).
@@ -135,7 +137,8 @@ def r3_players(
         latent: Size of the generator's noise.
         conditions: Labels and real vectors; both nets see them.
         width: Channels at half the data's size; doubled at each further halving.
-        blocks: Residual blocks per stage.
+        blocks: Residual blocks per stage. 0 where minutes count: at 28x28 a step with one takes
+            three times as long.
         norm: RMS normalization in the generator, for runs below about 50,000 steps.
     """
     vectors_only(conditions, "r3gan")

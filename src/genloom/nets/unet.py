@@ -18,11 +18,11 @@ from torch import Tensor, nn
 from genloom.core import Condition, Interval, Space
 from genloom.errors import BadInput
 from genloom.nets.embed import ConditionGrid, ConditionSequence, ConditionVector, Dropout, Fourier
+from genloom.nets.layout import FORMATS, channels_last
 from genloom.nets.norm import GroupNorm
 
 CONVS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
-FORMATS = {2: torch.channels_last, 3: torch.channels_last_3d}
 
 
 @final
@@ -124,10 +124,9 @@ class UNet(nn.Module):
         self.norm = GroupNorm(groups, here)
         self.last = _zero(_conv(axes, here, out_channels * stem**axes))
         self.blocks = blocks
-        if axes in FORMATS:
-            for p in self.parameters():
-                if p.ndim == axes + 2:
-                    p.data = p.data.contiguous(memory_format=FORMATS[axes])
+        for p in self.parameters():
+            if p.ndim in FORMATS:
+                p.data = channels_last(p.data)
 
     def forward(self, x: Tensor, t: Tensor, cond: Condition) -> Tensor:
         """(B, in_channels, *spatial), (B,) -> (B, out_channels, *spatial)."""
@@ -160,10 +159,7 @@ class UNet(nn.Module):
             x = F.pad(x, [amount for side in reversed(pad) for amount in (0, side)])
         if self.stem > 1:
             x = space_to_depth(x, self.stem)
-        if self.axes not in FORMATS:
-            return x
-        # a copy, as .contiguous() leaves one channel with strides that convolutions misread
-        return torch.empty_like(x, memory_format=FORMATS[self.axes]).copy_(x)
+        return channels_last(x) if x.ndim in FORMATS else x
 
     def _unfold(self, x: Tensor, spatial: torch.Size) -> Tensor:
         if self.stem > 1:
@@ -230,8 +226,8 @@ class Grow(nn.Module):
         for axis in range(2, 2 + self.axes):
             a, b, c = kernel.unbind(axis)
             kernel = torch.stack([c, b + c, a + b, a], axis)
-        if self.axes in FORMATS:
-            kernel = kernel.contiguous(memory_format=FORMATS[self.axes])
+        if kernel.ndim in FORMATS:
+            kernel = kernel.contiguous(memory_format=FORMATS[kernel.ndim])
         h = TRANSPOSED[self.axes](x, kernel, self.bias, stride=2, padding=1)
         for axis, side in enumerate(size, start=2):
             h = h.narrow(axis, 0, side)
