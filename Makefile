@@ -8,7 +8,7 @@ help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
 
 demo: .venv/installed  ## train four families, judge them, and write one page that compares them
-	$(BIN)/genloom compare --data glyphs --families dcgan,vae,flow,autoregressive --minutes 0.9 --seeds 1 -n 500 --out runs/demo
+	$(BIN)/genloom compare --data glyphs --set data.size=16 --families gan,vae,flow,autoregressive --minutes 1 --seeds 1 -n 500 --out runs/demo
 
 setup: .venv/tested  ## a virtual environment with everything that tests and lint need
 

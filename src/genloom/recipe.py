@@ -390,7 +390,7 @@ def _grey_levels(dataset: Dataset) -> Table:
     nearer = torch.minimum(images, 255 - images)
     if bool(nearer.float().mean() < 255 / 20):
         return {"levels": 2}
-    return {"levels": 16, "patch": 1} if images[0, 0].numel() <= 256 else {"levels": 4}
+    return {"levels": 16, "patch": 1} if images[0, 0].numel() <= 100 else {"levels": 4}
 
 
 def _without_none(recipe: Table) -> Table:

@@ -69,7 +69,7 @@ def rehearse(
     save_s, folder = _timed(save)
     step(0)
     steps_s: list[float] = []
-    while len(steps_s) < 3 or (len(steps_s) < 10 and sum(steps_s) < 2.0):
+    while len(steps_s) < 3 or (len(steps_s) < 100 and sum(steps_s) < 2.0):
         steps_s.append(_timed(lambda: step(len(steps_s) + 1))[0])
     step_s = median(steps_s)
     preview_s, _ = _timed(preview)

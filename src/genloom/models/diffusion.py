@@ -96,7 +96,7 @@ class Diffusion(Generative):
         _, *spatial = space.shape
         if not spatial:
             return Mlp
-        stem = 2 if min(spatial) >= 24 else 1
+        stem = 2 if min(spatial) >= 16 else 1
         sides = [[-(-side // stem) for side in spatial]]
         while min(sides[-1]) > 6:
             sides.append([-(-side // 2) for side in sides[-1]])
