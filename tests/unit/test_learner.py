@@ -11,7 +11,7 @@ import torch
 
 from genloom.core import Step
 from genloom.errors import Diverged
-from genloom.learner import Learner, Micro
+from genloom.learner import Learner, Micro, reseed
 from genloom.options import TrainOptions
 from genloom.pace import average, exponent, rate
 from tests.tiny import PLANE, TinyFlow, TinyGan, points
@@ -65,6 +65,17 @@ def test_a_turn_moves_only_its_player():
     learner.players[name].update(grads, 1.0, None, 1.0)
     for key, value in model.state_dict().items():
         assert torch.equal(value, before[key]) != key.startswith("discriminator"), key
+
+
+def test_draws_are_a_function_of_seed_step_and_purpose():
+    def drawn(*key):
+        reseed(*key)
+        return torch.rand(4).tolist()
+
+    same = drawn(0, 1, "losses")
+    assert drawn(0, 1, "losses") == same
+    others = [(1, 1, "losses"), (0, 2, "losses"), (0, 1, "preview"), (0, 11, "losses")]
+    assert all(drawn(*key) != same for key in others)
 
 
 def test_the_same_step_draws_the_same_noise_whatever_came_before():
