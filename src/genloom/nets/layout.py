@@ -24,9 +24,9 @@ def channels_last(x: Tensor) -> Tensor:
 
 
 def to_channels_last(module: nn.Module) -> nn.Module:
-    """The module with all kernels of two spatial axes in that layout, in place."""
+    """The module with all kernels of two or three spatial axes in that layout, in place."""
     for p in module.parameters():
-        if p.ndim == 4:
+        if p.ndim in FORMATS:
             p.data = channels_last(p.data)
     return module
 

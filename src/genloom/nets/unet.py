@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from genloom.core import Condition, Interval, Space
 from genloom.errors import BadInput
 from genloom.nets.embed import ConditionGrid, ConditionSequence, ConditionVector, Dropout, Fourier
-from genloom.nets.layout import FORMATS, channels_last
+from genloom.nets.layout import FORMATS, channels_last, to_channels_last
 from genloom.nets.norm import GroupNorm
 
 CONVS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
@@ -124,9 +124,7 @@ class UNet(nn.Module):
         self.norm = GroupNorm(groups, here)
         self.last = _zero(_conv(axes, here, out_channels * stem**axes))
         self.blocks = blocks
-        for p in self.parameters():
-            if p.ndim in FORMATS:
-                p.data = channels_last(p.data)
+        to_channels_last(self)
 
     def forward(self, x: Tensor, t: Tensor, cond: Condition) -> Tensor:
         """(B, in_channels, *spatial), (B,) -> (B, out_channels, *spatial)."""
