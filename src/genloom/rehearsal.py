@@ -12,6 +12,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from genloom import ranks
 from genloom.errors import DiskFull
 from genloom.options import TrainOptions
 from genloom.progress import duration
@@ -69,7 +70,8 @@ def rehearse(
     save_s, folder = _timed(save)
     step(0)
     steps_s: list[float] = []
-    while len(steps_s) < 3 or (len(steps_s) < 100 and sum(steps_s) < 2.0):
+    most, enough_s = _trial(options)
+    while len(steps_s) < 3 or (len(steps_s) < most and ranks.share(sum(steps_s)) < enough_s):
         steps_s.append(_timed(lambda: step(len(steps_s) + 1))[0])
     step_s = median(steps_s)
     preview_s, _ = _timed(preview)
@@ -106,6 +108,20 @@ def _timed(work: Callable[[], Any]) -> tuple[float, Any]:
     return time.perf_counter() - start, result
 
 
+def _budget_s(options: TrainOptions) -> float:
+    return 60 * (options.minutes if options.minutes is not None else 5.0)
+
+
+def _trial(options: TrainOptions) -> tuple[int, float]:
+    """The most steps to time, and the seconds that are enough: more where time is the budget.
+
+    The first process's clock decides, as the processes wait for each other in every step.
+    """
+    if options.steps is not None or options.images is not None:
+        return 10, 2.0
+    return 100, min(2.0, 0.03 * _budget_s(options))
+
+
 def _steps(
     options: TrainOptions, step_s: float, preview_s: float, save_s: float, ready_s: float
 ) -> int:
@@ -113,7 +129,7 @@ def _steps(
         return options.steps
     if options.images is not None:
         return max(1, options.images // options.batch)
-    budget_s = 60 * (options.minutes if options.minutes is not None else 5.0)
+    budget_s = _budget_s(options)
     previews_s = min(PREVIEWS * preview_s, max(SHARE * budget_s, 2 * preview_s))
     left = budget_s - ready_s - previews_s - (SAVES + 2) * save_s
     return max(1, int(left / step_s))

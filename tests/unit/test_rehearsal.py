@@ -43,6 +43,35 @@ def test_minutes_become_steps_and_the_forecast_is_the_budget(play):
     assert 6 / 0.002 * 0.4 < forecast.steps < 6 / 0.002
 
 
+def test_more_steps_are_timed_where_time_is_the_budget(tmp_path):
+    def timed(**budget):
+        steps = []
+        rehearse(
+            TrainOptions(**budget),
+            steps.append,
+            lambda: None,
+            lambda: tmp_path,
+            began=time.monotonic(),
+        )
+        return len(steps) - 1  # the first one warms up
+
+    assert timed(minutes=5.0) == 100 and timed(steps=9) == timed(images=640) == 10
+
+
+def test_the_first_process_says_when_the_trial_ends(tmp_path, monkeypatch):
+    told = iter([0.5, 1.0, 2.5])  # its clock; the one here has hardly moved
+    monkeypatch.setattr(rehearsal.ranks, "share", lambda seconds: next(told))
+    steps = []
+    rehearse(
+        TrainOptions(minutes=5.0),
+        steps.append,
+        lambda: None,
+        lambda: tmp_path,
+        began=time.monotonic(),
+    )
+    assert steps == [0, 1, 2, 3, 4, 5]
+
+
 def test_dear_previews_are_few(play):
     cheap, dear = play(minutes=0.05), play(minutes=0.05, preview_s=0.3)
     assert cheap.steps // cheap.preview_every > dear.steps // dear.preview_every >= 2
