@@ -146,7 +146,7 @@ def judge(
         seed: Of the samples.
         extractor: Inception weights as safetensors.
         force: Go on below the least n.
-        out: Folder of the files; left out, the run's own.
+        out: Folder of the files, beside which run and card stay as they are; left out, the run's.
         progress: Called with a line before each part of the work.
         sample_options: Those of the family.
     """
@@ -177,7 +177,8 @@ def judge(
     }
     write_text(folder / "verdict.json", json.dumps(content, indent=1, allow_nan=False) + "\n")
     write_text(folder / "report.html", render(page))
-    note_metrics(artifact, {e.name: e.as_dict() for e in verdict.estimates})
+    if out is None:
+        note_metrics(artifact, {e.name: e.as_dict() for e in verdict.estimates})
     return verdict, folder
 
 

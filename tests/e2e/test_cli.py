@@ -93,3 +93,17 @@ def test_evaluate_writes_verdict_page_and_card(place, capsys):
     assert "<html" in (run / "report.html").read_text(encoding="utf-8")
     name = verdict["estimates"][0]["name"]
     assert name in gl.load("moons-vae").card["metrics"]
+
+
+@pytest.mark.slow
+def test_evaluate_takes_the_familys_options_and_leaves_the_run_alone(place, capsys):
+    files = {p: p.read_bytes() for p in (place / "runs" / "moons-vae").rglob("*") if p.is_file()}
+    line = ["evaluate", "moons-vae", "--temperature", "0.1", "--out", "cold", "--json"]
+    assert main(line) in (0, 20)
+    verdict = json.loads(capsys.readouterr().out)
+    assert verdict["sample_options"]["temperature"] == 0.1
+    assert next(e["value"] for e in verdict["estimates"] if e["name"] == "diversity") < 0.7
+    assert json.loads((place / "cold" / "verdict.json").read_text())["passed"] == verdict["passed"]
+    assert {p: p.read_bytes() for p in files} == files
+    assert main(["evaluate", "moons-vae", "--temperatur", "1"]) == 2
+    assert "did you mean '--temperature'" in capsys.readouterr().err
