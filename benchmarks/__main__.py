@@ -17,7 +17,7 @@ ALL = {
     "gaussians25": [],
     "optimizer_budget": [],
     "shakespeare": [],
-    "mnist": ["dcgan", "cvae", "flow", "autoregressive"],
+    "mnist": ["gan", "dcgan", "cvae", "flow", "autoregressive"],
     "vae_bound": [],
 }
 
