@@ -20,6 +20,7 @@ from torch import Tensor
 from genloom.core import Likelihood, check_options
 from genloom.data import Dataset, Split, open_dataset, open_test
 from genloom.errors import BadInput, Refused
+from genloom.memory import kept_pages
 from genloom.metrics import account
 from genloom.metrics.account import Trained
 from genloom.metrics.bench import MOST, Bench, bench
@@ -78,6 +79,7 @@ class Verdict:
         }
 
 
+@kept_pages()
 def evaluate(
     artifact: Trained,
     *,

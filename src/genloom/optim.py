@@ -46,10 +46,13 @@ def build(
     hidden = matrices(module) if name == "muon" else []
     taken = {id(p) for p in hidden}
     rest = [p for p in module.parameters() if p.requires_grad and id(p) not in taken]
+    decayed, free = [p for p in rest if p.ndim > 1], [p for p in rest if p.ndim <= 1]
     groups = [
-        {"params": [p for p in rest if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in rest if p.ndim <= 1], "weight_decay": 0.0},
+        {"params": decayed, "weight_decay": weight_decay},
+        {"params": free, "weight_decay": 0.0},
     ]
+    if not weight_decay:  # one group is one call
+        groups = [{"params": decayed + free, "weight_decay": 0.0}]
     groups = [group for group in groups if group["params"]]
     optimizers: list[torch.optim.Optimizer] = []
     if groups:

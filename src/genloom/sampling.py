@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from genloom.core import Condition, Generative, Rng, check_options
 from genloom.errors import BadInput
+from genloom.memory import kept_pages
 
 
 def device_of(model: nn.Module) -> torch.device:
@@ -66,6 +67,7 @@ def stream(
             yield x
 
 
+@kept_pages()
 def sample(
     model: Generative,
     n: int,

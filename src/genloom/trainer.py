@@ -19,6 +19,7 @@ from genloom.core import Condition, rows
 from genloom.errors import BadInput, Diverged, Interrupted
 from genloom.health import EVERY, Alarm, Monitor
 from genloom.learner import Learner, Micro, reseed
+from genloom.memory import kept_pages
 from genloom.nets.layout import channels_last, to_channels_last
 from genloom.options import TrainOptions
 from genloom.preview import Previewer
@@ -54,7 +55,7 @@ def train(
     """
     rank, world = ranks.join()
     out.mkdir(parents=True, exist_ok=True)
-    with locked(out, rank):
+    with locked(out, rank), kept_pages():
         return _Run(plan, out, rank, world, resume, quiet).run()
 
 

@@ -36,7 +36,7 @@ class GroupNorm(nn.Module):
     ) -> Tensor:
         """(B, C, *spatial), and (B, C) each -> (B, C, *spatial)."""
         if _is_channels_last(x):
-            gain, bias = self.weight.expand(x.shape[:2]), self.bias.expand(x.shape[:2])
+            gain, bias = self.weight, self.bias
             if scale is not None and shift is not None:
                 gain, bias = gain * (1 + scale), torch.addcmul(shift, bias, 1 + scale)
             return _Norm.apply(x, gain, bias, self.groups, self.eps, self.silu)
@@ -61,7 +61,8 @@ def _rows(x: Tensor) -> Tensor:
 class _Norm(torch.autograd.Function):
     """y = act(a * x + b), with a = gain / deviation and b = bias - a * mean of groups of channels.
 
-    Buffers are used again wherever one is free: fresh memory costs more than the sums do.
+    Gain and bias are (C,) or (B, C). In small nets the calls are what costs, in large ones fresh
+    memory: so there are few of both. Shapes below: g groups of c channels, C = g * c.
     """
 
     @staticmethod
@@ -69,40 +70,49 @@ class _Norm(torch.autograd.Function):
         ctx: Any, x: Tensor, gain: Tensor, bias: Tensor, groups: int, eps: float, silu: bool
     ) -> Tensor:
         rows = _rows(x)
-        count = rows.shape[1] * (rows.shape[2] // groups)
-        y = rows.square()
-        mean = _of_group(rows.sum(1), groups) / count
-        variance = (_of_group(y.sum(1), groups) / count - mean.square()).clamp_(min=0)
-        rstd = (variance + eps).rsqrt()
-        a = gain * rstd
-        torch.addcmul((bias - a * mean)[:, None], rows, a[:, None], out=y)
-        ctx.groups, ctx.count, ctx.shape = groups, count, x.shape
-        gate = y.sigmoid() if silu else None
-        ctx.save_for_backward(x, gain, bias, mean, rstd, gate)
-        return _grid(y if gate is None else y.mul_(gate), x.shape)
+        n, places, channels = rows.shape
+        split = (-1, groups, channels // groups)  # (B, g, c)
+        count = places * split[2]
+        y = rows * rows
+        sums = _sums(rows, y).view(2, *split).sum(3, keepdim=True)
+        mean, rstd = sums.mul_(1 / count)  # the second one is of squares until the next line
+        rstd = rstd.addcmul_(mean, mean, value=-1).clamp_(min=0).add_(eps).rsqrt_()
+        a = gain.view(split) * rstd
+        b = torch.addcmul(bias.view(split), a, mean, value=-1)
+        a = a.view(n, 1, channels)
+        torch.addcmul(b.view(n, 1, channels), rows, a, out=y)
+        ctx.save_for_backward(x, gain, a, mean, rstd, y if silu else None)
+        return _grid(F.silu(y) if silu else y, x.shape)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        x, gain, bias, mean, rstd, gate = ctx.saved_tensors
-        rows, g, a = _rows(x), _rows(grad), gain * rstd
-        if gate is not None:  # of SiLU: gate * (1 + y * (1 - gate))
-            y = torch.addcmul((bias - a * mean)[:, None], rows, a[:, None])
-            g = y.addcmul_(y, gate, value=-1).add_(1).mul_(gate).mul_(g)
+        x, gain, a, mean, rstd, y = ctx.saved_tensors
+        rows, g = _rows(x), _rows(grad)
+        n, places, channels = rows.shape
+        split = (-1, mean.shape[1], channels // mean.shape[1])
+        if y is not None:
+            g = torch.ops.aten.silu_backward(g, y)
         dx = g * rows
-        sum_g = g.sum(1)
-        sum_gc = dx.sum(1) - mean * sum_g  # of g * (x - mean)
-        mean_g = _of_group(gain * sum_g, ctx.groups) / ctx.count
-        slope = -(rstd**3) * _of_group(gain * sum_gc, ctx.groups) / ctx.count
-        torch.addcmul((-rstd * mean_g - slope * mean)[:, None], rows, slope[:, None], out=dx)
-        dx.addcmul_(g, a[:, None])
-        return _grid(dx, ctx.shape), sum_gc * rstd, sum_g, None, None, None
+        sums = _sums(g, dx).view(2, *split)
+        sums[1].addcmul_(mean, sums[0], value=-1)  # of g, and of g * (x - mean)
+        low, slope = (sums * gain.view(split)).sum(3, keepdim=True).mul_(-1 / (places * split[2]))
+        slope.mul_(rstd).mul_(rstd).mul_(rstd)
+        low.mul_(rstd).addcmul_(slope, mean, value=-1)
+        low, slope = (v.expand(n, *split[1:]).reshape(n, 1, channels) for v in (low, slope))
+        torch.addcmul(low, rows, slope, out=dx)
+        dx.addcmul_(g, a)
+        sums[1].mul_(rstd)
+        to_bias, to_gain = sums.view(2, n, channels) if gain.ndim > 1 else sums.sum(1).flatten(1)
+        return _grid(dx, x.shape), to_gain, to_bias, None, None, None
 
 
-def _of_group(v: Tensor, groups: int) -> Tensor:
-    """(B, C) -> the sum over each channel's group, (B, C)."""
-    grouped = v.unflatten(1, (groups, -1))
-    return grouped.sum(2, keepdim=True).expand_as(grouped).flatten(1)
+def _sums(first: Tensor, second: Tensor) -> Tensor:
+    """(B, places, C) twice -> the sums over places, (2, B, C)."""
+    sums = first.new_empty(2, first.shape[0], first.shape[2])
+    torch.sum(first, 1, out=sums[0])
+    torch.sum(second, 1, out=sums[1])
+    return sums
 
 
 def _grid(rows: Tensor, shape: torch.Size) -> Tensor:

@@ -105,7 +105,7 @@ class _FeedForward(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         flat, up, down, hidden, squared = ctx.saved_tensors
         rows = grad.flatten(0, -2)
-        slope = (rows @ down).mul_(hidden).mul_(2)
+        slope = torch.addmm(hidden, rows, down, beta=0, alpha=2).mul_(hidden)
         return (slope @ up).view(*grad.shape[:-1], -1), slope.T @ flat, rows.T @ squared
 
 

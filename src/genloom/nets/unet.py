@@ -22,6 +22,7 @@ from genloom.nets.layout import FORMATS, channels_last, to_channels_last
 from genloom.nets.norm import GroupNorm
 
 CONVS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
+CONV_FUNCTIONS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
 
 
@@ -189,7 +190,7 @@ class ResidualBlock(nn.Module):
         self.modulate = nn.Linear(features, after * (1 + film))
         self.norm2, self.conv2 = GroupNorm(groups, after), _zero(_conv(axes, after, after))
         self.dropout = Dropout(dropout)
-        self.shortcut = nn.Identity() if before == after else CONVS[axes](before, after, 1)
+        self.shortcut = nn.Identity() if before == after else Pointwise(axes, before, after)
 
     def forward(self, x: Tensor, modulation: Tensor) -> Tensor:
         """(B, before, *spatial), (B, features) -> (B, after, *spatial)."""
@@ -202,6 +203,26 @@ class ResidualBlock(nn.Module):
             h = self.norm2(h + m.view(*m.shape, *(1,) * (x.ndim - 2)))
         h = self.shortcut(x) + self.conv2(self.dropout(h))
         return h if self.balance == 1 else h * self.balance
+
+
+@final
+class Pointwise(nn.Module):
+    """A convolution of width 1, done as one matrix product where channels are fastest in memory.
+
+    There the backward pass of the convolution itself was measured three times slower.
+    """
+
+    def __init__(self, axes: int, before: int, after: int):
+        super().__init__()
+        conv = CONVS[axes](before, after, 1)
+        self.weight, self.bias = conv.weight, conv.bias
+        self.conv = CONV_FUNCTIONS[axes]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, before, *spatial) -> (B, after, *spatial)."""
+        if x.stride(1) != 1:
+            return self.conv(x, self.weight, self.bias)
+        return F.linear(x.movedim(1, -1), self.weight.flatten(1), self.bias).movedim(-1, 1)
 
 
 @final
