@@ -5,7 +5,8 @@ parameters each, equal within 2 %. A step is forward, cross entropy, backward, g
 to 1.0, AdamW as the side's users write it. x-transformers runs twice: as it comes (learned
 positions, layer norm, GELU) and with rotary positions and RMS norm, as genloom has them. genloom
 computes normed queries and keys and capped logits besides. It runs with AdamW, like the others,
-and with Muon, its default.
+and with Muon, its default. `bare` is what a careful loop can reach: GPT-2's layers without biases
+and dropout, one matrix for queries, keys and values, fused AdamW.
 
     python -m benchmarks.decoder_step --rounds 25
 """
@@ -22,7 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmarks.harness import arguments, race, report
+from benchmarks.harness import arguments, contest, report
 from genloom.core import Tokens
 from genloom.nets.transformer import Transformer
 from genloom.optim import build
@@ -36,6 +37,44 @@ Forward = Callable[[Tensor], Tensor]
 def ours() -> tuple[nn.Module, Forward]:
     net = Transformer(Tokens((LENGTH,), VOCAB), {}, width=WIDTH, layers=LAYERS, heads=HEADS)
     return net, lambda tokens: net(tokens, {})
+
+
+class BareBlock(nn.Module):
+    """Layer norm, attention, layer norm, GELU."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm1, self.norm2 = nn.LayerNorm(WIDTH, bias=False), nn.LayerNorm(WIDTH, bias=False)
+        self.qkv = nn.Linear(WIDTH, 3 * WIDTH, bias=False)
+        self.out = nn.Linear(WIDTH, WIDTH, bias=False)
+        self.up = nn.Linear(WIDTH, 4 * WIDTH, bias=False)
+        self.down = nn.Linear(4 * WIDTH, WIDTH, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, L, D) -> the same."""
+        qkv = self.qkv(self.norm1(x)).unflatten(-1, (3, HEADS, -1)).permute(2, 0, 3, 1, 4)
+        y = F.scaled_dot_product_attention(*qkv, is_causal=True)
+        x = x + self.out(y.transpose(1, 2).flatten(2))
+        return x + self.down(F.gelu(self.up(self.norm2(x)), approximate="tanh"))
+
+
+class Bare(nn.Module):
+    """GPT-2's decoder, as few calls as it takes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.places = nn.Embedding(VOCAB, WIDTH), nn.Embedding(LENGTH, WIDTH)
+        self.blocks = nn.Sequential(*(BareBlock() for _ in range(LAYERS)))
+        self.norm, self.head = nn.LayerNorm(WIDTH, bias=False), nn.Linear(WIDTH, VOCAB, bias=False)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(B, L) -> (B, L, V)."""
+        return self.head(self.norm(self.blocks(self.embed(tokens) + self.places.weight)))
+
+
+def bare() -> tuple[nn.Module, Forward]:
+    net = Bare()
+    return net, net
 
 
 def llama() -> tuple[nn.Module, Forward]:
@@ -105,21 +144,36 @@ def step(
     return run, sum(p.numel() for p in weights)
 
 
+SIDES = {
+    "llama": (llama, "torch"),
+    "x_transformers": (partial(x_transformers, modern=False), "torch"),
+    "x_transformers_rotary": (partial(x_transformers, modern=True), "torch"),
+    "bare": (bare, "adamw"),
+    "genloom": (ours, "adamw"),
+    "genloom_muon": (ours, "muon"),
+}
+
+
+def side(name: str, seed: int) -> tuple[Callable[[], None], int]:
+    """A call that trains for STEPS steps, and the count of parameters."""
+    make, optimizer = SIDES[name]
+    return step(make, optimizer, seed)
+
+
+def only_run(name: str, seed: int) -> Callable[[], None]:
+    """The side without its number of parameters."""
+    return side(name, seed)[0]
+
+
 def main() -> None:
     args = arguments("training step of a small decoder")
-    made = {
-        "llama": step(llama, "torch", args.seed),
-        "x_transformers": step(partial(x_transformers, modern=False), "torch", args.seed),
-        "x_transformers_rotary": step(partial(x_transformers, modern=True), "torch", args.seed),
-        "genloom": step(ours, "adamw", args.seed),
-        "genloom_muon": step(ours, "muon", args.seed),
-    }
-    sizes = {name: size for name, (_, size) in made.items()}
+    sizes = {name: side(name, args.seed)[1] for name in SIDES}
     assert max(sizes.values()) <= 1.02 * min(sizes.values()), sizes
     facts = {"parameters": sizes, "seed": args.seed, "shape": [BATCH, LENGTH, WIDTH, LAYERS, HEADS]}
     facts |= {name: version(name) for name in ("transformers", "x-transformers")}
-    result = race(
-        {name: run for name, (run, _) in made.items()},
+    result = contest(
+        {name: partial(only_run, name, args.seed) for name in SIDES},
+        apart=args.apart,
         rounds=args.rounds,
         items=STEPS * BATCH * LENGTH,
         baseline="llama",

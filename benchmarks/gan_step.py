@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmarks.harness import arguments, race, report
+from benchmarks.harness import arguments, contest, report
 from genloom.core import Real
 from genloom.learner import Learner, Micro, reseed
 from genloom.models.gan import Gan, dcgan, wgan_gp
@@ -119,28 +120,33 @@ def difference(make: Callable[..., Gan], tutorial: Callable, seed: int) -> float
     return max((a - b).abs().max().item() for a, b in pairs)
 
 
+GAMES = {"dcgan": (dcgan, dcgan_tutorial, 4), "wgan_gp": (wgan_gp, wgan_tutorial, 5)}
+
+
+def repeated(game: str, side: str, seed: int) -> Callable[[], None]:
+    """Some steps of one side of a game, from the same weights on the same data."""
+    make, tutorial, steps = GAMES[game]
+    torch.manual_seed(seed)
+    model = make(SPACE, {}, width=64)
+    options, x = setting(model, seed), torch.rand(BATCH, 1, 28, 28) * 2 - 1
+    if side == "tutorial":
+        loop = tutorial(model, options)
+    else:
+        loop = ours(model, options, last=side == "genloom")
+    return lambda: [loop(index, x) for index in range(steps)] and None
+
+
 def main() -> None:
     """Check, then race."""
     args = arguments(__doc__ or "")
-    for make, tutorial, steps in ((dcgan, dcgan_tutorial, 4), (wgan_gp, wgan_tutorial, 5)):
-        name = make.__name__
+    for name, (make, tutorial, steps) in GAMES.items():
         gap = difference(make, tutorial, args.seed)
         if gap > 1e-6:
             raise SystemExit(f"{name}: the sides differ by {gap:.2g} after six steps")
-        torch.manual_seed(args.seed)
-        model = make(SPACE, {}, width=64)
-        options, x = setting(model, args.seed), torch.rand(BATCH, 1, 28, 28) * 2 - 1
-        loops = {
-            "tutorial": tutorial(copy.deepcopy(model), options),
-            "genloom": ours(copy.deepcopy(model), options, last=True),
-            "genloom, channels first": ours(copy.deepcopy(model), options, last=False),
-        }
-
-        def repeat(loop: Loop, steps: int = steps, x: Tensor = x) -> Callable[[], None]:
-            return lambda: [loop(index, x) for index in range(steps)] and None
-
-        result = race(
-            {side: repeat(loop) for side, loop in loops.items()},
+        sides = ("tutorial", "genloom", "genloom, channels first")
+        result = contest(
+            {side: partial(repeated, name, side, args.seed) for side in sides},
+            apart=args.apart,
             rounds=args.rounds,
             items=BATCH * steps,
             baseline="tutorial",
@@ -149,7 +155,7 @@ def main() -> None:
             benchmark=f"gan_step/{name}",
             seed=args.seed,
             batch=BATCH,
-            parameters=sum(p.numel() for p in model.parameters()),
+            parameters=sum(p.numel() for p in make(SPACE, {}, width=64).parameters()),
             weights_differ_by=gap,
         )
         report(

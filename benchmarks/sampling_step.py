@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from benchmarks.harness import machine, race, report
+from benchmarks.harness import contest, machine, report
 from benchmarks.harness import parser as options
 from benchmarks.twins import SHAPES, Shape, diffusers_unet, our_unet
 from genloom import solvers
@@ -78,6 +79,11 @@ def sides_of(shape: Shape, steps: int, seed: int) -> dict[str, Callable[[], Tens
     }
 
 
+def side_of(shape: str, steps: int, seed: int, name: str) -> Callable[[], Tensor]:
+    """One side alone."""
+    return sides_of(SHAPES[shape], steps, seed)[name]
+
+
 def main() -> None:
     parser = options(__doc__)
     parser.add_argument("--shape", choices=sorted(SHAPES), default="mnist28")
@@ -91,8 +97,9 @@ def main() -> None:
         wanted, found = sides[a](), sides[b]()
         gap = ((wanted - found).norm() / wanted.norm()).item()
         assert gap < 1e-3, f"{a} and {b} give different samples: {gap:.1e}"
-    result = race(
-        sides, rounds=given.rounds, items=given.steps, baseline="diffusers ddim", unit="steps",
+    result = contest(
+        {name: partial(side_of, given.shape, given.steps, given.seed, name) for name in sides},
+        apart=given.apart, rounds=given.rounds, items=given.steps, baseline="diffusers ddim", unit="steps",
         clock=given.clock, shape=given.shape, batch=shape.batch, seed=given.seed,
     )  # fmt: skip
     title = f"Sampling step, {given.shape}, batch {shape.batch}, {machine()['machine']}"

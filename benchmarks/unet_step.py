@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmarks.harness import machine, race, report
+from benchmarks.harness import contest, machine, report
 from benchmarks.harness import parser as options
 from benchmarks.twins import SHAPES, Shape, diffusers_unet, our_unet
 from genloom.schedules import table
@@ -87,6 +88,11 @@ def steps_of(shape: Shape, seed: int) -> dict[str, Callable[[], float]]:
     return {name: bound(step) for name, step in sides.items()}
 
 
+def side_of(shape: str, seed: int, name: str) -> Callable[[], float]:
+    """One side alone."""
+    return steps_of(SHAPES[shape], seed)[name]
+
+
 def check(sides: dict[str, Callable[[], float]]) -> float:
     """Largest relative difference of the first two losses: the work is the same."""
     losses = [[side() for _ in range(2)] for side in sides.values()]
@@ -104,8 +110,9 @@ def main() -> None:
     sides = steps_of(shape, given.seed)
     difference = check(sides)
     assert difference < 1e-3, f"the two sides do different work: losses differ by {difference:.1e}"
-    result = race(
-        sides, rounds=given.rounds, items=shape.batch, baseline="diffusers", unit="images",
+    result = contest(
+        {name: partial(side_of, given.shape, given.seed, name) for name in sides},
+        apart=given.apart, rounds=given.rounds, items=shape.batch, baseline="diffusers", unit="images",
         clock=given.clock, shape=given.shape, batch=shape.batch, seed=given.seed,
         loss_difference=difference, diffusers=diffusers.__version__,
     )  # fmt: skip

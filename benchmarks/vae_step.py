@@ -2,7 +2,8 @@
 
 One repetition is one shuffled epoch over binary images in memory, Bernoulli likelihood. Pythae runs
 its BaseTrainer's epoch as its user would (data set object, collation, bar), without checkpoints;
-our side is the library's `Learner`, with its moving average, gradient norm and checks.
+our side is the library's `Learner`, with its moving average, gradient norm and checks. `bare` is
+what a careful loop can reach: our model, fused Adam, and nothing else.
 
     python -m benchmarks.vae_step
 """
@@ -21,7 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmarks.harness import arguments, race, report
+from benchmarks.harness import arguments, contest, report
 from genloom.core import Real
 from genloom.learner import Learner, Micro
 from genloom.models.vae import Vae
@@ -63,17 +64,44 @@ class Decoder(nn.Module):
         return self.body(to_grid(self.first(z), (7, 7)))
 
 
-def ours(kind: str, bits: Tensor, seed: int) -> tuple[Callable[[], None], int]:
-    """An epoch of our step, and the number of parameters."""
+def data(kind: str, seed: int) -> Tensor:
+    """Binary images, (n, 1, 28, 28)."""
     torch.manual_seed(seed)
+    return (torch.rand(IMAGES[kind], 1, 28, 28) < 0.2).to(torch.uint8)
+
+
+def vae(kind: str) -> Vae:
+    """Our model, laid out as the trainer does."""
     net: Any = partial(mlp_coder, width=512, activation="relu")
     if kind == "conv":
         net = lambda *_: (Encoder(), Decoder())  # noqa: E731
     model = Vae(Real((1, 28, 28), levels=2), {}, net=net, latent=LATENT)
+    to_channels_last(model)
+    return model
+
+
+def bare(kind: str, seed: int) -> tuple[Callable[[], None], int]:
+    """An epoch of the least that a step can be, and the number of parameters."""
+    bits, model = data(kind, seed), vae(kind)
+    adam = torch.optim.Adam(model.parameters(), lr=RATE, fused=True)
+
+    def epoch() -> None:
+        for ids in torch.randperm(len(bits)).split(BATCH):
+            x = bits[ids].float() * 2 - 1
+            terms = model.loss(channels_last(x) if kind == "conv" else x, {})
+            (terms["distortion"] + terms["rate"]).backward()
+            adam.step()
+            adam.zero_grad()
+
+    return epoch, sum(p.numel() for p in model.parameters())
+
+
+def ours(kind: str, seed: int) -> tuple[Callable[[], None], int]:
+    """An epoch of our step, and the number of parameters."""
+    bits, model = data(kind, seed), vae(kind)
     options = TrainOptions(
         steps=1, lr=RATE, beta2=0.999, clip=None, schedule="constant", warmup=0.0, seed=seed
     )
-    to_channels_last(model)  # as the trainer does
     learner, index = Learner(model, options, total=10**6), 0
 
     def epoch() -> None:
@@ -88,8 +116,9 @@ def ours(kind: str, bits: Tensor, seed: int) -> tuple[Callable[[], None], int]:
     return epoch, sum(p.numel() for p in model.parameters())
 
 
-def pythae(kind: str, bits: Tensor, seed: int, folder: str) -> tuple[Callable[[], None], int]:
+def pythae(kind: str, seed: int, folder: str) -> tuple[Callable[[], None], int]:
     """An epoch of pythae's trainer, and the number of parameters."""
+    bits = data(kind, seed)
     logging.disable(logging.WARNING)
     from pythae.data.preprocessors import DataProcessor
     from pythae.models import VAE, VAEConfig
@@ -114,14 +143,12 @@ def pythae(kind: str, bits: Tensor, seed: int, folder: str) -> tuple[Callable[[]
         def forward(self, z: Tensor) -> Any:
             return ModelOutput(reconstruction=self.net(z).sigmoid())
 
-    torch.manual_seed(seed)
     config = VAEConfig(input_dim=(1, 28, 28), latent_dim=LATENT, reconstruction_loss="bce")
     nets = (PeerEncoder(), PeerDecoder()) if kind == "conv" else (None, None)
     model = VAE(config, *nets)
-    data = DataProcessor().to_dataset(DataProcessor().process_data(bits.float()))
     trainer = BaseTrainer(
         model,
-        data,
+        DataProcessor().to_dataset(DataProcessor().process_data(bits.float())),
         training_config=BaseTrainerConfig(
             output_dir=folder,
             per_device_train_batch_size=BATCH,
@@ -140,19 +167,26 @@ def pythae(kind: str, bits: Tensor, seed: int, folder: str) -> tuple[Callable[[]
     return epoch, sum(p.numel() for p in model.parameters())
 
 
+def only_epoch(make: Callable[..., tuple[Callable[[], None], int]], *args: Any) -> Any:
+    """The side without its number of parameters."""
+    return make(*args)[0]
+
+
 def main() -> None:
     """Race both kinds of net."""
     args = arguments(__doc__ or "")
     for kind, images in IMAGES.items():
-        torch.manual_seed(args.seed)
-        bits = (torch.rand(images, 1, 28, 28) < 0.2).to(torch.uint8)
         with tempfile.TemporaryDirectory() as folder:
-            peer, theirs = pythae(kind, bits, args.seed, folder)
-            own, mine = ours(kind, bits, args.seed)
+            mine, theirs = ours(kind, args.seed)[1], pythae(kind, args.seed, folder)[1]
             if mine != theirs:
                 raise SystemExit(f"{kind}: {mine} parameters against {theirs}")
-            result = race(
-                {"pythae": peer, "genloom": own},
+            result = contest(
+                {
+                    "pythae": partial(only_epoch, pythae, kind, args.seed, folder),
+                    "genloom": partial(only_epoch, ours, kind, args.seed),
+                    "bare": partial(only_epoch, bare, kind, args.seed),
+                },
+                apart=args.apart,
                 rounds=args.rounds,
                 items=images,
                 baseline="pythae",
