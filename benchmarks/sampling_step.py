@@ -99,7 +99,8 @@ def main() -> None:
         assert gap < 1e-3, f"{a} and {b} give different samples: {gap:.1e}"
     result = contest(
         {name: partial(side_of, given.shape, given.steps, given.seed, name) for name in sides},
-        apart=given.apart, rounds=given.rounds, items=given.steps, baseline="diffusers ddim", unit="steps",
+        apart=given.apart, rounds=given.rounds, items=given.steps,
+        baseline="diffusers ddim", unit="steps",
         clock=given.clock, shape=given.shape, batch=shape.batch, seed=given.seed,
     )  # fmt: skip
     title = f"Sampling step, {given.shape}, batch {shape.batch}, {machine()['machine']}"

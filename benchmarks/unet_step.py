@@ -112,7 +112,8 @@ def main() -> None:
     assert difference < 1e-3, f"the two sides do different work: losses differ by {difference:.1e}"
     result = contest(
         {name: partial(side_of, given.shape, given.seed, name) for name in sides},
-        apart=given.apart, rounds=given.rounds, items=shape.batch, baseline="diffusers", unit="images",
+        apart=given.apart, rounds=given.rounds, items=shape.batch,
+        baseline="diffusers", unit="images",
         clock=given.clock, shape=given.shape, batch=shape.batch, seed=given.seed,
         loss_difference=difference, diffusers=diffusers.__version__,
     )  # fmt: skip
