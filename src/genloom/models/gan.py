@@ -32,7 +32,7 @@ from genloom.core import (
 )
 from genloom.errors import BadInput
 from genloom.nets.dcgan import dcgan_players
-from genloom.nets.dense import mlp_players
+from genloom.nets.dense import Projection, mlp_players
 from genloom.nets.diffaug import Augment, augment
 from genloom.nets.r3gan import r3_players
 
@@ -147,6 +147,10 @@ class Gan(Generative):
         self.burn_in, self.lazy, self.drop = burn_in, lazy, drop
         self.judge, self.please = LOSSES[loss]
         self.paired = loss == "rp"
+        if self.paired:
+            for part in self.discriminator.modules():
+                if isinstance(part, Projection):
+                    part.hold_offset()
         usual = 10.0 if penalty == "gp" else 1.0 if axes else 0.02
         self.gamma = usual if gamma is None else gamma
         self.gap: Tensor | None = None

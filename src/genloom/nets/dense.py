@@ -125,6 +125,13 @@ class Projection(nn.Module):
             ConditionVector(conditions, features, scale=features**-0.5) if conditions else None
         )
 
+    def hold_offset(self) -> None:
+        """Leave the bias as it is, where a loss sees differences of logits alone.
+
+        There its gradient is zero but for rounding, which Adam would scale up to full steps.
+        """
+        self.linear.bias.requires_grad_(False)
+
     def forward(self, h: Tensor, cond: Condition) -> Tensor:
         """(B, D) -> (B,)."""
         logit = self.linear(h)[:, 0]

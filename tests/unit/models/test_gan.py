@@ -40,11 +40,16 @@ def linear_players(space, latent, conditions):
     return small(space, latent, conditions)[0], Linear(math.prod(space.shape))
 
 
+def trainable(model: Gan, player: str) -> list[torch.Tensor]:
+    """What a player's optimizer moves."""
+    return [p for p in model.get_submodule(player).parameters() if p.requires_grad]
+
+
 def follow(model: Gan, x, cond, lr=0.1) -> dict[str, dict[str, float]]:
     """One step of SGD for each player, as the trainer plays it; the terms of each."""
     seen = {}
     for player, terms in model.losses(x, cond, Step(0, 10)):
-        weights = [p for p in model.get_submodule(player).parameters() if p.requires_grad]
+        weights = trainable(model, player)
         total = torch.stack(list(terms.values())).sum()
         for p, grad in zip(weights, torch.autograd.grad(total, weights)):
             p.data -= lr * grad
@@ -109,18 +114,26 @@ def test_losses_at_known_logits():
 @pytest.mark.parametrize("make", [Gan, mlp_gan, dcgan, lsgan, partial(wgan_gp, turns=1)])
 def test_a_yield_moves_only_its_player(make):
     model, (x, cond) = make(PIXELS, LABEL, latent=4), batch()
+    trained = [p.requires_grad for p in model.parameters()]
     steps = model.losses(x, cond, Step(0, 10))
     for player, other in (("discriminator", "generator"), ("generator", "discriminator")):
         name, terms = next(steps)
         assert name == player
         total = torch.stack(list(terms.values())).sum()
-        foreign = list(model.get_submodule(other).parameters())
+        foreign = trainable(model, other)
         grads = torch.autograd.grad(total, foreign, retain_graph=True, allow_unused=True)
         assert all(g is None for g in grads), f"{player}'s loss reaches {other}"
-        own = list(model.get_submodule(player).parameters())
+        own = trainable(model, player)
         assert all(g is not None for g in torch.autograd.grad(total, own, allow_unused=True))
     assert next(steps, None) is None
-    assert all(p.requires_grad for p in model.parameters())
+    assert [p.requires_grad for p in model.parameters()] == trained
+
+
+@pytest.mark.parametrize("loss", ["rp", "ns", "hinge", "ls", "wgan"])
+def test_an_offset_that_pairs_cannot_see_is_not_trained(loss):
+    model = Gan(PIXELS, LABEL, loss=loss, penalty="none")
+    fixed = [name for name, p in model.named_parameters() if not p.requires_grad]
+    assert fixed == (["discriminator.head.linear.bias"] if loss == "rp" else [])
 
 
 def test_the_generator_plays_every_fifth_step_and_costs_nothing_before():
@@ -182,7 +195,7 @@ def test_it_learns_where_points_lie():
     for i in range(300):
         x = torch.randn(64, 2) * 0.2 + torch.tensor([1.0, -1.0])
         for player, terms in model.losses(x, {}, Step(i, 300)):
-            weights = list(model.get_submodule(player).parameters())
+            weights = trainable(model, player)
             torch.stack(list(terms.values())).sum().backward(inputs=weights)
             optimizers[player].step()
             optimizers[player].zero_grad()
