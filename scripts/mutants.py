@@ -8,6 +8,7 @@ tests that must fail. The package is copied first: the working tree is never tou
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -35,7 +36,7 @@ def survives(mutant: dict[str, str], folder: Path) -> str | None:
         "-x",
         "-m",
         "slow or not slow",
-        *mutant["tests"].split(),
+        *shlex.split(mutant["tests"]),
     ]
     environment = os.environ | {"PYTHONPATH": str(source), "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
