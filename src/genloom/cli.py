@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 from genloom import __version__, verbs
 from genloom.errors import BadInput, GenloomError, nearest
+from genloom.serve import verbs as serving
 
 ABOUT = """\
 Train, judge, compare and use generative models on your own data.
@@ -23,6 +24,7 @@ Train, judge, compare and use generative models on your own data.
   genloom sample runs/digits-flow -n 16 --label 7 --out samples
   genloom evaluate runs/digits-flow
   genloom compare --data digits --families gan,vae,flow --minutes 1 --seeds 3
+  genloom serve runs/digits-flow
 """
 
 TRAIN = """\
@@ -174,6 +176,7 @@ def parser() -> Parser:
     made = verb("card", CARD, verbs.card)
     made.add_argument("source", metavar="RUN", help="a run, its name, or an artifact")
     verb("env", ENV, verbs.env)
+    serving.add_parsers(verb)
     made = verb("completion", COMPLETION, verbs.completion)
     made.add_argument("shell", metavar="SHELL", choices=("bash", "zsh", "tcsh"), help="bash, zsh")
     return top

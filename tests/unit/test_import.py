@@ -13,7 +13,10 @@ import genloom
 from genloom import catalog
 
 SOURCE = Path(genloom.__file__).parent
-OPTIONAL = ("sklearn", "matplotlib", "scipy", "pandas", "datasets", "pyarrow", "tensorboard")
+OPTIONAL = (
+    *("sklearn", "matplotlib", "scipy", "pandas", "datasets", "pyarrow", "tensorboard"),
+    *("fastapi", "uvicorn", "sqlalchemy", "alembic", "fsspec", "psycopg", "c2pa", "cryptography"),
+)
 
 
 def run(code: str) -> str:

@@ -1,0 +1,189 @@
+"""The server: its parts made in order, its routes behind one door."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import socket
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI
+from starlette.staticfiles import StaticFiles
+
+from genloom import __version__
+from genloom.serve import problems
+from genloom.serve.engine.pool import Pool
+from genloom.serve.guard import Counts, Guard
+from genloom.serve.known import Known, learn
+from genloom.serve.making import Maker
+from genloom.serve.routes import (
+    admin,
+    files,
+    generations,
+    health,
+    images,
+    jobs,
+    models,
+    outputs,
+    text,
+    trust,
+)
+from genloom.serve.runner import Runner
+from genloom.serve.services import Services
+from genloom.serve.sessions import Sessions
+from genloom.serve.settings import Settings
+from genloom.serve.store import Blobs, Files, Jobs, Keys, Records, Store, pepper
+from genloom.studio import FOLDER
+
+if TYPE_CHECKING:
+    from genloom.safety.marks.identity import Identity
+
+ROUTES = (models, generations, images, text, outputs, jobs, files, admin, trust, health)
+DRAIN_S = 30.0
+log = logging.getLogger(__name__)
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The server as an ASGI app; workers start with it and end with it.
+
+    Raises:
+        BadInput: A model is no artifact, the policy has a mistake, or the server would be open.
+    """
+    settings.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    known = {name: learn(name, folder) for name, folder in settings.models.items()}
+    parts = _parts(settings, known)
+    settings.check(keys=_living(parts.keys))
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
+        async with _working(parts):
+            yield
+
+    app = FastAPI(title="genloom", version=__version__, lifespan=lifespan, docs_url=None)
+    app.state.services = parts
+    for module in ROUTES:
+        app.include_router(module.router)
+    app.mount("/studio", StaticFiles(directory=FOLDER), name="studio")
+    problems.explain(app)
+    app.add_middleware(
+        Guard,  # pyright: ignore[reportArgumentType]
+        authenticate=parts.keys.authenticate,
+        session=parts.sessions.read,
+        keyless=lambda: settings.local and _living(parts.keys) == 0,
+        hosts=settings.names(),
+        max_body=settings.limits.body,
+        counts=parts.counts,
+    )
+    return app
+
+
+def _living(keys: Keys) -> int:
+    return sum(key.revoked is None for key in keys.all())
+
+
+def _parts(settings: Settings, known: dict[str, Known]) -> Services:
+    """Everything but the running of it."""
+    folder = settings.folder
+    store = Store(settings.database or f"sqlite:///{folder / 'genloom.sqlite'}")
+    blobs = Blobs(settings.blobs or folder / "blobs")
+    secret = pepper(folder / "secret" / "pepper")
+    keys = Keys(store, secret)
+    records, files_ = Records(store, blobs), Files(store, blobs)
+    identity = _identity(settings)
+    policy = None
+    if settings.policy is not None:
+        from genloom.safety.policy import Policy
+
+        policy = Policy.read(settings.policy)
+    pool = _pool(settings, known)
+    return Services(
+        settings=settings,
+        models=known,
+        store=store,
+        blobs=blobs,
+        keys=keys,
+        records=records,
+        files=files_,
+        jobs=Jobs(store),
+        sessions=Sessions(keys, hashlib.sha256(b"sessions" + secret).digest()),
+        pool=pool,
+        maker=Maker(pool, keys, records, policy, marker(settings, identity)),
+        policy=policy,
+        identity=identity,
+        counts=Counts(),
+    )
+
+
+def _pool(settings: Settings, known: Mapping[str, Known]) -> Pool:
+    return Pool(
+        {name: one.folder for name, one in known.items()},
+        workers=settings.workers,
+        queue=settings.limits.waiting,
+        rows={name: settings.limits.samples for name in known},
+        threads=settings.threads or 1,
+    )
+
+
+def _identity(settings: Settings) -> Identity | None:
+    if not settings.marks.sign and not settings.marks.watermark:
+        return None
+    from genloom.safety.marks.identity import Identity
+
+    return Identity.open(settings.folder / "secret" / "identity")
+
+
+def marker(
+    settings: Settings, identity: Identity | None
+) -> Callable[[bytes, str, Mapping[str, str]], bytes]:
+    """What puts the server's marks on a file; text and tables have theirs in their records."""
+    from genloom.safety.marks.apply import mark
+    from genloom.safety.marks.record import Record
+
+    def put(content: bytes, media_type: str, told: Mapping[str, str]) -> bytes:
+        if not media_type.startswith("image/"):
+            return content
+        made = datetime.now(UTC).isoformat(timespec="seconds")
+        record = Record.of(told, producer=settings.producer, made=made)
+        return mark(content, media_type, record, settings.marks, identity=identity).data
+
+    return put
+
+
+@asynccontextmanager
+async def _working(parts: Services) -> AsyncGenerator[None]:
+    """Workers and the runner of jobs, until the server stops; then what runs may end."""
+    await parts.pool.__aenter__()
+
+    async def adopt(name: str, folder: Path) -> None:
+        """Serve one model more: new workers that know it take the place of the old ones."""
+        known = {**parts.models, name: await asyncio.to_thread(learn, name, folder)}
+        pool = _pool(parts.settings, known)
+        await pool.__aenter__()
+        before, parts.pool = parts.pool, pool
+        parts.maker.pool, parts.models = pool, known
+        await before.drain(DRAIN_S)
+        await before.__aexit__(None, None, None)
+
+    runner = asyncio.create_task(Runner(parts, adopt, socket.gethostname()[:60]).run())
+    runner.add_done_callback(_tell)
+    try:
+        yield
+    finally:
+        runner.cancel()
+        with suppress(asyncio.CancelledError, Exception):
+            await runner
+        await parts.pool.drain(DRAIN_S)
+        await parts.pool.__aexit__(None, None, None)
+        if parts.policy is not None:
+            parts.policy.close()
+        parts.store.close()
+
+
+def _tell(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and task.exception() is not None:
+        log.error("jobs are no longer done", exc_info=task.exception())

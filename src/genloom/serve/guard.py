@@ -1,0 +1,267 @@
+"""The door of the server: one place that lets a request in, or does not.
+
+Default deny: a path is open, or under /v1/ and behind a key; everything else does not exist. Checks
+of the host and of where a browser comes from hold for every method, reading included.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import secrets
+import time
+from bisect import bisect_left
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from itertools import accumulate
+from typing import Any, final
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from genloom.serve.problems import Problem
+from genloom.serve.store import Key
+from genloom.serve.store.keys import SCOPES
+
+OPEN = ("/", "/healthz", "/readyz")  # without a key, and what lies under /studio/
+BODIES = ("application/json", "multipart/form-data")
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+COOKIE = "genloom_session"
+PAGE = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; " + (
+    "media-src 'self' blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
+DATA = "sandbox; default-src 'none'; frame-ancestors 'none'"
+log = logging.getLogger("genloom.access")
+
+
+LOCAL = Key("local", "local", SCOPES, None, None, 0.0, None)  # who has this machine itself
+
+
+EDGES_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+
+
+@dataclass
+class Counts:
+    """What the door has seen, by route, for /metrics; a route has no id in its name.
+
+    Args:
+        answers: (route, status) -> how many.
+        seconds: Route -> how many in each bucket (the last one is without end), and their sum.
+    """
+
+    answers: dict[tuple[str, int], int] = field(default_factory=dict)
+    seconds: dict[str, tuple[list[int], float]] = field(default_factory=dict)
+
+    def add(self, route: str, status: int, seconds: float) -> None:
+        """One more answer."""
+        self.answers[route, status] = self.answers.get((route, status), 0) + 1
+        buckets, total = self.seconds.get(route, ([0] * (len(EDGES_S) + 1), 0.0))
+        buckets[bisect_left(EDGES_S, seconds)] += 1
+        self.seconds[route] = buckets, total + seconds
+
+    def cumulated(self, buckets: list[int]) -> list[tuple[str, float]]:
+        """As Prometheus wants a histogram: (upper edge, how many below it)."""
+        edges = [*map(str, EDGES_S), "+Inf"]
+        return list(zip(edges, map(float, accumulate(buckets)), strict=True))
+
+
+@final
+class Guard:
+    """ASGI middleware around the whole app.
+
+    Args:
+        app: What is behind the door.
+        authenticate: A key's secret -> the key, or None.
+        session: A session cookie's value -> its key, or None.
+        keyless: Whether no key exists, so that whoever reaches this machine may do everything.
+        hosts: Host names (without port) that the server answers to.
+        max_body: Bytes of a request's body.
+        counts: Of answers.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        authenticate: Callable[[str], Key | None],
+        session: Callable[[str], Key | None],
+        keyless: Callable[[], bool],
+        hosts: frozenset[str],
+        max_body: int,
+        counts: Counts,
+    ):
+        self.app, self.authenticate, self.session, self.keyless = (
+            app,
+            authenticate,
+            session,
+            keyless,
+        )
+        self.hosts, self.max_body, self.counts = hosts, max_body, counts
+        self.failures: dict[str, tuple[float, float]] = {}  # client -> (tokens, when)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Check, then pass on; log the answer without its content."""
+        if scope["type"] == "lifespan":
+            return await self.app(scope, receive, send)
+        if scope["type"] != "http":  # nothing here speaks web sockets
+            return await send({"type": "websocket.close", "code": 1008})
+        start, status = time.perf_counter(), 500
+        headers = Headers(scope=scope)
+        given = headers.get("x-request-id", "")
+        request_id = given if REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+        scope.setdefault("state", {})["request_id"] = request_id
+
+        async def answer(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                _harden(MutableHeaders(scope=message), scope["path"], request_id)
+            await send(message)
+
+        try:
+            scope["state"]["caller"] = self._admit(scope, headers)
+            await self.app(scope, self._limited(receive), answer)
+        except Problem as problem:
+            await problem.response()(scope, receive, answer)
+        finally:
+            route = getattr(scope.get("route"), "path", "other")
+            seconds = time.perf_counter() - start
+            self.counts.add(route, status, seconds)
+            caller = scope["state"].get("caller")
+            line = {
+                "id": request_id,
+                "method": scope["method"],
+                "route": route,
+                "status": status,
+                "ms": round(1000 * seconds, 1),
+                "key": caller.name if caller else None,
+            }
+            log.info(json.dumps(line))
+
+    def _admit(self, scope: Scope, headers: Headers) -> Key | None:
+        """The caller, None on open paths.
+
+        Raises:
+            Problem: The request must not come in.
+        """
+        check_place(headers, self.hosts)
+        if scope["method"] in ("POST", "PUT", "PATCH"):
+            self._check_body(headers)
+        path = scope["path"]
+        if path in OPEN or path.startswith("/studio/"):
+            return None
+        if not path.startswith("/v1/") and path != "/metrics":
+            raise Problem(404, "there is no such route.", code="not_found")
+        return self._caller(scope, headers)
+
+    def _caller(self, scope: Scope, headers: Headers) -> Key:
+        word, _, secret = headers.get("authorization", "").partition(" ")
+        client = (scope.get("client") or ("unknown", 0))[0]
+        if word.lower() == "bearer" and secret and not self.keyless():
+            self._check_failures(client)
+            caller = self.authenticate(secret.strip())
+            if caller is None:
+                self._note_failure(client)
+        else:
+            caller = self.session(_cookie(headers)) if _cookie(headers) else None
+        if caller is None and self.keyless():
+            return LOCAL
+        if caller is None:
+            raise Problem(
+                401,
+                "a valid key is needed: Authorization: Bearer gl-... `genloom keys add` makes one.",
+                code="invalid_api_key",
+                headers={"WWW-Authenticate": "Bearer"},
+            )
+        return caller
+
+    def _check_body(self, headers: Headers) -> None:
+        length = headers.get("content-length", "0")
+        if not length.isdecimal() or int(length) > self.max_body:
+            raise Problem(413, f"a body has at most {self.max_body} bytes.", code="too_large")
+        kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+        empty = length == "0" and "transfer-encoding" not in headers
+        if kind not in BODIES and not empty:
+            raise Problem(400, f"a body is {' or '.join(BODIES)}, not {kind[:50]!r}.")
+
+    def _limited(self, receive: Receive) -> Receive:
+        seen = 0
+
+        async def limited() -> Message:
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if seen > self.max_body:
+                raise Problem(413, f"a body has at most {self.max_body} bytes.", code="too_large")
+            return message
+
+        return limited
+
+    def _check_failures(self, client: str, *, per_minute: float = 30.0) -> None:
+        tokens, when = self.failures.get(client, (per_minute, 0.0))
+        now = time.monotonic()
+        tokens = min(per_minute, tokens + (now - when) * per_minute / 60)
+        self.failures[client] = tokens, now
+        if tokens < 1:
+            raise Problem(
+                429,
+                "too many wrong keys from here: wait a minute.",
+                code="too_many_failures",
+                headers={"Retry-After": "60"},
+            )
+
+    def _note_failure(self, client: str) -> None:
+        if len(self.failures) > 10_000:
+            self.failures.clear()
+        tokens, when = self.failures.get(client, (30.0, time.monotonic()))
+        self.failures[client] = tokens - 1, when
+
+
+def check_place(headers: Mapping[str, str], hosts: frozenset[str]) -> None:
+    """Refuse a foreign Host, and a request that a foreign page made.
+
+    Raises:
+        Problem: 421 or 403.
+    """
+    host = headers.get("host", "")
+    name = host.rpartition(":")[0] if re.search(r":\d+$", host) else host
+    if name.lower() not in hosts:
+        raise Problem(421, f"this server is not {name[:100]!r}.", code="unknown_host")
+    site = headers.get("sec-fetch-site", "none")
+    origin = headers.get("origin")
+    if site not in ("none", "same-origin") or (
+        origin is not None and origin not in (f"http://{host}", f"https://{host}")
+    ):
+        raise Problem(403, "requests from other sites are refused.", code="foreign_origin")
+
+
+def allow(request: Any, scope: str) -> Key:
+    """The caller, if his key has the scope.
+
+    Raises:
+        Problem: 403.
+    """
+    caller: Key = request.scope["state"]["caller"]
+    if scope not in caller.scopes:
+        raise Problem(403, f"this key has no scope {scope!r}.", code="missing_scope")
+    return caller
+
+
+def _harden(headers: MutableHeaders, path: str, request_id: str) -> None:
+    page = path == "/" or path.startswith("/studio/")
+    headers["x-request-id"] = request_id
+    headers["x-content-type-options"] = "nosniff"
+    headers["content-security-policy"] = PAGE if page else DATA
+    headers["referrer-policy"] = "no-referrer"
+    headers["cross-origin-resource-policy"] = "same-origin"
+    headers.setdefault("cache-control", "no-cache" if page else "no-store")
+
+
+def _cookie(headers: Headers) -> str:
+    for part in headers.get("cookie", "").split(";"):
+        name, _, value = part.strip().partition("=")
+        if name == COOKIE:
+            return value
+    return ""

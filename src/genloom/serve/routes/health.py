@@ -1,0 +1,99 @@
+"""What operators look at: life, readiness, figures; and the studio's front page."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import FileResponse, JSONResponse, Response
+
+from genloom.serve.guard import allow
+from genloom.serve.services import Services, services
+from genloom.studio import FOLDER
+
+router = APIRouter()
+
+
+@router.get("/")
+def page() -> Response:
+    """The studio."""
+    return FileResponse(FOLDER / "index.html", media_type="text/html; charset=utf-8")
+
+
+@router.get("/healthz")
+def alive() -> dict[str, str]:
+    """The process answers."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz")
+def ready(request: Request) -> Response:
+    """A worker has made a real sample, and requests are taken."""
+    fine = services(request).pool.ready
+    return JSONResponse({"ready": fine}, 200 if fine else 503)
+
+
+@router.get("/metrics")
+def metrics(request: Request) -> Response:
+    """Figures in Prometheus' text form."""
+    allow(request, "generate")
+    from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+
+    registry = CollectorRegistry()
+    registry.register(_Figures(services(request)))  # pyright: ignore[reportArgumentType]
+    return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+
+class _Figures:
+    """A collector over what the parts count themselves."""
+
+    def __init__(self, parts: Services):
+        self.parts = parts
+
+    def collect(self) -> Any:
+        """Every family of figures."""
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+        stats = self.parts.pool.stats()
+        for name in ("waiting", "running", "queue"):
+            yield GaugeMetricFamily(f"genloom_requests_{name}", f"Requests: {name}.", stats[name])
+        for name in ("rejected", "deaths"):
+            yield CounterMetricFamily(f"genloom_{name}", f"Since the start: {name}.", stats[name])
+        loaded = GaugeMetricFamily("genloom_model_bytes", "Weights.", labels=["worker", "model"])
+        held = GaugeMetricFamily("genloom_resident_bytes", "Memory of a process.", labels=["name"])
+        for i, worker in enumerate(stats["workers"]):
+            held.add_metric([f"worker-{i}"], worker["rss"])
+            for model, size in worker["models"].items():
+                loaded.add_metric([str(i), model], size)
+        unit = 1 if sys.platform == "darwin" else 1024
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+        held.add_metric(["server"], peak)
+        yield loaded
+        yield held
+        jobs = GaugeMetricFamily("genloom_jobs", "Jobs by state.", labels=["state"])
+        for state, count in self.parts.jobs.counts().items():
+            jobs.add_metric([state], count)
+        yield jobs
+        yield from self._answers()
+        verdicts = CounterMetricFamily(
+            "genloom_verdicts", "Of filters.", labels=["filter", "verdict"]
+        )
+        policy = self.parts.policy
+        for (name, verdict), count in (policy.counters.snapshot() if policy else {}).items():
+            verdicts.add_metric([name, verdict], count)
+        yield verdicts
+
+    def _answers(self) -> Any:
+        from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
+
+        counts = self.parts.counts
+        answers = CounterMetricFamily("genloom_answers", "By route.", labels=["route", "status"])
+        for (route, status), count in list(counts.answers.items()):
+            answers.add_metric([route, str(status)], count)
+        yield answers
+        times = HistogramMetricFamily("genloom_seconds", "Until an answer's end.", labels=["route"])
+        for route, (buckets, total) in list(counts.seconds.items()):
+            times.add_metric([route], counts.cumulated(buckets), total)
+        yield times
