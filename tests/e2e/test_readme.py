@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import re
 import shlex
+import socket
 import subprocess
 import sys
+import time
 import tomllib
+import urllib.request
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +22,11 @@ from genloom.cli import parser
 
 ROOT = Path(__file__).parents[2]
 README, CHINESE = ROOT / "README.md", ROOT / "README.zh.md"
-VERBS = ("train", "sample", "evaluate", "compare", "data", "runs", "card", "env")
+VERBS = (
+    *("train", "sample", "evaluate", "compare", "serve", "keys", "verify"),
+    *("data", "runs", "card", "env"),
+)
+FINE = {"evaluate": (0, 20), "verify": (0, 1)}  # two steps make no good model; samples are unmarked
 TINY = {  # a reader's budget -> the test's
     r"(compare .*)--minutes \d+": r"\1--minutes 0.05",
     r"--minutes \d+(?!\.)": "--steps 2",
@@ -89,21 +97,48 @@ def pictures(folder: Path) -> None:
             Image.fromarray(pixels).save(folder / kind / f"{i}.png")
 
 
+@contextmanager
+def served(line: str, port: int, folder: Path):
+    """The server of a line of the README, on another port, until this ends."""
+    command = [sys.executable, "-m", *shlex.split(line), "--port", str(port)]
+    server = subprocess.Popen(command, cwd=folder)
+    try:
+        for _ in range(300):
+            time.sleep(0.2)
+            with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz"):
+                break
+        yield
+    finally:
+        server.terminate()
+        assert server.wait(60) == 0
+
+
 @pytest.mark.slow
 def test_the_code_blocks_run(tmp_path):
     pictures(tmp_path / "my_pictures")
-    for kind, code in blocks(README):
-        if kind == "bash":
-            for line in tiny(code).splitlines():
-                command = [sys.executable, "-m", *shlex.split(line)]
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    said = ""
+    with ExitStack() as stack:
+        for kind, code in blocks(README):
+            code = tiny(code).replace(":8000", f":{port}")
+            commands = []
+            if kind == "bash":
+                commands = [
+                    [sys.executable, "-m", *shlex.split(line)] for line in code.splitlines()
+                ]
+            elif kind == "python":
+                commands = [[sys.executable, "-c", code]]
+            for command in commands:
+                if command[3:4] == ["serve"]:
+                    stack.enter_context(served(shlex.join(command[2:]), port, tmp_path))
+                    continue
                 done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-                fine = (0, 20) if " evaluate " in line else (0,)  # two steps make no good model
-                assert done.returncode in fine, (line, done.stderr)
-        if kind == "python":
-            command = [sys.executable, "-c", tiny(code)]
-            done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-            assert done.returncode == 0, done.stderr
-            assert "torch.Size([1, 1, 8, 8])" in done.stdout
+                fine = FINE.get(command[3] if kind == "bash" else "", (0,))
+                assert done.returncode in fine, (command, done.stderr)
+                said += done.stdout if kind == "python" else ""
+    assert "torch.Size([1, 1, 8, 8])" in said and "4 pictures of 8x8" in said
     run = tmp_path / "runs" / "digits-flow"
     assert (run / "verdict.json").is_file()
     assert "<html" in (run / "report.html").read_text(encoding="utf-8")
