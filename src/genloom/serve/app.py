@@ -16,6 +16,8 @@ from fastapi import FastAPI
 from starlette.staticfiles import StaticFiles
 
 from genloom import __version__
+from genloom.artifact import CARD
+from genloom.errors import BadInput, nearest
 from genloom.serve import problems
 from genloom.serve.engine.pool import Pool
 from genloom.serve.guard import Counts, Guard
@@ -56,7 +58,7 @@ def create_app(settings: Settings) -> FastAPI:
     """
     settings.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     known = {name: learn(name, folder) for name, folder in settings.models.items()}
-    parts = _parts(settings, known)
+    parts = _parts(settings, {**_trained(settings.folder / "runs"), **known})
     settings.check(keys=_living(parts.keys))
 
     @asynccontextmanager
@@ -64,7 +66,14 @@ def create_app(settings: Settings) -> FastAPI:
         async with _working(parts):
             yield
 
-    app = FastAPI(title="genloom", version=__version__, lifespan=lifespan, docs_url=None)
+    app = FastAPI(
+        title="genloom",
+        version=__version__,
+        lifespan=lifespan,
+        openapi_url="/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+    )
     app.state.services = parts
     for module in ROUTES:
         app.include_router(module.router)
@@ -80,6 +89,19 @@ def create_app(settings: Settings) -> FastAPI:
         counts=parts.counts,
     )
     return app
+
+
+def _trained(folder: Path) -> dict[str, Known]:
+    """Models that jobs trained before this start; one that is damaged is left out."""
+    found = {}
+    for run in sorted(folder.glob("*")):
+        if not (run / "model" / CARD).is_file():
+            continue  # a run that has not ended
+        try:
+            found[run.name] = learn(run.name, run / "model")
+        except BadInput as error:
+            log.error("%s is not served: %s", run.name, error)
+    return found
 
 
 def _living(keys: Keys) -> int:
@@ -100,6 +122,11 @@ def _parts(settings: Settings, known: dict[str, Known]) -> Services:
         from genloom.safety.policy import Policy
 
         policy = Policy.read(settings.policy)
+        for name in sorted(policy.models - set(known)):
+            raise BadInput(
+                f"{settings.policy} names the model {name!r}, which is not served"
+                f"{nearest(name, known)}"
+            )
     pool = _pool(settings, known)
     return Services(
         settings=settings,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,15 @@ examples:
   genloom keys revoke alice
 """
 
+INDEX = """\
+Make the index of a run's training data that a policy's nearness filter reads.
+
+With it a server notices copies of training items. Keep it as private as the data.
+
+examples:
+  genloom index runs/digits-flow --out digits.index.safetensors
+"""
+
 VERIFY = """\
 Tell what marks a file carries, and how far each can be believed.
 
@@ -53,6 +64,10 @@ def add_parsers(verb: Any) -> None:
     made.add_argument("--per-minute", type=int, metavar="N", help="requests a minute")
     made.add_argument("--per-day", type=int, metavar="N", help="samples a day")
     _add_store(made)
+    made = verb("index", INDEX, index)
+    made.add_argument("source", metavar="RUN", help="a run, or its name; its data must be there")
+    made.add_argument("--out", type=Path, required=True, metavar="FILE", help="to write")
+    made.add_argument("--rate", type=float, default=0.01, help="of new items taken for copies")
     made = verb("verify", VERIFY, verify)
     made.add_argument("file", metavar="FILE", type=Path, help="a picture, a sound, a film, a text")
     made.add_argument("--beside", metavar="JSON", type=Path, help="its sidecar")
@@ -67,6 +82,7 @@ def _add_serve(made: Any) -> None:
     made.add_argument("--hosts", default="", metavar="A,B", help="more host names it answers to")
     made.add_argument("--workers", type=int, default=1, help="processes that sample (1)")
     made.add_argument("--threads", type=int, help="of each worker; default: the cores, shared")
+    made.add_argument("--waiting", type=int, default=256, help="requests before a 429 (256)")
     made.add_argument("--policy", type=Path, metavar="TOML", help="filters of what comes and goes")
     made.add_argument("--no-sign", action="store_true", help="no C2PA signature on pictures")
     made.add_argument("--no-labels", action="store_true", help="no AIGC label on pictures")
@@ -96,6 +112,8 @@ def serve(args: argparse.Namespace) -> int:
 
     settings = settings_of(args)
     app = create_app(settings)
+    # uvicorn, when it has drained, sends itself the signal again: an orderly end is no failure.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     shown = f"[{args.host}]" if ":" in args.host else args.host
     print(f"genloom serves {', '.join(settings.models)} at http://{shown}:{args.port}", flush=True)
     uvicorn.run(
@@ -116,8 +134,10 @@ def settings_of(args: argparse.Namespace) -> Any:
 
     from genloom.artifact import find
     from genloom.safety.marks.apply import Marks
-    from genloom.serve.settings import Settings
+    from genloom.serve.settings import Limits, Settings
 
+    if args.waiting < 1:
+        raise BadInput(f"--waiting {args.waiting}: at least one request must be taken.")
     models: dict[str, Path] = {}
     for word in args.models:
         name, _, path = word.rpartition("=")
@@ -145,6 +165,7 @@ def settings_of(args: argparse.Namespace) -> Any:
             explicit=args.explicit,
         ),
         producer=args.producer,
+        limits=Limits(waiting=args.waiting),
     )
 
 
@@ -178,6 +199,24 @@ def _row(row: dict[str, Any]) -> str:
     state = "revoked" if row["revoked"] else ",".join(row["scopes"])
     minute, day = row["per_minute"] or "-", row["per_day"] or "-"
     return f"{row['name']:24} {state:28} {minute:>6} a minute {day:>8} a day"
+
+
+def index(args: argparse.Namespace) -> None:
+    """`genloom index`."""
+    import tomllib
+
+    from genloom import runs
+    from genloom.recipe import open_data
+    from genloom.safety.policy import nearness
+    from genloom.verbs import show
+
+    recipe = tomllib.loads((runs.find(args.source) / "recipe.toml").read_text(encoding="utf-8"))
+    table = dict(recipe["data"])
+    data = open_data(table.pop("source"), **table)
+    tensors = nearness.index(data, rate=args.rate)
+    nearness.save(args.out, tensors, data.items.kind)
+    size = args.out.stat().st_size
+    show(args, {"file": str(args.out), "bytes": size}, f"{args.out}: {size:,} bytes")
 
 
 def verify(args: argparse.Namespace) -> int:
