@@ -19,6 +19,7 @@ ALL = {
     "shakespeare": [],
     "mnist": ["gan", "dcgan", "cvae", "flow", "autoregressive"],
     "vae_bound": [],
+    "serving": [],
 }
 
 

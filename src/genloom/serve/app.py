@@ -59,7 +59,7 @@ def create_app(settings: Settings) -> FastAPI:
     settings.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     known = {name: learn(name, folder) for name, folder in settings.models.items()}
     parts = _parts(settings, {**_trained(settings.folder / "runs"), **known})
-    settings.check(keys=_living(parts.keys))
+    settings.check(keyed=parts.keys.any())
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
@@ -83,7 +83,7 @@ def create_app(settings: Settings) -> FastAPI:
         Guard,  # pyright: ignore[reportArgumentType]
         authenticate=parts.keys.authenticate,
         session=parts.sessions.read,
-        keyless=lambda: settings.local and _living(parts.keys) == 0,
+        keyless=lambda: settings.local and not parts.keys.any(),
         hosts=settings.names(),
         max_body=settings.limits.body,
         counts=parts.counts,
@@ -102,10 +102,6 @@ def _trained(folder: Path) -> dict[str, Known]:
         except BadInput as error:
             log.error("%s is not served: %s", run.name, error)
     return found
-
-
-def _living(keys: Keys) -> int:
-    return sum(key.revoked is None for key in keys.all())
 
 
 def _parts(settings: Settings, known: dict[str, Known]) -> Services:

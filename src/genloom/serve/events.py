@@ -23,14 +23,24 @@ END = "data: [DONE]\n\n"
 
 
 async def streamed(
-    events: AsyncGenerator[Named], headers: Mapping[str, str] | None = None
+    request: Request, events: AsyncGenerator[Named], headers: Mapping[str, str] | None = None
 ) -> StreamingResponse:
     """Send events as they come, then [DONE].
 
     The first one is awaited before the status is sent, so that a refusal is a refusal. A failure
-    after that is an event `error`. Closing the connection closes the iterator.
+    after that is an event `error`. Closing the connection closes the iterator, at any time.
+
+    Raises:
+        Problem: 499, which nobody reads.
     """
-    first = await anext(events, None)
+    gone = asyncio.create_task(_gone(request))
+    try:
+        first = await _next(events, gone)
+    except BaseException:
+        await events.aclose()
+        raise
+    finally:
+        gone.cancel()
 
     async def lines() -> AsyncIterator[str]:
         try:
@@ -57,19 +67,27 @@ async def collected(request: Request, events: AsyncGenerator[T]) -> list[T]:
     found: list[T] = []
     try:
         while True:
-            following = asyncio.ensure_future(anext(events, None))
-            await asyncio.wait({following, gone}, return_when=asyncio.FIRST_COMPLETED)
-            if not following.done():
-                following.cancel()
-                await asyncio.gather(following, return_exceptions=True)
-                raise Problem(499, "the caller has gone.", code="gone")
-            event = following.result()
+            event = await _next(events, gone)
             if event is None:
                 return found
             found.append(event)
     finally:
         gone.cancel()
         await events.aclose()
+
+
+async def _next(events: AsyncGenerator[T], gone: asyncio.Task[None]) -> T | None:
+    """The next event, None at the end; the iterator is cancelled where the caller goes before."""
+    following = asyncio.ensure_future(anext(events, None))
+    try:
+        await asyncio.wait({following, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if following.done():
+            return following.result()
+        raise Problem(499, "the caller has gone.", code="gone")
+    finally:
+        if not following.done():
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
 
 
 async def _gone(request: Request) -> None:

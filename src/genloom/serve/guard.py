@@ -25,6 +25,7 @@ from genloom.serve.store import Key
 from genloom.serve.store.keys import SCOPES
 
 OPEN = ("/", "/healthz", "/readyz")  # without a key, and what lies under /studio/
+SIGN_IN = ("POST", "/v1/session")  # open as well, and counted where it fails
 BODIES = ("application/json", "multipart/form-data")
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 COOKIE = "genloom_session"
@@ -127,6 +128,8 @@ class Guard:
             await problem.response()(scope, receive, answer)
         finally:
             route = getattr(scope.get("route"), "path", "other")
+            if status == 401 and (scope["method"], scope["path"]) == SIGN_IN:
+                self._note_failure(_client(scope))
             seconds = time.perf_counter() - start
             self.counts.add(route, status, seconds)
             caller = scope["state"].get("caller")
@@ -152,13 +155,16 @@ class Guard:
         path = scope["path"]
         if path in OPEN or path.startswith("/studio/"):
             return None
+        if (scope["method"], path) == SIGN_IN:
+            self._check_failures(_client(scope))
+            return None
         if not path.startswith("/v1/") and path != "/metrics":
             raise Problem(404, "there is no such route.", code="not_found")
         return self._caller(scope, headers)
 
     def _caller(self, scope: Scope, headers: Headers) -> Key:
         word, _, secret = headers.get("authorization", "").partition(" ")
-        client = (scope.get("client") or ("unknown", 0))[0]
+        client = _client(scope)
         if word.lower() == "bearer" and secret and not self.keyless():
             self._check_failures(client)
             caller = self.authenticate(secret.strip())
@@ -257,6 +263,10 @@ def _harden(headers: MutableHeaders, path: str, request_id: str) -> None:
     headers["referrer-policy"] = "no-referrer"
     headers["cross-origin-resource-policy"] = "same-origin"
     headers.setdefault("cache-control", "no-cache" if page else "no-store")
+
+
+def _client(scope: Scope) -> str:
+    return (scope.get("client") or ("unknown", 0))[0]
 
 
 def _cookie(headers: Headers) -> str:

@@ -14,6 +14,7 @@ from genloom.core import Items, Latents, Option, Real, Tokens, check_options, op
 from genloom.errors import BadInput, nearest
 from genloom.serve.problems import Problem
 
+LONGEST = 200  # characters of an option's name, and of its value
 TYPES = {int: "integer", float: "number", str: "string", bool: "boolean"}
 
 
@@ -64,6 +65,13 @@ class Known:
         Raises:
             Problem: A value does not fit, or asks for more steps than the server allows.
         """
+        for name, value in given.items():  # before anything is compared with it or shows it
+            text = value if isinstance(value, str) else ""
+            huge = isinstance(value, int) and abs(value) > 2**63
+            if huge or max(len(name), len(text)) > LONGEST:
+                raise Problem(400, f"the option {name[:LONGEST]!r} is too large.", param="options")
+            if not isinstance(value, int | float | str | None):
+                raise Problem(400, f"{name!r} is not a number, a text or null.", param="options")
         try:
             found = check_options(self.function, given)
         except BadInput as error:

@@ -13,19 +13,22 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any, final
 
 from genloom.errors import BadInput, GenloomError
 from genloom.serve import media
+from genloom.serve.engine.faults import Full, WorkerDied
 from genloom.serve.guard import LOCAL
 from genloom.serve.known import named
-from genloom.serve.making import Asked, Finished, label_of, prompt_of
+from genloom.serve.making import Asked, Finished, Output, label_of, prompt_of
 from genloom.serve.problems import as_problem
 from genloom.serve.services import Services
-from genloom.serve.store import Job, Key, LeaseLost
+from genloom.serve.store import Job, Key, LeaseLost, TooFast
 
 LEASE_S, BEAT_S, PIECE = 30.0, 1.0, 32
+DEATHS = 3  # of workers at one piece, after which the piece counts as their cause
 SCOPES = {"sample": "generate", "train": "train", "evaluate": "train", "compare": "train"}
 UPLOADS = (".zip", ".npz", ".txt", ".csv", ".parquet", ".gz")
 log = logging.getLogger(__name__)
@@ -56,7 +59,10 @@ class Runner:
             if job is None:
                 await asyncio.sleep(0.25)
                 continue
-            await self._do(job)
+            try:
+                await self._do(job)
+            except LeaseLost as error:  # this process slept, and another has the job by now
+                log.warning("%s", error)
 
     async def _do(self, job: Job) -> None:
         work = asyncio.create_task(self._work(job))
@@ -69,9 +75,9 @@ class Runner:
                     work.cancel()
             result = await work
             await asyncio.to_thread(jobs.finish, job, "succeeded", result=result)
-        except LeaseLost as error:
-            log.warning("%s", error)
+        except LeaseLost:
             await self._stop(work)
+            raise
         except asyncio.CancelledError:
             await self._stop(work)
             this = asyncio.current_task()
@@ -114,11 +120,31 @@ class Runner:
                 told=body.get("prompt") or "",
                 form=media.media_type(known.items.kind, body.get("format"))[0],
             )
-            async for event in parts.maker.make(caller, asked):
-                if isinstance(event, Finished):
-                    made += [out.record.id for out in event.outputs if out.record]
+            made += [out.record.id for out in await self._piece(caller, asked) if out.record]
             self.progress = min(start + PIECE, total) / total
         return {"model": known.name, "outputs": made[:10_000], "n": total, "seed": first}
+
+    async def _piece(self, caller: Key, asked: Asked) -> list[Output]:
+        """The outputs of one piece; what only hinders it for now is waited for.
+
+        Raises:
+            WorkerDied: Again and again.
+            Problem: See `Maker.make`.
+        """
+        deaths = 0
+        while True:
+            try:
+                async with aclosing(self.parts.maker.make(caller, asked)) as events:
+                    async for event in events:
+                        if isinstance(event, Finished):
+                            return event.outputs
+            except (Full, TooFast) as error:
+                await asyncio.sleep(error.retry_after_s)
+            except WorkerDied:
+                deaths += 1
+                if deaths == DEATHS:
+                    raise
+                await asyncio.sleep(1)
 
     def _owner(self, job: Job) -> Key:
         if job.owner == LOCAL.id:
@@ -173,12 +199,13 @@ class Runner:
     ) -> dict[str, Any]:
         """Run `genloom WORDS` and read the JSON that it prints; killed where this is cancelled."""
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "genloom", *words),
+            *(sys.executable, "-P", "-m", "genloom.serve.attached", *words),
+            stdin=asyncio.subprocess.PIPE,  # never written to; it ends with this process
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             env=os.environ | {"NO_COLOR": "1"},
         )
-        talk = asyncio.create_task(process.communicate())
+        talk = asyncio.create_task(_said(process))
         try:
             while not talk.done():
                 await asyncio.wait({talk}, timeout=0.5)
@@ -196,6 +223,14 @@ class Runner:
             lines = err.decode(errors="replace").strip().splitlines() or ["it gave no reason"]
             raise BadInput(lines[-1].removeprefix("genloom: "))
         return json.loads(out)
+
+
+async def _said(process: asyncio.subprocess.Process) -> tuple[bytes, bytes]:
+    """What it prints, and what it complains of, until its end; its input stays open."""
+    assert process.stdout is not None and process.stderr is not None
+    out, err = await asyncio.gather(process.stdout.read(), process.stderr.read())
+    await process.wait()
+    return out, err
 
 
 def _share_done(path: Path) -> float:

@@ -87,7 +87,7 @@ class Settings:
         own = {self.host, f"[{self.host}]"} if self.host not in ("0.0.0.0", "::") else set()
         return frozenset(name.lower() for name in {*LOOPBACK, *own, *self.hosts})
 
-    def check(self, *, keys: int) -> None:
+    def check(self, *, keyed: bool) -> None:
         """Refuse to be open to everybody.
 
         Raises:
@@ -95,7 +95,7 @@ class Settings:
         """
         if not self.models:
             raise BadInput("no model is named. Name runs or artifacts: genloom serve runs/NAME")
-        if not self.local and keys == 0:
+        if not self.local and not keyed:
             raise BadInput(
                 f"--host {self.host} can be reached from other machines, and there is no key. "
                 "Make one: genloom keys add NAME"

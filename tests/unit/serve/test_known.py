@@ -85,5 +85,5 @@ def test_only_loopback_is_local(host, local, tmp_path):
     assert "loom.example" in settings.names() and "0.0.0.0" not in settings.names()
     if not local:
         with pytest.raises(ValueError, match="genloom keys add NAME"):
-            settings.check(keys=0)
-    settings.check(keys=1)
+            settings.check(keyed=False)
+    settings.check(keyed=True)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse, Response
 
 from genloom.serve.guard import COOKIE, LOCAL, allow
@@ -22,7 +22,7 @@ class NewKey(BaseModel):
     """A key to make."""
 
     name: str
-    scopes: list[str]
+    scopes: Annotated[list[str], Field(fail_fast=True)]
     per_minute: int | None = None
     per_day: int | None = None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
@@ -28,9 +28,9 @@ class Body(BaseModel, extra="allow"):
     model: str | None = None
     n: int = 1
     seed: int | None = None
-    label: str | int | None = None
+    label: Annotated[str, Field(max_length=200)] | int | None = None
     prompt: str = ""
-    format: str | None = None
+    format: str | None = Field(None, max_length=20)
     options: dict[str, Any] = Field(default_factory=dict)
     stream: bool = False
     previews: int = Field(0, ge=0, le=16)
@@ -46,7 +46,7 @@ async def generate(request: Request, body: Body) -> Response:
     headers = unknown_fields(body.model_extra)
     events = _events(request, parts, asked)
     if body.stream:
-        return await streamed(events, headers)
+        return await streamed(request, events, headers)
     *_, (_, last) = await collected(request, events)
     return JSONResponse(last, headers=headers)
 

@@ -50,6 +50,12 @@ async def generate(request: Request, body: Body) -> Response:
     parts = services(request)
     allow(request, "generate")
     known = named(parts.models, body.model)
+    if len(body.prompt) > parts.settings.limits.prompt:
+        raise Problem(
+            400,
+            f"a prompt has at most {parts.settings.limits.prompt} characters.",
+            param="prompt",
+        )
     if known.items.kind != "image":
         raise Problem(400, f"{known.name} makes {known.items.kind}, not images.", param="model")
     extra = dict(body.model_extra or {})
@@ -67,7 +73,7 @@ async def generate(request: Request, body: Body) -> Response:
     )
     headers = unknown_fields({k: v for k, v in extra.items() if k not in ACCEPTED})
     if body.stream:
-        return await streamed(_events(request, parts, asked), headers)
+        return await streamed(request, _events(request, parts, asked), headers)
     *_, last = await collected(request, parts.maker.make(allow(request, "generate"), asked))
     assert isinstance(last, Finished)
     return JSONResponse(_answer(request, body, asked, last), headers=headers)

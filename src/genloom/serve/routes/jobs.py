@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from typing import Any, Literal
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, Field
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field, ValidationError
 from starlette.responses import Response
 
 from genloom.catalog import CATALOG
+from genloom.data.builtin import BUILTIN
 from genloom.serve import media
 from genloom.serve.events import Named, streamed
 from genloom.serve.guard import allow
@@ -27,6 +29,35 @@ router = APIRouter(prefix="/v1/jobs")
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
 
+class Sample(BaseModel, strict=True, extra="forbid"):
+    """What a job of samples needs."""
+
+    model: str | None = None
+    n: int
+    seed: int | None = Field(None, ge=0, lt=2**62)
+    label: str | int | None = None
+    prompt: str = ""
+    format: str | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class Train(BaseModel, strict=True, extra="forbid"):
+    """What a training needs."""
+
+    data: str
+    family: str
+    name: str
+    minutes: float = Field(ge=0.05, le=24 * 60)
+
+
+class Judge(BaseModel, strict=True, extra="forbid"):
+    """What a verdict needs."""
+
+    model: str | None = None
+    models: list[str] = Field(default_factory=list, max_length=100)
+    n: int | None = Field(None, ge=1, le=10**6)
+
+
 class Body(BaseModel):
     """A kind of work, and what it needs."""
 
@@ -38,7 +69,13 @@ class Body(BaseModel):
 def add(request: Request, given: Body) -> dict[str, Any]:
     """Put a job at the end of the queue, checked before it waits."""
     caller, parts = allow(request, SCOPES[given.kind]), services(request)
-    body = CHECKS[given.kind](parts, given.body)
+    form, check = CHECKS[given.kind]
+    try:
+        body = check(parts, form.model_validate(given.body))
+    except ValidationError as error:
+        raise RequestValidationError(error.errors()) from error
+    if given.kind == "train" and body["data"] not in BUILTIN:
+        parts.files.get(caller.id, body["data"])  # an own file's id, or there is no such file
     return shown(parts, parts.jobs.add(caller.id, given.kind, body))
 
 
@@ -84,7 +121,7 @@ async def watch(request: Request, job_id: str) -> Response:
             before = job
             await asyncio.sleep(0.3)
 
-    return await streamed(changes())
+    return await streamed(request, changes())
 
 
 def shown(parts: Services, job: Job) -> dict[str, Any]:
@@ -107,22 +144,22 @@ def shown(parts: Services, job: Job) -> dict[str, Any]:
     }
 
 
-def _sample(parts: Services, body: dict[str, Any]) -> dict[str, Any]:
-    known, limits = named(parts.models, body.get("model")), parts.settings.limits
-    n = _number(body, "n", 1, limits.job_samples, whole=True)
-    seed = body.get("seed")
-    seed = secrets.randbelow(2**31) if seed is None else seed
-    if type(seed) is not int or not 0 <= seed < 2**62:
-        raise Problem(400, f"seed = {str(seed)[:30]}: it must be in [0, 2^62).", param="seed")
-    label_of(known, body.get("label"))
-    prompt_of(known, str(body.get("prompt") or ""), limits)
-    known.chosen(body.get("options") or {}, most_steps=limits.steps)
-    media.media_type(known.items.kind, body.get("format"))
-    return {**body, "model": known.name, "n": int(n), "seed": seed}
+def _sample(parts: Services, given: Sample) -> dict[str, Any]:
+    known, limits = named(parts.models, given.model), parts.settings.limits
+    if not 1 <= given.n <= limits.job_samples:
+        raise Problem(400, f"n = {given.n}: it must be 1 to {limits.job_samples}.", param="n")
+    label_of(known, given.label)
+    prompt_of(known, given.prompt, limits)
+    known.chosen(given.options, most_steps=limits.steps)
+    media.media_type(known.items.kind, given.format)
+    seed = secrets.randbelow(2**31) if given.seed is None else given.seed
+    if seed + given.n > 2**62:
+        raise Problem(400, f"seed = {seed}: the last seed must be below 2^62.", param="seed")
+    return given.model_dump(exclude_defaults=True) | {"model": known.name, "seed": seed}
 
 
-def _train(parts: Services, body: dict[str, Any]) -> dict[str, Any]:
-    family, name = str(body.get("family")), str(body.get("name"))
+def _train(parts: Services, given: Train) -> dict[str, Any]:
+    family, name = given.family, given.name
     if family not in CATALOG or CATALOG[family].kind != "model":
         families = [key for key, entry in CATALOG.items() if entry.kind == "model"]
         raise Problem(
@@ -133,29 +170,17 @@ def _train(parts: Services, body: dict[str, Any]) -> dict[str, Any]:
     if not NAME.fullmatch(name) or name in parts.models:
         taken = "is taken" if name in parts.models else "is not a-z 0-9 . _ -"
         raise Problem(400, f"the name {name[:70]!r} {taken}.", param="name")
-    minutes = _number(body, "minutes", 0.05, 24 * 60)
-    if not isinstance(body.get("data"), str):
-        raise Problem(400, "data is the name of a built-in set or the id of a file.", param="data")
-    return {"data": body["data"], "family": family, "name": name, "minutes": minutes}
+    return given.model_dump()
 
 
-def _judge(parts: Services, body: dict[str, Any]) -> dict[str, Any]:
-    given = body.get("models") or [body.get("model")]
-    if not isinstance(given, list) or not all(isinstance(name, str) for name in given):
-        raise Problem(400, "models is a list of names.", param="models")
-    return {"models": [named(parts.models, name).name for name in given], "n": body.get("n")}
+def _judge(parts: Services, given: Judge) -> dict[str, Any]:
+    models = [named(parts.models, name).name for name in given.models or [given.model]]
+    return {"models": models, "n": given.n}
 
 
-def _number(
-    body: dict[str, Any], name: str, low: float, high: float, *, whole: bool = False
-) -> Any:
-    value = body.get(name)
-    kinds = (int,) if whole else (int, float)
-    if type(value) not in kinds or not low <= value <= high:  # pyright: ignore
-        raise Problem(
-            400, f"{name} = {str(value)[:30]}: it must be {low:g} to {high:g}.", param=name
-        )
-    return value
-
-
-CHECKS = {"sample": _sample, "train": _train, "evaluate": _judge, "compare": _judge}
+CHECKS: dict[str, tuple[type[BaseModel], Callable[[Services, Any], dict[str, Any]]]] = {
+    "sample": (Sample, _sample),
+    "train": (Train, _train),
+    "evaluate": (Judge, _judge),
+    "compare": (Judge, _judge),
+}

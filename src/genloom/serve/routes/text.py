@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse, Response
 
 from genloom.serve.engine.messages import NewTokens
@@ -27,6 +27,11 @@ router = APIRouter(prefix="/v1")
 ACCEPTED = ("user", "logprobs", "best_of", "suffix", "logit_bias", "store", "metadata")
 
 
+# One wrong element is enough: a list of millions of them would be millions of complaints.
+Strings = Annotated[list[str], Field(fail_fast=True)]
+Tokens = Annotated[list[int], Field(fail_fast=True)]
+
+
 class Common(BaseModel, extra="allow"):
     """What both routes take."""
 
@@ -34,7 +39,7 @@ class Common(BaseModel, extra="allow"):
     n: int = 1
     seed: int | None = None
     max_tokens: int | None = None
-    stop: str | list[str] | None = None
+    stop: str | Strings | None = None
     stream: bool = False
     stream_options: dict[str, Any] | None = None
 
@@ -42,7 +47,7 @@ class Common(BaseModel, extra="allow"):
 class Completion(Common):
     """`POST /v1/completions`."""
 
-    prompt: str | list[str] | list[int] | list[list[int]] = ""
+    prompt: str | Strings | Tokens | Annotated[list[Tokens], Field(fail_fast=True)] = ""
     echo: bool = False
 
 
@@ -56,7 +61,7 @@ class Message(BaseModel, extra="allow"):
 class Chat(Common):
     """`POST /v1/chat/completions`."""
 
-    messages: list[Message]
+    messages: Annotated[list[Message], Field(fail_fast=True)]
     max_completion_tokens: int | None = None
 
 
@@ -110,7 +115,7 @@ async def _answer(
     with_usage = bool((body.stream_options or {}).get("include_usage"))
     told = Told(form, known.name, len(given), writing, with_usage=with_usage)
     if body.stream:
-        return await streamed(_stream(request, parts, asked, writing, told), headers)
+        return await streamed(request, _stream(request, parts, asked, writing, told), headers)
     await collected(request, _pieces(request, parts, asked, writing))
     return JSONResponse(told.whole(echoed), headers=headers)
 

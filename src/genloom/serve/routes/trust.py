@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import time
 from dataclasses import asdict
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Request, UploadFile
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from genloom.safety.marks import verify
@@ -24,7 +24,7 @@ router = APIRouter(prefix="/v1")
 class Moderated(BaseModel, extra="allow"):
     """Texts to look at."""
 
-    input: str | list[str]
+    input: str | Annotated[list[str], Field(fail_fast=True)]
     model: str | None = None
 
 

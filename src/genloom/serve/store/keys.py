@@ -14,7 +14,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import final
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import exists, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from genloom.errors import BadInput
@@ -124,6 +124,12 @@ class Keys:
         with self.store.reading() as connection:
             rows = connection.execute(select(keys).order_by(keys.c.created, keys.c.id)).mappings()
             return [made(Key, row) for row in rows]
+
+    def any(self) -> bool:
+        """Whether some key is in force."""
+        with self.store.reading() as connection:
+            living = exists().where(keys.c.revoked.is_(None))
+            return bool(connection.scalar(select(living)))
 
     def revoke(self, name: str) -> Key:
         """End a key at once, in every process; what it made stays.

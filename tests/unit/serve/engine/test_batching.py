@@ -118,6 +118,18 @@ def test_it_waits_for_company_but_not_for_long(models):
     assert len(batcher._running) == 1 and batcher.due_s() == 0.0
 
 
+def test_who_comes_too_late_for_a_batch_shares_the_next_one(models):
+    clock = Clock()
+    batcher = Batcher(models, wait_s=0.0, clock=clock)
+    for k in range(3):
+        batcher.add(Request(model="tiny_flow", seeds=(k,), options={"steps": 50}))
+        batcher.step()
+    assert len(batcher._running) == 1
+    clock.now = 0.2  # that batch takes long: they wait no more
+    batcher.step()
+    assert sorted(len(batch.jobs) for batch in batcher._running) == [1, 2]
+
+
 def test_a_short_request_is_not_stuck_behind_a_long_one(models):
     batcher = Batcher(models, wait_s=0)
     long, short = (Request(model="tiny_flow", seeds=(1,), options={"steps": s}) for s in (500, 2))

@@ -230,3 +230,11 @@ def test_threads_make_one_pepper(tmp_path):
         thread.join()
     assert len(found) == 8
     assert len(set(found)) == 1
+
+
+def test_whether_some_key_is_in_force(keys):
+    assert not keys.any()
+    keys.make("one", ["generate"])
+    assert keys.any()
+    keys.revoke("one")
+    assert not keys.any()

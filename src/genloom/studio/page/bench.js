@@ -1,0 +1,257 @@
+// The bench of the view Make: the settings on one side, what they make on the other.
+
+import { isAbort } from "./api.js";
+import { controls } from "./controls.js";
+import { bodyOf, openDetail } from "./detail.js";
+import { announce, button, fill, h, icon } from "./dom.js";
+import { face, isSeen, picker, schemaOf } from "./models.js";
+import { sheet } from "./results.js";
+import { generate } from "./run.js";
+import { strip } from "./strip.js";
+import { current, duration, number, t } from "./words.js";
+
+const AROUND = 4; // seeds before and after one, for its variations
+const MOST_PAST = 30;
+const drafts = new Map(); // id of a model -> what was filled in, while the page is open
+const past = []; // generations of this visit, the newest first
+
+/** All that is on the page in Make, and the run that is under way. */
+export class Bench {
+  constructor(list, model, recent, session) {
+    this.list = list;
+    this.session = session;
+    this.language = current();
+    this.model = model;
+    this.form = null;
+    this.running = null;
+    this.settings = h("div.settings");
+    this.stage = h("div.canvas", {}, ready());
+    this.status = h("p.status");
+    this.meter = h("progress.thin", { max: 1, hidden: true, "aria-label": t("make.results") });
+    this.go = button("make", t("make.generate"), () => (this.running ? this.stop() : this.run()), {
+      kind: ".primary.go",
+    });
+    this.history = h("div");
+    this.node = h(
+      "div.make",
+      {},
+      h("h1.hidden", { tabindex: -1 }, t("make.title")),
+      picker(list, recent, this.model.id, (model) => this.pick(model)),
+      h(
+        "div.bench",
+        {},
+        h(
+          "section.panel",
+          { "aria-label": t("make.settings") },
+          this.settings,
+          h("div.launch", {}, this.go, h("small.hint", {}, t("make.keys"))),
+        ),
+        h(
+          "section.results",
+          { "aria-label": t("make.results") },
+          h("div.line", {}, this.status, this.meter),
+          this.stage,
+          this.history,
+        ),
+      ),
+    );
+    if (past.length) this.show(past[0]);
+  }
+
+  /** Change to a model, with a draft or with what was filled in for it before. */
+  async pick(model, draft) {
+    if (this.form) drafts.set(this.model.id, this.form.draft());
+    this.model = model;
+    for (const input of this.node.querySelectorAll("input[name=model]")) input.checked = input.value === model.id;
+    const schema = await schemaOf(model.id);
+    if (this.model !== model) return; // another was picked meanwhile
+    this.form = controls(model, schema, draft ?? drafts.get(model.id));
+    fill(this.settings, this.form.node);
+  }
+
+  /** End, and keep what was filled in. @returns {string} The id of the model. */
+  leave() {
+    this.stop();
+    if (this.form) drafts.set(this.model.id, this.form.draft());
+    return this.model.id;
+  }
+
+  /** Cancel what is under way, at once. */
+  stop() {
+    this.running?.abort();
+  }
+
+  /** Generate. @param {{mark?: number}} options A seed to outline among the results. */
+  async run({ mark } = {}) {
+    if (!this.form) return;
+    this.stop();
+    const { model } = this;
+    const body = this.form.body();
+    const own = (this.running = new AbortController());
+    const work = { model, body, mark, generation: null };
+    const paper = this.paper(work, body.n);
+    this.begin(body);
+    const start = performance.now();
+    try {
+      work.generation = await generate(
+        model,
+        body,
+        {
+          preview: (step, shown) => {
+            this.progress(step, body.options.steps);
+            paper.preview(step, shown);
+          },
+          text: (index, piece) => paper.text(index, piece),
+        },
+        own.signal,
+      );
+      this.finish(paper, work, (performance.now() - start) / 1000);
+    } catch (error) {
+      if (this.running === own) this.failed(error);
+    }
+    if (this.running === own) this.idle();
+  }
+
+  /** An empty sheet on the stage. */
+  paper(work, n) {
+    const earlier = past
+      .filter((p) => p.model.id === work.model.id && p !== work)
+      .flatMap((p) => p.generation.data.map((item) => item.values).filter(Boolean));
+    const paper = sheet(work.model, n, {
+      mark: work.mark,
+      prompt: work.body.prompt,
+      earlier,
+      onopen: (i) => this.open(work, i),
+    });
+    this.stage.classList.remove("stopped");
+    fill(this.stage, paper.node);
+    return paper;
+  }
+
+  begin(body) {
+    this.stage.setAttribute("aria-busy", "true");
+    this.go.replaceChildren(icon("close"), h("span", {}, t("make.stop")));
+    this.go.classList.add("busy");
+    this.meter.hidden = false;
+    this.meter.removeAttribute("value");
+    fill(this.status, t("make.working", { n: body.n }));
+    announce(this.status.textContent);
+    const hidden = this.stage.getBoundingClientRect().top > innerHeight / 2; // on a phone, below the settings
+    if (hidden)
+      this.status.scrollIntoView({
+        behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth",
+      });
+  }
+
+  idle() {
+    this.running = null;
+    this.stage.removeAttribute("aria-busy");
+    this.go.replaceChildren(icon("make"), h("span", {}, t("make.generate")));
+    this.go.classList.remove("busy");
+    this.meter.hidden = true;
+  }
+
+  progress(step, steps) {
+    if (steps) this.meter.value = Math.min(1, step / steps);
+    fill(this.status, t(steps ? "make.of" : "make.step", { step: number(step), steps }));
+  }
+
+  finish(paper, work, seconds) {
+    past.unshift(work);
+    past.length = Math.min(past.length, MOST_PAST);
+    paper.finish(work.generation);
+    if (this.model === work.model) this.form.showSeed(work.generation.seed);
+    this.face(work);
+    fill(this.status, t("make.done", { n: work.generation.data.length, time: duration(seconds) }));
+    announce(this.status.textContent);
+    fill(
+      this.history,
+      strip(past, work, (one) => this.restore(one)),
+    );
+  }
+
+  /** The newest pictures of a model on its card. */
+  face({ model, generation }) {
+    if (model.kind !== "image" || !generation.data.some(isSeen)) return;
+    const card = [...this.node.querySelectorAll("input[name=model]")].find((input) => input.value === model.id);
+    card.parentElement.querySelector(".face").replaceWith(
+      face(
+        model,
+        generation.data.map((item) => ({ ...item, model: model.id })),
+      ),
+    );
+  }
+
+  failed(error) {
+    const calm = isAbort(error);
+    fill(this.status, calm ? t("make.cancelled") : "");
+    announce(this.status.textContent);
+    if (calm) this.stage.classList.add("stopped");
+    else
+      fill(
+        this.stage,
+        h("div.nothing.bad", { role: "alert" }, h("h2", {}, t("make.failed")), h("p", {}, error.message)),
+      );
+  }
+
+  /** Put an earlier generation on the stage. */
+  show(work) {
+    this.paper(work, work.generation.data.length).finish(work.generation);
+    fill(this.status);
+    fill(
+      this.history,
+      strip(past, work, (one) => this.restore(one)),
+    );
+  }
+
+  /** The same, with its settings. */
+  async restore(work) {
+    this.stop();
+    this.show(work);
+    const { n, label = null, prompt, options } = work.body;
+    await this.pick(work.model, { n, label, prompt, options, seed: work.generation.seed, locked: true });
+  }
+
+  open({ model, body, generation }, at) {
+    const items = generation.data.map((item) => ({
+      ...item,
+      model: model.id,
+      prompt: body.prompt,
+      created: generation.created,
+      options: body.options,
+    }));
+    openDetail(items, at, {
+      modelOf: () => model,
+      local: this.session.local,
+      vary: (item) => this.around(model, item),
+      reuse: (item) => this.reuse(model, item),
+    });
+  }
+
+  async reuse(model, item) {
+    const { label = null, prompt, options } = bodyOf(item, model);
+    await this.pick(model, { n: 1, label, prompt, options, seed: item.seed, locked: true });
+  }
+
+  async around(model, item) {
+    const { label = null, prompt, options } = bodyOf(item, model);
+    await this.pick(model, {
+      n: 2 * AROUND + 1,
+      label,
+      prompt,
+      options,
+      seed: Math.max(0, item.seed - AROUND),
+      locked: true,
+    });
+    await this.run({ mark: item.seed });
+  }
+}
+
+function ready() {
+  const threads = h(
+    "span.weave",
+    { "aria-hidden": "true" },
+    Array.from({ length: 16 }, () => h("i")),
+  );
+  return h("div.nothing", {}, threads, h("h2", {}, t("make.ready")), h("p", {}, t("make.ready.hint")));
+}

@@ -1,0 +1,175 @@
+// The controls of a model, made from the JSON schema of its options.
+
+import { button, h } from "./dom.js";
+import { chips, field, numberField, select, toggle } from "./fields.js";
+import { known, t } from "./words.js";
+
+const START = { image: 16, points: 32, text: 3 };
+const MANY = 24; // classes, from which on a search helps
+export const MOST_SEED = 2 ** 53 - 1; // beyond it a browser would round
+
+/** A control for one option of the schema. */
+function option(name, schema, given) {
+  const types = [schema.type].flat();
+  const start = given ?? schema.default ?? null;
+  const told = { name: known(`option.${name}`, name.replaceAll("_", " ")), hint: known(`hint.${name}`, null), start };
+  if (schema.enum) return select({ ...told, choices: schema.enum });
+  if (types.includes("boolean")) return toggle(told);
+  if (types.includes("integer") || types.includes("number")) {
+    return numberField({ ...told, low: schema.minimum, high: schema.maximum, whole: types.includes("integer") });
+  }
+  const input = h("input", { type: "text", value: start ?? "" });
+  return {
+    node: field(told.name, told.hint, input),
+    value: () => input.value || null,
+    set: (v) => {
+      input.value = v ?? "";
+    },
+  };
+}
+
+/** Classes as chips, with a search where they are many. */
+function classes(names, start) {
+  const list = chips({
+    name: t("make.class"),
+    start,
+    kind: names.length > MANY ? ".scroll" : "",
+    choices: [{ value: null, text: t("make.any") }, ...names.map((value) => ({ value, text: String(value) }))],
+  });
+  if (names.length > MANY) {
+    const find = h("input", {
+      type: "search",
+      placeholder: t("make.find"),
+      "aria-label": t("make.find"),
+      on: {
+        input: () => {
+          const word = find.value.trim().toLowerCase();
+          list.all.forEach((chip, i) => {
+            chip.hidden =
+              i > 0 &&
+              !String(names[i - 1])
+                .toLowerCase()
+                .includes(word);
+          });
+        },
+      },
+    });
+    list.node.querySelector("legend").after(find);
+  }
+  return list;
+}
+
+/** The seed: free until it is typed, rolled or locked. */
+function seedField(given) {
+  const box = h("input.number", {
+    type: "number",
+    min: 0,
+    max: MOST_SEED,
+    step: 1,
+    inputmode: "numeric",
+    placeholder: t("make.seed.any"),
+    value: given.seed ?? "",
+    on: { input: () => hold(box.value !== "") },
+  });
+  const lock = button("open", t("make.lock"), () => hold(lock.getAttribute("aria-pressed") !== "true"), {
+    bare: true,
+    kind: ".toggle",
+    "aria-pressed": "false",
+  });
+  const closed = button("locked", t("make.lock"), () => {}, { bare: true }).firstChild;
+  const opened = lock.firstChild;
+  function hold(on) {
+    if (on && box.value === "") box.value = roll();
+    lock.setAttribute("aria-pressed", String(on));
+    lock.title = t(on ? "make.unlock" : "make.lock");
+    lock.replaceChildren(on ? closed : opened);
+  }
+  const dice = button(
+    "dice",
+    t("make.dice"),
+    () => {
+      box.value = roll();
+      hold(true);
+    },
+    { bare: true },
+  );
+  hold(given.locked ?? false);
+  return {
+    node: field(t("make.seed"), t("make.seed.hint"), box, h("div.tools", {}, lock, dice)),
+    value: () => (lock.getAttribute("aria-pressed") === "true" ? Number(box.value) : null),
+    shown: (seed) => {
+      box.value = seed;
+    },
+    set: (seed) => {
+      box.value = seed;
+      hold(true);
+    },
+    draft: () => ({ seed: box.value, locked: lock.getAttribute("aria-pressed") === "true" }),
+  };
+}
+
+const roll = () => crypto.getRandomValues(new Uint32Array(1))[0] >>> 1;
+
+/** The options of the sampler, folded away on a phone. */
+function fineTuning(properties, given = {}) {
+  const fields = Object.entries(properties).map(([name, schema]) => ({
+    name,
+    control: option(name, schema, given[name]),
+    start: schema.default ?? null,
+  }));
+  const reset = () => fields.forEach(({ control, start }) => control.set(start));
+  const all = fields.map(({ control }) => control.node);
+  const node = h(
+    "details.advanced",
+    { open: matchMedia("(min-width: 900px)").matches },
+    h("summary", {}, t("make.options")),
+    h("div.fields", {}, all, button("reset", t("make.reset"), reset, { kind: ".quiet" })),
+  );
+  const values = () => fields.map(({ name, control }) => [name, control.value()]).filter(([, value]) => value !== null);
+  return { node: fields.length ? node : null, values: () => Object.fromEntries(values()) };
+}
+
+/**
+ * The form of a model.
+ * @param {object} model Of /v1/models. @param {object} schema Of its options. @param {object} draft What was filled in before.
+ * @returns {{node: Element, body: () => object, draft: () => object, showSeed: (n) => void}}
+ */
+export function controls(model, schema, draft = {}) {
+  const { seed: _, label, ...rest } = schema.properties ?? {};
+  const named = label ? (label.enum ?? model.classes) : [];
+  const which = named.length ? classes(named, named.includes(draft.label) ? draft.label : null) : null;
+  const prompt =
+    model.kind === "text"
+      ? h("textarea", { rows: 3, maxlength: 100000, dir: "auto", value: draft.prompt ?? "" })
+      : null;
+  const n = numberField({ name: t("make.n"), low: 1, high: 64, whole: true, start: draft.n ?? START[model.kind] ?? 4 });
+  const seed = seedField(draft);
+  const tuning = fineTuning(rest, draft.options);
+  return {
+    node: h(
+      "div.fields",
+      {},
+      prompt && field(t("make.prompt"), t("make.prompt.hint"), prompt),
+      which?.node,
+      n.node,
+      seed.node,
+      tuning.node,
+    ),
+    showSeed: seed.shown,
+    draft: () => ({
+      ...seed.draft(),
+      label: which?.value() ?? null,
+      n: n.value(),
+      prompt: prompt?.value,
+      options: tuning.values(),
+    }),
+    body: () => ({
+      model: model.id,
+      n: Math.min(64, Math.max(1, Math.round(n.value() ?? 1))),
+      options: tuning.values(),
+      ...(which && which.value() !== null && { label: String(which.value()) }),
+      ...(seed.value() !== null && { seed: Math.min(MOST_SEED, Math.max(0, Math.round(seed.value()))) }),
+      ...(prompt?.value && { prompt: prompt.value }),
+    }),
+  };
+}

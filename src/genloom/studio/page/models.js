@@ -1,0 +1,90 @@
+// The models there are, their schemas, and the latest pictures of each as its face.
+
+import { contentOf, get } from "./api.js";
+import { h, icon } from "./dom.js";
+import { t } from "./words.js";
+
+const schemas = new Map();
+let listed = null;
+
+/** All models; asked for once, and again after `forgetModels`. */
+export async function models(options) {
+  listed ??= (await get("/v1/models", options)).data;
+  return listed;
+}
+
+/** Ask again next time: a training has ended, or somebody else signs in. */
+export function forgetModels() {
+  listed = null;
+  schemas.clear();
+}
+
+/** The schema of a model's options. */
+export async function schemaOf(id, options) {
+  if (!schemas.has(id)) schemas.set(id, await get(`/v1/models/${encodeURIComponent(id)}/schema`, options));
+  return schemas.get(id);
+}
+
+/** The class that a record names, by its index as the server keeps it or by its name; null for none. */
+export function labelOf(model, label) {
+  if (label === null || label === undefined || label === "") return null;
+  const index = /^\d+$/.test(label) ? Number(label) : -1;
+  return String(model?.classes?.[index] ?? label);
+}
+
+/** In a few words: what a model makes. */
+export function about(model) {
+  const [first, height, width] = model.shape ?? [];
+  const size =
+    model.kind === "image"
+      ? `${width} \u00d7 ${height}`
+      : t(model.kind === "text" ? "model.length" : "model.dims", { n: first });
+  const many = model.classes?.length ? t("model.classes", { n: model.classes.length }) : null;
+  return [size, many].filter(Boolean).join(" \u00b7 ");
+}
+
+/** Whether a picture of so few pixels is shown with hard edges. */
+export const isSmall = (model) => model?.kind === "image" && Math.max(...model.shape.slice(1)) <= 128;
+
+/** Up to four recent pictures, or the sign of its kind. */
+export function face(model, outputs) {
+  const mine = outputs.filter((o) => o.model === model.id && o.kind === "image" && isSeen(o));
+  const shown = mine.slice(0, mine.length < 4 ? 1 : 4);
+  const sign = ["image", "points", "text"].includes(model.kind) ? model.kind : "image";
+  return h(
+    shown.length > 1 ? "span.face.four" : "span.face",
+    { "aria-hidden": "true" },
+    shown.map((o) => h(isSmall(model) ? "img.crisp" : "img", { src: contentOf(o.id), alt: "", loading: "lazy" })),
+    !shown.length && icon(sign),
+  );
+}
+
+/** Whether an output may be looked at. */
+export const isSeen = ({ state }) => state !== "held" && state !== "rejected";
+
+/** The class of a point as a number for its colour; 0 where there are none. */
+export const groupOf = (model, label) => Math.max(0, model?.classes?.indexOf(labelOf(model, label)) ?? 0);
+
+/** The cards to pick a model from. */
+export function picker(list, outputs, chosen, onpick) {
+  const cards = list.map((model) =>
+    h(
+      "label.model",
+      {},
+      h("input", {
+        type: "radio",
+        name: "model",
+        value: model.id,
+        checked: model.id === chosen,
+        on: { change: () => onpick(model) },
+      }),
+      h(
+        "span.card",
+        {},
+        face(model, outputs),
+        h("span.words", {}, h("strong", { dir: "auto" }, model.id), h("small", {}, about(model))),
+      ),
+    ),
+  );
+  return h("fieldset.models", {}, h("legend.hidden", {}, t("make.model")), h("div.row", {}, cards));
+}

@@ -1,0 +1,183 @@
+// Jobs: work that goes on by itself, followed live; and the form that starts a training.
+
+import { events, get, isAbort, remove, request } from "../api.js";
+import { announce, button, fill, h, icon, toast } from "../dom.js";
+import { forgetModels } from "../models.js";
+import { duration, known, moment, t } from "../words.js";
+import { trainForm } from "./train.js";
+
+const FOLLOWED = 3; // live streams at once: a browser keeps six connections to a server
+const ENDED = ["succeeded", "failed", "cancelled"];
+const PAGE = 20;
+const MOST_SHOWN = 4000; // characters of a result
+
+/** Show the view. @param {object} place See main.js. */
+export async function jobs({ root, session, signal }) {
+  const board = new Board(signal);
+  const form = session.scopes.includes("train") && trainForm((job) => board.put(job));
+  fill(
+    root,
+    h("h1", { tabindex: -1 }, t("jobs.title")),
+    h("p.lead", {}, t("jobs.lead")),
+    h("div.halves", {}, form, h("section.list", { "aria-label": t("jobs.list") }, board.list, board.foot)),
+  );
+  await board.more();
+}
+
+class Board {
+  constructor(signal) {
+    this.signal = signal;
+    this.cards = new Map(); // id -> {job, node}
+    this.followed = new Set();
+    this.list = h("ul.jobs");
+    this.foot = h("div.more");
+  }
+
+  async more() {
+    const last = [...this.cards.keys()].at(-1);
+    const page = await get(`/v1/jobs?limit=${PAGE}${last ? `&after=${encodeURIComponent(last)}` : ""}`, {
+      signal: this.signal,
+    });
+    for (const job of page.data) this.put(job, false);
+    const none = h("div.nothing", {}, icon("jobs"), h("h2", {}, t("jobs.empty")), h("p", {}, t("jobs.empty.hint")));
+    fill(
+      this.foot,
+      !this.cards.size && none,
+      page.has_more && button("down", t("more"), () => this.more().catch(complain)),
+    );
+  }
+
+  /** Show a job, new or changed. */
+  put(job, first = true) {
+    const old = this.cards.get(job.id);
+    const node = card(job, () => this.cancel(job));
+    if (old) old.node.replaceWith(node);
+    else if (first) this.list.prepend(node);
+    else this.list.append(node);
+    this.cards.set(job.id, { job, node });
+    if (!old && first) fill(this.foot, ...[...this.foot.children].filter((c) => !c.matches(".nothing")));
+    this.follow();
+  }
+
+  /** Follow as many unfinished jobs as may be, those that run before those that wait. */
+  follow() {
+    const open = [...this.cards.values()].map(({ job }) => job).filter((job) => !ENDED.includes(job.state));
+    open.sort((a, b) => (a.state === "running" ? 0 : 1) - (b.state === "running" ? 0 : 1));
+    for (const job of open) {
+      if (this.followed.size >= FOLLOWED) return;
+      if (!this.followed.has(job.id)) this.listen(job.id);
+    }
+  }
+
+  async listen(id) {
+    this.followed.add(id);
+    try {
+      const answer = await request("GET", `/v1/jobs/${encodeURIComponent(id)}/events`, undefined, {
+        signal: this.signal,
+      });
+      for await (const { event, data } of events(answer)) if (event === "job") this.change(data);
+    } catch (error) {
+      if (isAbort(error)) return;
+      complain(error);
+      return; // it stays marked as followed: a stream that fails is not asked for over and over
+    }
+    this.followed.delete(id);
+    this.follow();
+  }
+
+  change(job) {
+    const held = this.cards.get(job.id)?.node.contains(document.activeElement);
+    this.put(job);
+    if (held) this.cards.get(job.id).node.querySelector("button, a")?.focus();
+    if (!ENDED.includes(job.state)) return;
+    if (job.kind === "train" && job.state === "succeeded") forgetModels();
+    announce(`${titleOf(job)}: ${t(`job.${job.state}`)}`);
+  }
+
+  async cancel(job) {
+    try {
+      await remove(`/v1/jobs/${encodeURIComponent(job.id)}`);
+      this.put(await get(`/v1/jobs/${encodeURIComponent(job.id)}`));
+    } catch (error) {
+      complain(error);
+    }
+  }
+}
+
+function complain(error) {
+  if (!isAbort(error)) toast(error.message, { bad: true });
+}
+
+/** What a job is about, in a few words. */
+function titleOf({ kind, body }) {
+  const about = body?.name ?? body?.model ?? [body?.models].flat().filter(Boolean).join(", ");
+  return [known(`job.${kind}`, kind), about].filter(Boolean).join(" \u00b7 ");
+}
+
+function when({ state, created, started, finished, ahead }) {
+  if (state === "queued") return ahead > 0 ? t("job.ahead", { ahead }) : moment(created);
+  const end = finished ?? Date.now() / 1000;
+  const length = started ? t(finished ? "job.took" : "job.since", { time: duration(Math.max(0, end - started)) }) : "";
+  return [moment(created), length].filter(Boolean).join(" \u00b7 ");
+}
+
+function card(job, cancel) {
+  const ended = ENDED.includes(job.state);
+  const title = titleOf(job);
+  const state = job.cancelling && !ended ? "cancelling" : job.state;
+  const report = job.result?.report_file;
+  const named = job.kind === "train" && job.state === "succeeded" ? job.result?.model : null;
+  const failure = typeof job.error === "string" ? job.error : job.error?.message;
+  return h(
+    "li.job",
+    {},
+    h(
+      "div.head",
+      {},
+      h("strong", { dir: "auto" }, title),
+      h(`span.badge.${ended || job.state === "running" ? job.state : "queued"}`, {}, known(`job.${state}`, state)),
+    ),
+    !ended &&
+      h("progress", {
+        max: 1,
+        value: job.state === "running" ? job.progress : 0,
+        "aria-label": t("job.progress", { name: title }),
+      }),
+    failure && h("p.failure", { dir: "auto" }, failure),
+    h(
+      "div.foot",
+      {},
+      h("span.soft", {}, when(job), job.state === "running" ? ` \u00b7 ${Math.round(100 * job.progress)} %` : ""),
+      named &&
+        h(
+          "a.button",
+          { href: `#/make?model=${encodeURIComponent(named)}` },
+          icon("make"),
+          h("span", {}, t("job.use", { name: named })),
+        ),
+      report &&
+        h(
+          "a.button",
+          { href: `/v1/files/${encodeURIComponent(report)}/content`, download: "report.html" },
+          icon("down"),
+          h("span", {}, t("job.report")),
+        ),
+      !ended && !job.cancelling && button("close", t("cancel"), cancel, { kind: ".quiet" }),
+    ),
+    details(job, Boolean(named)),
+  );
+}
+
+/** What was asked for and what came of it, for those who want to read. */
+function details(job, made) {
+  const part = (name, value) =>
+    value &&
+    Object.keys(value).length > 0 && [
+      h("h3", {}, name),
+      h("pre", { tabindex: 0 }, JSON.stringify(value, null, 2).slice(0, MOST_SHOWN)),
+    ];
+  const parts = [part(t("job.request"), job.body), !made && part(t("job.result"), job.result)].filter(Boolean);
+  return (
+    parts.length > 0 && h("details", {}, h("summary", {}, t(made || !job.result ? "job.request" : "job.result")), parts)
+  );
+}

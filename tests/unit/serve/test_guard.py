@@ -1,0 +1,112 @@
+"""The door: who is let in, from where, and what is counted."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from genloom.serve.guard import EDGES_S, Counts, Guard, check_place
+from genloom.serve.problems import Problem
+from genloom.serve.sessions import LASTS_S, Sessions
+from genloom.serve.store import Keys, Store
+from tests.e2e.attacks.pages import FOREIGN_HOSTS, FOREIGN_PAGES
+
+HOSTS = frozenset({"127.0.0.1", "localhost", "[::1]"})
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "127.0.0.1:8000", "LOCALHOST:1", "[::1]", "[::1]:8000"]
+)
+def test_own_hosts_are_let_in(host):
+    check_place({"host": host}, HOSTS)
+    check_place({"host": host, "origin": f"http://{host}", "sec-fetch-site": "same-origin"}, HOSTS)
+
+
+@pytest.mark.parametrize("host", FOREIGN_HOSTS)
+def test_foreign_hosts_are_not(host):
+    with pytest.raises(Problem) as caught:
+        check_place({"host": host}, HOSTS)
+    assert caught.value.status == 421
+
+
+@pytest.mark.parametrize("headers", FOREIGN_PAGES, ids=str)
+def test_foreign_pages_are_not(headers):
+    lower = {name.lower(): value for name, value in headers.items()}
+    with pytest.raises(Problem) as caught:
+        check_place({"host": "127.0.0.1:8000", **lower}, HOSTS)
+    assert caught.value.status == 403
+
+
+def test_counts_fill_the_bucket_that_holds_the_time():
+    counts = Counts()
+    for seconds in (0.001, 0.005, 0.006, 100.0):
+        counts.add("/x", 200, seconds)
+    counts.add("/x", 404, 0.001)
+    buckets, total = counts.seconds["/x"]
+    assert (buckets[0], buckets[1], buckets[-1]) == (3, 1, 1)
+    assert total == pytest.approx(100.013)
+    assert counts.answers == {("/x", 200): 4, ("/x", 404): 1}
+    cumulated = counts.cumulated(buckets)
+    assert cumulated[0] == ("0.005", 3) and cumulated[1] == ("0.01", 4)
+    assert cumulated[-1] == ("+Inf", 5) and len(cumulated) == len(EDGES_S) + 1
+
+
+@pytest.fixture
+def keys(tmp_path):
+    with Store(f"sqlite:///{tmp_path / 'x.sqlite'}") as store:
+        yield Keys(store, b"p" * 32)
+
+
+def test_a_session_is_its_key_until_it_ends_or_the_key_does(keys, monkeypatch):
+    sessions = Sessions(keys, b"s" * 32)
+    key, _ = keys.make("anna", ["generate"])
+    cookie = sessions.make(key)
+    assert sessions.read(cookie) == key
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + LASTS_S + 2)
+    assert sessions.read(cookie) is None
+    monkeypatch.undo()
+    keys.revoke("anna")
+    assert sessions.read(cookie) is None
+
+
+def test_a_session_cannot_be_made_up(keys):
+    sessions = Sessions(keys, b"s" * 32)
+    anna, bert = keys.make("anna", ["generate"])[0], keys.make("bert", ["admin"])[0]
+    cookie = sessions.make(anna)
+    _, until, signature = cookie.split(".")
+    for forged in (
+        f"{bert.id}.{until}.{signature}",
+        f"{anna.id}.{int(until) + 1}.{signature}",
+        f"{anna.id}.{until}.",
+        f"{anna.id}.{until}",
+        cookie[:-1],
+        cookie + "0",
+        Sessions(keys, b"t" * 32).make(anna),
+        *("", ".", "..", "\u00e9.\u00e9.\u00e9", "a" * 9999),
+    ):
+        assert sessions.read(forged) is None, forged
+
+
+def test_wrong_keys_are_counted_and_the_bucket_fills_again(monkeypatch):
+    guard = Guard(
+        None,  # pyright: ignore[reportArgumentType]
+        authenticate=lambda _: None,
+        session=lambda _: None,
+        keyless=lambda: False,
+        hosts=HOSTS,
+        max_body=1,
+        counts=Counts(),
+    )
+    now = 1000.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    for _ in range(30):
+        guard._check_failures("a")
+        guard._note_failure("a")
+    with pytest.raises(Problem) as caught:
+        guard._check_failures("a")
+    assert caught.value.status == 429 and caught.value.headers["Retry-After"] == "60"
+    guard._check_failures("b")
+    now += 2.1  # thirty a minute
+    guard._check_failures("a")
