@@ -345,6 +345,8 @@ class Option:
         if value is None and self.optional:
             return None
         if self.type is float and type(value) is int:
+            if value.bit_length() > 1023:
+                raise BadInput(f"{self.name} is out of range: it must be {self.bounds}.")
             value = float(value)
         if type(value) is not self.type:
             raise BadInput(f"{self.name} = {value!r} is not {self.type.__name__}.")

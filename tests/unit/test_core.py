@@ -126,6 +126,7 @@ def test_values_are_checked():
         ({"solver": "huen"}, "did you mean 'heun'"),
         ({"top_k": 0}, "at least 1"),
         ({"guidance": "x"}, "not float"),
+        ({"guidance": 10**400}, "guidance is out of range"),
     ],
 )
 def test_a_wrong_option_is_one_clear_line(given, says):

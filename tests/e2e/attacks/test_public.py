@@ -33,5 +33,7 @@ def test_with_a_key_it_starts_and_thirty_wrong_ones_are_enough(served_models, tm
         statuses = [guess.ask("GET", "/v1/models").status for _ in range(40)]
         assert statuses[:30] == [401] * 30 and statuses.count(429) >= 5
         assert statuses[-1] == 429
+        signing = [guess.ask("POST", "/v1/session", {"key": "gl-no"}).status for _ in range(2)]
+        assert signing == [429, 429]
         for one in (wire, known, guess):
             one.close()
