@@ -55,6 +55,14 @@ def test_no_answer_allows_another_site(local, routes):
             assert not answer.headers.get("content-type", "").startswith(PAGES), route
 
 
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "", "json"])
+def test_what_a_foreign_form_could_send_is_no_body(local, kind):
+    body = b'{"model": "moons", "n": 1}'
+    answer = local.ask("POST", "/v1/generations", body, {"content-type": kind})
+    assert answer.status == 400
+    assert answer.json()["error"]["message"].startswith("a body is application/json")
+
+
 def test_outputs_are_of_our_types_and_run_nothing(local):
     for model, kind in (
         ("digits", "image/png"),
