@@ -24,9 +24,7 @@ from genloom.serve.engine.messages import Event, Failed, NewTokens, Preview, Req
 
 ROWS = 32
 WAIT_S = 0.002
-BUSY_S = (
-    0.1  # a request that could not share the batch before it waits this long for that one's end
-)
+BUSY_S = 0.1  # how long a request that came too late for a batch waits for that one's end
 log = logging.getLogger(__name__)
 
 

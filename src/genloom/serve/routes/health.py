@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import resource
-import sys
 from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 
+from genloom.serve.engine.worker import resident
 from genloom.serve.guard import allow
 from genloom.serve.services import Services, services
 from genloom.studio import FOLDER
@@ -67,9 +66,7 @@ class _Figures:
             held.add_metric([f"worker-{i}"], worker["rss"])
             for model, size in worker["models"].items():
                 loaded.add_metric([str(i), model], size)
-        unit = 1 if sys.platform == "darwin" else 1024
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-        held.add_metric(["server"], peak)
+        held.add_metric(["server"], resident())
         yield loaded
         yield held
         jobs = GaugeMetricFamily("genloom_jobs", "Jobs by state.", labels=["state"])
