@@ -55,7 +55,8 @@ def test_who_leaves_after_a_preview_frees_the_worker_too(server):
     with talk(server) as client:
         body = LONG | {"stream": True, "previews": 16, "options": {"steps": 200}}
         with client.stream("POST", "/v1/generations", json=body) as answer:
-            assert next(answer.iter_lines()) == "event: generation.preview"
+            lines = answer.iter_lines()  # held: an iterator that is dropped hangs up
+            assert next(lines) == "event: generation.preview"
             assert figure(client, "genloom_requests_running") == 1
         until(lambda: figure(client, "genloom_requests_running") == 0, STEP_S, "freed")
 
