@@ -146,6 +146,50 @@ class Rng:
         return (cdf <= u).sum(-1).clamp(max=logits.shape[-1] - 1)
 
 
+class Walk(Rng):
+    """Streams on the way from one seed to another; at 0 and 1 they are those of the two seeds.
+
+    Normal numbers are mixed on the circle, a cos + b sin, and stay standard normal; uniform ones
+    are mixed as the normal numbers of the same ranks. So near places give near numbers, whatever a
+    model makes of them.
+
+    Args:
+        seeds: Where each sample's walk starts.
+        toward: Where it leads.
+        mix: How far each sample is, in [0, 1].
+        device: As for `Rng`.
+    """
+
+    def __init__(
+        self,
+        seeds: Sequence[int],
+        toward: Sequence[int],
+        mix: Sequence[float],
+        device: torch.device | str = "cpu",
+    ):
+        super().__init__(seeds, device)
+        self.others = Rng(toward, device)
+        self.mix = torch.tensor(mix, dtype=torch.float64)
+
+    def normal(self, *shape: int) -> Tensor:
+        """Standard normal, (len(self), *shape)."""
+        return self._between(super().normal(*shape), self.others.normal(*shape))
+
+    def uniform(self, *shape: int) -> Tensor:
+        """Uniform in [0, 1), float64, (len(self), *shape)."""
+        a, b = super().uniform(*shape), self.others.uniform(*shape)
+        tiny = 2**-53  # the normal numbers of 0 and 1 are infinite
+        ranked = [(2 * u.clamp(tiny, 1 - tiny) - 1).erfinv() for u in (a, b)]
+        u = (1 + self._between(*ranked).erf()).div(2).clamp(max=1 - tiny)
+        mix = like(self.mix, u).to(u)
+        return torch.where(mix == 0, a, torch.where(mix == 1, b, u))
+
+    def _between(self, a: Tensor, b: Tensor) -> Tensor:
+        angle = like(self.mix.to(self.device) * (torch.pi / 2), a)
+        mixed = (a * angle.cos() + b * angle.sin()).to(a.dtype)
+        return torch.where(angle == 0, a, torch.where(angle == torch.pi / 2, b, mixed))
+
+
 _rows: ContextVar[tuple[int, int] | None] = ContextVar("rows", default=None)
 
 
@@ -295,6 +339,33 @@ class Latents(Protocol):
 
     def decode(self, z: Tensor, cond: Condition) -> Tensor:
         """(B, ...) -> (B, *space.shape)."""
+        ...
+
+
+@runtime_checkable
+class Edits(Protocol):
+    """A model that can change a given datum."""
+
+    def edit_steps(
+        self,
+        rng: Rng,
+        cond: Condition,
+        source: Tensor,
+        mask: Tensor | None = None,
+        *,
+        strength: float = 1.0,
+        **options: Any,
+    ) -> Iterator[Tensor]:
+        """Yield ever better guesses at changed data; the last one is the sample.
+
+        Args:
+            rng: One stream per sample.
+            cond: Name -> (len(rng), ...).
+            source: What is changed, (len(rng), *shape).
+            mask: True where it may change, (len(rng), 1, *spatial); None: everywhere.
+            strength: How much is drawn anew, in [0, 1]; 0 gives the source back.
+            options: Those of `sample_steps`.
+        """
         ...
 
 

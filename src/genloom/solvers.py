@@ -104,6 +104,35 @@ def ancestral(
             x = torch.lerp(d, x, math.sqrt(t**2 - fresh**2) / s) + fresh * noise()
 
 
+def resampled(
+    denoiser: Denoise,
+    x: Tensor,
+    sigmas: Sequence[float] | Tensor,
+    noise: Callable[[], Tensor],
+    *,
+    rounds: int,
+) -> Iterator[Tensor]:
+    """Each step of `euler` taken several times, with noise put back between the times.
+
+    Where part of x is given, the rest comes to fit it: Lugmayr et al., 2022 (arXiv:2201.09865),
+    Alg. 1 with jumps of one step.
+
+    Args:
+        denoiser: D(x; sigma).
+        x: Start, with noise of deviation sigmas[0].
+        sigmas: Decreasing, 0 at the end.
+        noise: Draws a standard normal of x's shape.
+        rounds: How often each step is taken.
+    """
+    for s, t in _steps(sigmas):
+        for left in reversed(range(rounds if t > 0 else 1)):
+            d = _at(denoiser, x, s)
+            x = torch.lerp(d, x, t / s)
+            if left:
+                x = x + math.sqrt(s**2 - t**2) * noise()
+        yield d
+
+
 SOLVERS: Mapping[str, Callable[[Denoise, Tensor, Sequence[float] | Tensor], Iterator[Tensor]]] = {
     "unipc": unipc,
     "dpmpp": dpmpp,

@@ -13,6 +13,7 @@ from genloom.core import (
     Real,
     Rng,
     Tokens,
+    Walk,
     check_options,
     hide,
     like,
@@ -31,6 +32,25 @@ def test_a_stream_does_not_see_its_neighbours():
     alone, together = Rng([7]), Rng([3, 7, 9])
     assert torch.equal(alone.normal(4)[0], together.normal(4)[1])
     assert torch.equal(alone.uniform(2)[0], together.uniform(2)[1])
+
+
+def test_a_walk_begins_and_ends_with_the_seeds_and_stays_standard_between():
+    n = 4000
+    walk = Walk([3] * 2 + list(range(n)), [9] * 2 + list(range(n, 2 * n)), [0, 1] + [0.3] * n)
+    ends = Rng([3, 9])
+    assert torch.equal(walk.normal(5)[:2], ends.normal(5))
+    assert torch.equal(walk.uniform(5)[:2], ends.uniform(5))
+    drawn, u = walk.normal(4)[2:], walk.uniform(4)[2:]
+    assert drawn.dtype == torch.float32
+    assert drawn.mean().abs() < 0.03 and abs(drawn.std().item() - 1) < 0.02
+    assert 0 <= u.min() and u.max() < 1
+    assert abs(u.mean().item() - 0.5) < 0.01 and abs(u.var().item() - 1 / 12) < 0.003
+
+
+def test_near_places_of_a_walk_give_near_numbers():
+    walk = Walk([1] * 3, [2] * 3, [0.5, 0.501, 0.9])
+    for x in (walk.normal(100), walk.uniform(100)):
+        assert (x[0] - x[1]).abs().max() < 0.01 < (x[0] - x[2]).abs().mean()
 
 
 def test_categorical_draws_follow_the_logits():

@@ -28,6 +28,7 @@ from genloom.core import (
     normal_like,
     stratified,
 )
+from genloom.core import options as sampling_options
 from genloom.errors import BadInput
 from genloom.models.bound import Ends, variational
 from genloom.models.targets import TARGETS, TargetName
@@ -188,6 +189,50 @@ class Diffusion(Generative):
         denoiser = self._guided(cond, guidance, guide_from, guide_to)
         start = rng.normal(*self.space.shape).to(self.mean.dtype)
         x = self._channels(start)[0] + sigmas[0].item() * start
+        yield from self._solve(denoiser, x, sigmas, solver, rng)
+
+    def edit_steps(
+        self,
+        rng: Rng,
+        cond: Condition,
+        source: Tensor,
+        mask: Tensor | None = None,
+        *,
+        strength: Annotated[float, Interval(ge=0, le=1)] = 1.0,
+        rounds: Annotated[int, Interval(ge=1, le=100)] = 1,
+        **options: Any,
+    ) -> Iterator[Tensor]:
+        """Change a datum: see `core.Edits`.
+
+        The source is covered with noise and denoised again (Meng et al., 2021, arXiv:2108.01073,
+        Alg. 1), from the level that leaves `strength` of the steps to do. What must stay takes the
+        place of the denoiser's guess there (Wang et al., 2022, arXiv:2212.00490, Eq. 13, with a
+        mask for A), so it is met exactly at the end. What is drawn fits it roughly; the better the
+        more `rounds` each step is taken in, at their cost, with Euler's steps (`resampled`).
+        """
+        chosen = {name: o.default for name, o in sampling_options(self.sample_steps).items()}
+        chosen |= options
+        sigmas = self._levels(chosen["steps"], chosen["solver"])
+        sigmas = sigmas[len(sigmas) - 1 - round(strength * (len(sigmas) - 1)) :]
+        if len(sigmas) == 1:
+            yield source
+            return
+        free = self._guided(cond, chosen["guidance"], chosen["guide_from"], chosen["guide_to"])
+
+        def denoiser(x: Tensor, sigma: Tensor) -> Tensor:
+            d = free(x, sigma)
+            return d if mask is None else torch.where(mask, d, source)
+
+        x = source + sigmas[0].item() * rng.normal(*self.space.shape).to(source.dtype)
+        if rounds > 1:
+            fresh = partial(rng.normal, *self.space.shape)
+            yield from solvers.resampled(denoiser, x, sigmas, fresh, rounds=rounds)
+        else:
+            yield from self._solve(denoiser, x, sigmas, chosen["solver"], rng)
+
+    def _solve(
+        self, denoiser: solvers.Denoise, x: Tensor, sigmas: Tensor, solver: str, rng: Rng
+    ) -> Iterator[Tensor]:
         if solver == "ancestral":
             fresh = partial(rng.normal, *self.space.shape)
             yield from solvers.ancestral(denoiser, x, sigmas, fresh)

@@ -276,3 +276,51 @@ def test_c_noise_is_a_quarter_of_the_log_level():
     model.prepare(3 * torch.randn(2048, 2), {})
     found = model._c_noise(torch.tensor([3 * math.e]))
     assert found.item() == pytest.approx(0.25, abs=0.01)
+
+
+def edited(model, source, mask=None, **options):
+    """The last guess of `edit_steps` with seeds 0, 1, ..."""
+    rng = Rng(range(len(source)))
+    *_, last = model.edit_steps(rng, {}, source, mask, **options)
+    return last
+
+
+GIVEN = torch.tensor([[-2.0, 5.0]]).repeat(500, 1)
+FREE = torch.tensor([[False, True]]).expand(500, 2)
+
+
+@pytest.mark.parametrize("solver", options(Diffusion.sample_steps)["solver"].choices)
+def test_what_an_edit_must_keep_is_kept_and_the_rest_is_drawn_towards_it(solver):
+    x = edited(exact_pair(), GIVEN, FREE, solver=solver, steps=32)
+    assert torch.equal(x[:, 0], GIVEN[:, 0])
+    assert x[:, 1].mean() < -0.5 and x[:, 1].std() > 0.1  # b = 5 leaves no trace
+
+
+def test_an_edit_in_many_rounds_draws_from_the_conditional_distribution():
+    x = edited(exact_pair(), GIVEN, FREE, rounds=30, steps=32)
+    assert torch.equal(x[:, 0], GIVEN[:, 0])
+    assert x[:, 1].mean().item() == pytest.approx(-2 * RHO, abs=0.1)
+    assert x[:, 1].std().item() == pytest.approx(math.sqrt(1 - RHO**2), abs=0.08)
+
+
+def test_the_strength_of_an_edit_is_how_far_it_leaves_the_source():
+    model = exact_pair()
+    source = torch.randn(200, 2)
+    far = [(edited(model, source, strength=s) - source).norm() for s in (0.0, 0.3, 0.6, 1.0)]
+    assert far[0] == 0 and far == sorted(far) and far[3] > 1.2 * source.norm()
+
+
+RHO = 0.9
+
+
+def exact_pair():
+    """A model whose denoiser is that of a Gaussian pair of correlation RHO."""
+    model = Diffusion(Real((2,)), {}, net=Oracle)
+    covariance = torch.tensor([[1.0, RHO], [RHO, 1.0]])
+
+    def denoise(x, sigma):
+        gain = covariance @ torch.linalg.inv(covariance + sigma[0] ** 2 * torch.eye(2))
+        return x @ gain.mT
+
+    model._denoise = lambda x, sigma, cond: denoise(x, sigma)
+    return model
