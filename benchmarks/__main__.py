@@ -20,6 +20,7 @@ ALL = {
     "mnist": ["gan", "dcgan", "cvae", "flow", "autoregressive"],
     "vae_bound": [],
     "serving": [],
+    "serving_peers": [],
 }
 
 

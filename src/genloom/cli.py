@@ -196,6 +196,7 @@ def _add_train(made: Parser) -> None:
     made.add_argument("--out", type=Path, metavar="DIR", help="default: runs/DATA-MODEL")
     _add_set(made, "change one value of the recipe, such as train.lr=5e-4")
     made.add_argument("--resume", type=Path, metavar="RUN", help="go on with a stopped run")
+    made.add_argument("--forecast", action="store_true", help="say how long and how large, and end")
     made.add_argument("--new", action="store_true", help="never go on with an unfinished run")
     made.add_argument("--allow-code", action="store_true", help='accept "module:Name" in RECIPE')
     made.add_argument("--quiet", action="store_true", help="no progress line")

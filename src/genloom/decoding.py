@@ -1,12 +1,189 @@
-"""Which tokens may be drawn next: temperature, then top-k, top-p and min-p, on logits.
+"""Drawing one token after the other: rows that come and go, and which tokens may be drawn next.
 
-A pure function of (B, V) logits; what is ruled out becomes -inf, and at least one token stays.
+The filters (temperature, then top-k, top-p and min-p) are a pure function of (B, V) logits; what
+is ruled out becomes -inf, and at least one token stays.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol, final
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+
+from genloom.core import Condition, Rng, Tokens
+
+REACH = 8  # tokens before the next one that a bias is shown
+
+Bias = Callable[[Tensor, Tensor], Tensor]
+"""(logits (n, V), the last tokens (n, REACH), -1 where there is none yet) -> logits."""
+
+
+class Held(Protocol):
+    """What a net has read, in rows; `lengths` (rows,) says how many tokens each of them holds."""
+
+    lengths: Tensor
+
+    def move(self, source: int, target: int) -> None:
+        """Make one row what another one is."""
+        ...
+
+
+class Caching(Protocol):
+    """A causal net that reads one token at a time, in rows that begin and end on their own."""
+
+    def cache(self, n: int) -> Held:
+        """Room for n rows."""
+        ...
+
+    def begin(self, cache: Any, first: int, tokens: Tensor, cond: Condition) -> None:
+        """Let the rows first, first + 1, ... begin anew with the tokens (k, P); P may be 0."""
+        ...
+
+    def follow(self, cache: Any, tokens: Tensor) -> Tensor:
+        """Let rows 0 to n - 1 read one token each, (n,) -> logits of the next, (n, V)."""
+        ...
+
+
+@dataclass(eq=False)
+class Row:
+    """A sample that is being drawn.
+
+    Args:
+        place: Where it lies now; it changes when others leave.
+        options: Of `narrowed`, sorted.
+    """
+
+    place: int
+    options: tuple[tuple[str, float], ...]
+
+
+@final
+class Decoding:
+    """Samples of one net, drawn token by token; rows join and leave between two tokens.
+
+    What a row draws depends on its seed, condition, beginning and options, not on the others: on a
+    CPU bit for bit, if `fill` is 4. Rows lie without gaps, so that a step computes what is needed.
+
+    Args:
+        net: See `Caching`.
+        space: Of a datum, read in raster order.
+        rows: How many there can be at once; their cache is all the memory that this takes.
+        device: Of the net.
+        fill: A step computes a multiple of this many rows.
+        bias: Changes the logits before the options do.
+    """
+
+    def __init__(
+        self,
+        net: Any,
+        space: Tokens,
+        rows: int,
+        device: torch.device,
+        *,
+        fill: int = 1,
+        bias: Bias | None = None,
+    ):
+        self.net: Caching = net
+        self.fill, self.bias, self.most, self.start = fill, bias, rows + -rows % fill, space.vocab
+        self.rows: list[Row] = []
+        self.logits: Tensor | None = None  # of the last step, as the net gave them
+        length = torch.Size(space.shape).numel()
+        self._cache = net.cache(self.most)
+        # The start token, then the datum; what is not drawn yet is 0.
+        self._tokens = torch.zeros(self.most, 1 + length, dtype=torch.long, device=device)
+        self._draws = torch.zeros(self.most, length, dtype=torch.float64, device=device)
+        self._groups: list[tuple[dict[str, Any], Tensor | None]] = []
+
+    def join(self, rng: Rng, cond: Condition, given: Tensor, **options: float) -> list[Row]:
+        """Add rows.
+
+        Args:
+            rng: One stream for each.
+            cond: Name -> (len(rng), ...).
+            given: Their first tokens, (len(rng), P) with P less than a datum's length.
+            options: Of `narrowed`.
+        """
+        (n, known), first = given.shape, len(self.rows)
+        assert first + n <= self.most, "there is room"
+        place = slice(first, first + n)
+        tokens = F.pad(given, (1, 0), value=self.start)
+        self.net.begin(self._cache, first, tokens[:, :known], cond)
+        self._tokens[place] = 0
+        self._tokens[place, : known + 1] = tokens
+        # All at once: a stream gives the same numbers in one draw or in many.
+        self._draws[place, known:] = rng.uniform(self._draws.shape[1] - known)
+        chosen = tuple(sorted(options.items()))
+        joined = [Row(first + i, chosen) for i in range(n)]
+        self.rows += joined
+        self._regroup()
+        return joined
+
+    def leave(self, row: Row) -> None:
+        """Take a row out; the last one takes its place."""
+        last = self.rows.pop()
+        if last is not row:
+            self._cache.move(last.place, row.place)
+            for part in (self._tokens, self._draws):
+                part[row.place] = part[last.place]
+            last.place = row.place
+            self.rows[row.place] = last
+        self._regroup()
+
+    def step(self) -> Tensor:
+        """Draw the next token of each row: (len(rows),), in the order of `rows`."""
+        n, filled = len(self.rows), len(self.rows) + -len(self.rows) % self.fill
+        if filled > n:  # what lies there is nobody's: it must not run out of its room
+            self._cache.lengths[n:filled] = 0
+        at = self._cache.lengths[:filled, None].clone()
+        pending = self._tokens[:filled].gather(1, at)[:, 0]
+        logits = self.logits = self.net.follow(self._cache, pending)[:n]
+        if self.bias is not None:
+            logits = self.bias(logits, self._last(at[:n]))
+        token = drawn(self._narrowed(logits), self._draws[:n].gather(1, at[:n]))
+        self._tokens[:n].scatter_(1, at[:n] + 1, token[:, None])
+        return token
+
+    def data(self, first: int, n: int) -> Tensor:
+        """What rows hold so far, in raster order; zeros follow: (n, length)."""
+        return self._tokens[first : first + n, 1:]
+
+    def _last(self, at: Tensor) -> Tensor:
+        """The last tokens of the rows at these places, (n, 1) -> (n, REACH); -1 for none."""
+        back = at + torch.arange(1 - REACH, 1, device=at.device)
+        return self._tokens[: len(at)].gather(1, back.clamp(min=0)).masked_fill(back < 1, -1)
+
+    def _regroup(self) -> None:
+        places: dict[tuple[tuple[str, float], ...], list[int]] = {}
+        for row in self.rows:
+            places.setdefault(row.options, []).append(row.place)
+        only, device = len(places) == 1, self._tokens.device
+        self._groups = [
+            (dict(options), None if only else torch.tensor(where, device=device))
+            for options, where in places.items()
+        ]
+
+    def _narrowed(self, logits: Tensor) -> Tensor:
+        found = torch.empty_like(logits, dtype=torch.float64)
+        for options, where in self._groups:
+            if where is None:
+                return narrowed(logits, **options)
+            found[where] = narrowed(logits[where], **options)
+        return found
+
+
+def drawn(logits: Tensor, u: Tensor) -> Tensor:
+    """Tokens (n,) by the inverse distribution function, in float64.
+
+    Args:
+        logits: (n, V).
+        u: Uniform in [0, 1), (n, 1).
+    """
+    cdf = logits.double().softmax(-1).cumsum(-1)
+    return (cdf <= u * cdf[:, -1:]).sum(-1).clamp(max=logits.shape[-1] - 1)
 
 
 def narrowed(

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import shutil
+import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from genloom import ranks
-from genloom.errors import DiskFull
+from genloom.errors import BadInput, DiskFull
 from genloom.options import TrainOptions
 from genloom.progress import duration
 
@@ -100,6 +104,53 @@ def rehearse(
             "free. Make room, or set train.keep = 1."
         )
     return forecast
+
+
+def forecast(
+    recipe: Mapping[str, Any], *, out: str | Path | None = None, allow_code: bool = False
+) -> Forecast:
+    """Rehearse a recipe and no more: how long its run would take, and how large it would be.
+
+    Nothing is left behind, and a run that lies in `out` is not touched.
+
+    Args:
+        recipe: From `runs.compose`.
+        out: Where the run would lie; the rehearsal is held beside it, on the same disk.
+        allow_code: Accept "module:Name" in the recipe.
+
+    Raises:
+        BadInput: The recipe does not fit, or several processes were started.
+        DiskFull: The run would not fit on the disk.
+    """
+    from genloom.memory import kept_pages
+    from genloom.recipe import resolve
+    from genloom.trainer import _Run  # its beginning is the rehearsal; here it goes no further
+
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise BadInput("a forecast is made by one process: leave torchrun away.")
+    plan = resolve(recipe, allow_code=allow_code)
+    beside = Path("runs") if out is None else Path(out).parent
+    place = next(folder for folder in (beside, *beside.absolute().parents) if folder.is_dir())
+    with _ending(), TemporaryDirectory(dir=place, prefix=".forecast-") as room, kept_pages():
+        return _Run(plan, Path(room), 0, 1, "never", True)._begin()
+
+
+@contextmanager
+def _ending() -> Iterator[None]:
+    """Have SIGTERM raise, as Ctrl-C does, so that what must be tidied up is."""
+
+    def end(number: int, frame: Any) -> None:
+        raise SystemExit(128 + number)
+
+    try:
+        before = signal.signal(signal.SIGTERM, end)
+    except ValueError:  # not the main thread: the host program handles signals
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _timed(work: Callable[[], Any]) -> tuple[float, Any]:

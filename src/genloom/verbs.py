@@ -8,6 +8,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genloom.errors import BadInput, need
@@ -15,6 +16,7 @@ from genloom.errors import BadInput, need
 if TYPE_CHECKING:
     from genloom.artifact import Artifact
     from genloom.core import Option
+    from genloom.rehearsal import Forecast
 
 
 FAILED = 20  # exit code of a verdict that is not a pass
@@ -45,28 +47,15 @@ def train(args: argparse.Namespace) -> int:
     if args.list:
         _list(args)
         return 0
-    from genloom import runs as runs_
+    from genloom.health import RULES
+    from genloom.runs import first_process
 
     with _only_json(args):
-        if args.resume is not None:
-            folder = runs_.resume(args.resume, allow_code=args.allow_code, quiet=args.quiet)
-        else:
-            options = {name: getattr(args, name) for name in ("minutes", "steps", "images", "seed")}
-            recipe = runs_.compose(
-                args.recipe,
-                data=args.data,
-                model=args.model,
-                settings=args.settings,
-                options=options,
-            )
-            folder = runs_.start(
-                recipe,
-                out=args.out,
-                resume="never" if args.new else "auto",
-                allow_code=args.allow_code,
-                quiet=args.quiet,
-            )
-    if not runs_.first_process():
+        folder = _trained(args)
+    if not isinstance(folder, Path):
+        show(args, folder.as_dict(), str(folder))
+        return 0
+    if not first_process():
         return 0
     state = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     keys = ("status", "step", "seconds", "alarms", "active")
@@ -77,10 +66,26 @@ def train(args: argparse.Namespace) -> int:
         f"{folder}: {state['step']} steps in {state['seconds']:.0f} s\n"
         f"next: genloom sample {folder}\n      genloom evaluate {folder}",
     )
-    from genloom.health import RULES
-
     ringing = [RULES[name].error.exit_code for name in state["active"] if name in RULES]
     return ringing[0] if ringing else 0
+
+
+def _trained(args: argparse.Namespace) -> Path | Forecast:
+    """The folder of the run, or with --forecast what it would take."""
+    from genloom import rehearsal, runs
+
+    if args.resume is not None:
+        if args.forecast:
+            raise BadInput("--forecast is for a run that has not begun, --resume for one that has.")
+        return runs.resume(args.resume, allow_code=args.allow_code, quiet=args.quiet)
+    options = {name: getattr(args, name) for name in ("minutes", "steps", "images", "seed")}
+    given = {"data": args.data, "model": args.model, "settings": args.settings}
+    recipe = runs.compose(args.recipe, **given, options=options)
+    where = {"out": args.out, "allow_code": args.allow_code}
+    if args.forecast:
+        return rehearsal.forecast(recipe, **where)
+    again = "never" if args.new else "auto"
+    return runs.start(recipe, **where, resume=again, quiet=args.quiet)
 
 
 def _list(args: argparse.Namespace) -> None:

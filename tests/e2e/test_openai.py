@@ -154,7 +154,7 @@ def test_a_missing_field_and_an_unsupported_model_have_that_form_too(client):
         client.audio.speech.create(model="words", voice="alloy", input="hello")
     assert caught.value.code == "unsupported_model"
     with pytest.raises(openai.BadRequestError) as caught:
-        client.images.edit(model="digits", prompt="7", image=b"\x89PNG")
+        client.images.edit(model="codes", prompt="7", image=b"\x89PNG")
     assert caught.value.code == "unsupported_model"
 
 

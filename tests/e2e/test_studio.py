@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ import pytest
 
 from genloom.studio import FOLDER
 from tests.e2e.server import serving
+from tests.e2e.studio_browser import browsers, complaints, press, until
 
 pytestmark = pytest.mark.slow
 webdriver = pytest.importorskip("selenium.webdriver")
@@ -40,12 +40,6 @@ PAYLOADS = [
     "<isindex type=image src=1 onerror=pwned=1>",
 ]  # fmt: skip
 
-WATCH = """
-window.violations = [];
-addEventListener("securitypolicyviolation", (e) =>
-  violations.push(`${e.violatedDirective} ${e.blockedURI}`));
-"""
-
 # A server that says the payloads, inside the page: the page's own code is all that is tested.
 HOSTILE = """
 const said = %s;
@@ -54,9 +48,25 @@ const item = (i) => ({ id: said[i], model: said[0], seed: i, label: String(i),
   kind: i %% 2 ? "text" : "image",
   text: said[i], media_type: said[2], state: said[i], held_for: said[i], created: 0, url: said[3],
   options: { sampling: { [said[i]]: said[i] } } });
-const job = (i) => ({ id: said[i], kind: said[i], body: { name: said[i] },
-  state: said[i], progress: 0,
-  error: said[i], result: { model: said[i] }, finished: 1 });
+const estimate = (i) => ({ name: said[i], value: i, low: i - 1, high: i + 1, n: 9, id: said[i],
+  better: said[i], unit: said[i], tag: said[i], floor: 1, trivial: 2 });
+const verdict = (i) => ({ run: said[i], name: said[i], passed: false, failures: said,
+  warnings: said, estimates: said.map((_, k) => estimate(k)) });
+const job = (i) => ({ id: said[i], kind: [said[i], "train", "evaluate"][i %% 3],
+  body: { name: said[i], model: said[i], family: said[i], data: said[i] },
+  state: i %% 3 === 2 ? "succeeded" : said[i], progress: 0, started: 1,
+  error: said[i], result: { model: said[i], report_file: said[i], ...verdict(i) }, finished: 1 });
+const curves = { series: Object.fromEntries(said.map((name, i) => [name, [[1, i], [2, 3]]])),
+  alarms: said.map((name) => ({ name, text: name, active: true })), step: 1, total: 2 };
+const pairs = said.map((text) => ({ model: text, distance: 1, generated_b64: text,
+  training: text }));
+const done = (result) => [`event: job\ndata: ${JSON.stringify({ ...job(0), state: "succeeded",
+  result })}\n\n`];
+const survey = { read: 1, quarantined: 1, kind: said[0], shape: said, problem: said[0],
+  findings: said.map((file) => ({ file, reason: file })),
+  classes: said.map((name) => ({ name, count: 1 })), splits: { [said[0]]: 1 } };
+const votes = { a: said[0], b: said[1], votes: 1, a_wins: 1, b_wins: 0, ties: 0, preference: 1,
+  low: 0.6, high: 1 };
 const list = (make) => ({ data: said.map((_, i) => make(i)), has_more: false });
 const answers = [
   [/v1.session$/, { name: said[0], scopes: ["generate", "train", "admin"], local: true }],
@@ -64,7 +74,10 @@ const answers = [
   [/schema$/, { properties: { label: { enum: said },
     [said[4]]: { type: "string", enum: said, default: said[0] } } }],
   [/v1.outputs.*content$/, said[0]], [/v1.outputs/, list(item)], [/v1.reviews.*content$/, said[0]],
-  [/v1.reviews/, list(item)], [/v1.jobs$|v1.jobs.limit/, list(job)],
+  [/v1.reviews/, list(item)], [/curves/, curves], [/pairs$/, { data: pairs }],
+  [/samples$/, { data: said.map((step) => ({ step, media_type: step })) }],
+  [/events$/, done(survey)], [/v1.votes/, votes],
+  [/v1.jobs$|v1.jobs.limit/, list(job)],
   [/v1.keys/, list((i) => ({ name: said[i], scopes: [said[i]], created: 0 }))],
 ];
 window.fetch = async (path) => {
@@ -74,6 +87,7 @@ window.fetch = async (path) => {
     return new Response(`event: generation.completed\\ndata: ${JSON.stringify(done)}\\n\\n`);
   }
   const found = answers.find(([pattern]) => pattern.test(path));
+  if (Array.isArray(found?.[1])) return new Response(found[1][0]);
   return found ? new Response(JSON.stringify(found[1])) : new Response("{}", { status: 404 });
 };
 """
@@ -97,50 +111,8 @@ def keyed_server(tmp_path, served_models):
 @pytest.fixture
 def open_page(server, tmp_path):
     """A function that opens the studio at a size, in a colour scheme and a language."""
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not chromium or not driver:
-        pytest.skip("no Chromium: apt-get install chromium chromium-driver")
-    opened = []
-
-    def open_(width=1280, height=900, *, dark=False, language="en-US", script=""):
-        options = webdriver.ChromeOptions()
-        options.binary_location = chromium
-        for word in (
-            "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync",
-            "--disable-background-networking", "--disable-component-update",
-            f"--user-data-dir={tmp_path / str(len(opened))}", f"--accept-lang={language}",
-            f"--lang={language}",
-        ):  # fmt: skip
-            options.add_argument(word)
-        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-        page = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-        opened.append(page)
-        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
-        page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
-        page.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": WATCH + script})
-        page.get(f"{server.url}/")
-        until(page, "return document.querySelector('.go, .signin, .job')")
-        return page
-
-    yield open_
-    for page in opened:
-        page.quit()
-
-
-def until(page, script, *, seconds=20.0):
-    """The first truthy value of a script."""
-    end = time.monotonic() + seconds
-    while not (found := page.execute_script(script)):
-        assert time.monotonic() < end, f"never: {script}"
-        time.sleep(0.05)
-    return found
-
-
-def press(page, selector):
-    until(page, f"return document.querySelector({json.dumps(selector)})")
-    page.execute_script("document.querySelector(arguments[0]).click()", selector)
+    with browsers(tmp_path, server.url) as open_:
+        yield open_
 
 
 def pick(page, model):
@@ -171,12 +143,6 @@ def generate(page):
         "return !document.querySelector('.go.busy') && "
         "document.querySelector('.status').textContent",
     )
-
-
-def complaints(page):
-    """What a browser complains of: errors in the console, and breaches of the policy."""
-    severe = [line["message"] for line in page.get_log("browser") if line["level"] != "INFO"]
-    return severe + page.execute_script("return violations")
 
 
 def test_the_page_is_small_and_holds_no_inline_code():
@@ -304,7 +270,7 @@ def test_every_view_fits_a_phone(open_page, language, dark):
     assert page.execute_script("return document.documentElement.lang") == (
         "en" if language == "en-US" else "zh-CN"
     )
-    for view in ("make", "gallery", "jobs", "check", "review", "keys"):
+    for view in ("make", "explore", "train", "judge", "gallery", "jobs", "check", "review", "keys"):
         page.execute_script("location.hash = arguments[0]", f"#/{view}")
         until(
             page,
@@ -350,9 +316,12 @@ def test_what_a_server_says_never_runs(open_page):
     fill_in(page, "How many", "50")
     generate(page)
     assert until(page, "return document.querySelectorAll('button.tile').length") == 50
-    for view in ("make", "gallery", "jobs", "review", "keys", "__proto__", PAYLOADS[1]):
+    for view in ("make", "explore", "train", "judge", "judge?part=vote", "gallery", "jobs",
+                 "review", "keys", "__proto__", PAYLOADS[1]):  # fmt: skip
         page.execute_script("location.hash = arguments[0]", f"#/{view}")
         time.sleep(0.8)
+        page.execute_script("document.querySelectorAll('details').forEach(d => d.open = true)")
+        time.sleep(0.4)
         found = page.execute_script(
             """const foreign = `script, iframe, object, embed, style, link, base, meta, math, video,
               marquee, form`;
@@ -365,6 +334,37 @@ def test_what_a_server_says_never_runs(open_page):
     until(page, "return document.querySelector('dialog .record')")
     assert page.execute_script("return window.pwned ?? null") is None
     assert page.execute_script("return violations") == []
+
+
+def test_a_training_is_watched_from_its_forecast_to_its_model(open_page):
+    page = open_page(view="#/train")
+    until(page, "return document.querySelector('.forecast .figures')", seconds=90)
+    minutes = "document.querySelectorAll('.folding .number')[0]"
+    page.execute_script(f"{minutes}.value = '0.1'")
+    press(page, ".folding .primary")
+    until(page, "return document.querySelectorAll('.chart').length >= 3", seconds=60)
+    until(page, "return document.querySelector('.watching .shot img')?.naturalWidth", seconds=60)
+    until(page, "return document.querySelector('.job .foot a.button')", seconds=90)
+    assert page.execute_script("return document.querySelector('.badge').textContent") == "done"
+    press(page, ".job .foot a.button")
+    until(page, "return document.querySelector('.go')")
+    chosen = "return document.querySelector('.model input:checked').value"
+    assert until(page, chosen) == "digits-flow"
+    assert not complaints(page)
+
+
+def test_a_vote_between_served_models_is_counted(open_page):
+    page = open_page(view="#/judge?part=vote")
+    press(page, ".setting .go")
+    for i in range(3):
+        script = "return document.querySelector('.count')?.textContent.startsWith(arguments[0])"
+        until(page, script, f"{i + 1} of")
+        press(page, ".choice.left")
+    until(page, script, "4 of")
+    press(page, ".booth .foot button")
+    tally = until(page, "return document.querySelector('.preference')?.textContent")
+    assert "3 votes in all" in tally and "95 % interval" in tally
+    assert not complaints(page)
 
 
 def test_a_key_opens_the_studio(open_page, keyed_server):

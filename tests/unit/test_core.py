@@ -43,7 +43,7 @@ def test_a_walk_begins_and_ends_with_the_seeds_and_stays_standard_between():
     drawn, u = walk.normal(4)[2:], walk.uniform(4)[2:]
     assert drawn.dtype == torch.float32
     assert drawn.mean().abs() < 0.03 and abs(drawn.std().item() - 1) < 0.02
-    assert 0 <= u.min() and u.max() < 1
+    assert u.min() >= 0 and u.max() < 1
     assert abs(u.mean().item() - 0.5) < 0.01 and abs(u.var().item() - 1 / 12) < 0.003
 
 

@@ -25,7 +25,7 @@ from genloom.core import (
     hide,
     uniform,
 )
-from genloom.decoding import narrowed
+from genloom.decoding import Bias, Decoding
 from genloom.errors import BadInput
 from genloom.nets.transformer import Transformer
 
@@ -39,8 +39,8 @@ class Autoregressive(Generative):
         conditions: Name -> space.
         net: Makes a causal net(tokens, cond) -> logits from (space, conditions). Tokens are (B, L)
             and begin with the start token, whose number is the vocabulary's size; logits are
-            (B, L, V), those at position i for the token after it. A net with a method cache(n),
-            whose result it accepts as third argument, is sampled without repeated work.
+            (B, L, V), those at position i for the token after it. To sample, it reads one token
+            at a time, see `decoding.Caching`.
         drop: Share of training rows whose conditions are hidden, so that the model can also be
             sampled without conditions.
     """
@@ -138,17 +138,23 @@ class Autoregressive(Generative):
                 f"the tokens given lie in [{int(given.min())}, {int(given.max())}]: they must lie "
                 f"in [0, {self.vocab - 1}]."
             )
-        x = torch.zeros(n, self.length, dtype=torch.long, device=given.device)
-        x[:, :known] = given
-        tokens = F.pad(given, (1, 0), value=self.vocab)
-        cache = self.net.cache(n) if hasattr(self.net, "cache") else None  # pyright: ignore
-        for i in range(known, self.length):
-            with torch.no_grad():
-                logits = self.net(tokens, cond, cache) if cache else self.net(tokens, cond)
-                token = rng.categorical(narrowed(logits[:, -1], **options))  # pyright: ignore
-            x[:, i] = token
-            tokens = token[:, None] if cache else torch.cat([tokens, token[:, None]], 1)
-            yield x.view(n, *self.space.shape).clone()
+        rows = self.decoding(n)
+        rows.join(rng, cond, given, **options)
+        for _ in range(known, self.length):
+            rows.step()
+            yield rows.data(0, n).view(n, *self.space.shape).clone()
+
+    def decoding(self, rows: int, *, fill: int = 1, bias: Bias | None = None) -> Decoding:
+        """An object that draws up to `rows` samples at once; they may come and go.
+
+        Args:
+            rows: The most at once.
+            fill: See `Decoding`.
+            bias: See `Decoding`.
+        """
+        assert isinstance(self.space, Tokens)
+        device = next(self.net.parameters()).device
+        return Decoding(self.net, self.space, rows, device, fill=fill, bias=bias)
 
     def _logits(self, x: Tensor, cond: Condition) -> Tensor:
         """(B, *shape) -> (B, L, V)."""

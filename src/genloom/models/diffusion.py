@@ -199,7 +199,7 @@ class Diffusion(Generative):
         mask: Tensor | None = None,
         *,
         strength: Annotated[float, Interval(ge=0, le=1)] = 1.0,
-        rounds: Annotated[int, Interval(ge=1, le=100)] = 1,
+        rounds: Annotated[int, Interval(ge=1, le=100)] = 5,
         **options: Any,
     ) -> Iterator[Tensor]:
         """Change a datum: see `core.Edits`.
@@ -209,6 +209,7 @@ class Diffusion(Generative):
         place of the denoiser's guess there (Wang et al., 2022, arXiv:2212.00490, Eq. 13, with a
         mask for A), so it is met exactly at the end. What is drawn fits it roughly; the better the
         more `rounds` each step is taken in, at their cost, with Euler's steps (`resampled`).
+        Without a mask there is one round.
         """
         chosen = {name: o.default for name, o in sampling_options(self.sample_steps).items()}
         chosen |= options
@@ -224,7 +225,7 @@ class Diffusion(Generative):
             return d if mask is None else torch.where(mask, d, source)
 
         x = source + sigmas[0].item() * rng.normal(*self.space.shape).to(source.dtype)
-        if rounds > 1:
+        if mask is not None and rounds > 1:
             fresh = partial(rng.normal, *self.space.shape)
             yield from solvers.resampled(denoiser, x, sigmas, fresh, rounds=rounds)
         else:

@@ -1,4 +1,4 @@
-"""A causal transformer for short budgets, and its cache.
+"""A causal transformer for short budgets, and its cache, whose rows may be of any length each.
 
 The plain decoder of Vaswani et al., 2017 (arXiv:1706.03762) with what has since proved itself at
 small scale: rotary positions (Su et al., 2021, arXiv:2104.09864), norms without weights, normed
@@ -11,8 +11,9 @@ modded-nanogpt, 2024). Matrices lie in `blocks`, so that Muon finds them.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, final
 
 import torch
@@ -26,16 +27,37 @@ from genloom.nets.pointwise import feed_forward, rms_norm, rotate
 
 SHARPNESS = 1.44  # of attention: queries and keys have unit RMS times 1.2 each
 CAP = 15.0  # logits lie in (-CAP, CAP)
+BLOCK = 4  # rows that the kernels of a CPU sum in one and the same way, wherever they lie
+WINDOW = 16  # positions that are attended to are rounded up to a multiple of this many
+
+Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]
 
 
 @dataclass
 class Cache:
-    """Keys and values of what a net has read: (layers, B, heads, L, features); tokens (B, L)."""
+    """What a net has read, row by row; see `Transformer.begin` and `Transformer.follow`.
+
+    Args:
+        keys: (layers, rows, heads, room, features).
+        values: The same.
+        tokens: (rows, before + room), after as many start tokens as a grid's neighbours need.
+        cond: What the conditions add to each position, (rows, D).
+        lengths: How many tokens each row holds, (rows,).
+    """
 
     keys: Tensor
     values: Tensor
     tokens: Tensor
-    length: int = 0
+    cond: Tensor
+    lengths: Tensor
+
+    def move(self, source: int, target: int) -> None:
+        """Make one row what another one is."""
+        held = slice(int(self.lengths[source]))
+        for part in (self.keys, self.values):
+            part[:, target, :, held] = part[:, source, :, held]
+        for part in (self.tokens, self.cond, self.lengths):
+            part[target] = part[source]
 
 
 @final
@@ -55,6 +77,7 @@ class Transformer(nn.Module):
     """
 
     turns: Tensor
+    back: Tensor
 
     def __init__(
         self,
@@ -84,53 +107,134 @@ class Transformer(nn.Module):
         nn.init.normal_(self.embed.weight, std=0.05)
         nn.init.normal_(self.head.weight, std=0.001)
         self.register_buffer("turns", _turns(self.length, width // heads), persistent=False)
+        self.register_buffer("back", torch.tensor(self.shifts), persistent=False)
 
     def cache(self, n: int) -> Cache:
         """Room for n rows of full length, on the device of the weights."""
         weight = self.head.weight
-        shape = len(self.blocks), n, self.heads, self.length, weight.shape[1] // self.heads
-        return Cache(
-            weight.new_empty(shape),
-            weight.new_empty(shape),
-            torch.full((n, self.length), self.start, device=weight.device),
-        )
+        room = -(-self.length // WINDOW) * WINDOW
+        shape = len(self.blocks), n, self.heads, room, weight.shape[1] // self.heads
+        tokens = torch.full((n, self.shifts[-1] + room), self.start, device=weight.device)
+        lengths = torch.zeros(n, dtype=torch.long, device=weight.device)
+        empty = weight.new_empty
+        return Cache(empty(shape), empty(shape), tokens, empty(n, weight.shape[1]), lengths)
 
-    def forward(self, tokens: Tensor, cond: Condition, cache: Cache | None = None) -> Tensor:
-        """(B, L) -> (B, L, V). With a cache, tokens go on from what it holds, and are added to it.
+    def forward(self, tokens: Tensor, cond: Condition) -> Tensor:
+        """(B, L) -> (B, L, V).
 
         Args:
             tokens: Integers in [0, vocab]; the last, vocab, is the start token.
             cond: Name -> (B, ...).
-            cache: Of `cache(B)`.
         """
-        past = cache.length if cache else 0
-        seen = past + tokens.shape[1]
-        if cache:
-            cache.tokens[:, past:seen] = tokens
-            cache.length = seen
-        x = self._embed(cache.tokens[:, :seen] if cache else tokens, past)
-        x = x + self.places[past:seen]
+        x = self._embed(tokens) + self.places[: tokens.shape[1]]
         if self.cond.parts:
             x = x + self.cond(cond, len(x))[:, None]
+        return self._logits(self._through(x, slice(tokens.shape[1]), _causal))
+
+    @torch.no_grad()
+    def begin(self, cache: Cache, first: int, tokens: Tensor, cond: Condition) -> None:
+        """Let rows of a cache begin anew.
+
+        Args:
+            cache: Of `cache`.
+            first: Their first one.
+            tokens: What they hold, (k, P), beginning with the start token unless P is 0.
+            cond: Name -> (k, ...).
+        """
+        (k, known), rows = tokens.shape, slice(first, first + len(tokens))
+        cache.cond[rows], cache.lengths[rows] = self.cond(cond, k), known
+        cache.tokens[rows] = self.start
+        for part in (cache.keys, cache.values):
+            part[:, rows] = 0  # masked positions are multiplied by 0, which does not rid of a NaN
+        if not known:
+            return
+        before = self.shifts[-1]
+        cache.tokens[rows, before : before + known] = tokens
+        # Whole blocks of positions: what a row holds does not depend on how many begin with it.
+        places = torch.arange(known + -known % BLOCK, device=tokens.device)
+        places = places.clamp_(max=self.length - 1)
+        x = self._embed(F.pad(tokens, (0, len(places) - known))) + self.places[places]
+        if self.cond.parts:
+            x = x + cache.cond[rows, None]
+
+        def attend(i: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+            cache.keys[i, rows, :, : len(places)] = k.transpose(1, 2)
+            cache.values[i, rows, :, : len(places)] = v.transpose(1, 2)
+            return _causal(i, q, k, v)
+
+        self._through(x, places, attend)
+
+    @torch.no_grad()
+    def follow(self, cache: Cache, tokens: Tensor) -> Tensor:
+        """Let the first n rows of a cache read one more token each.
+
+        All attend to a window as long as the longest row, in whole blocks, and mask what they do
+        not hold: a row's logits are the same, bit for bit, in any company of 4, 8, ... rows.
+
+        Args:
+            cache: Of `cache`.
+            tokens: (n,).
+
+        Returns:
+            Logits of the token after it, (n, V).
+        """
+        n, (heads, room), before = len(tokens), cache.keys.shape[2:4], self.shifts[-1]
+        rows, at = torch.arange(n, device=tokens.device), cache.lengths[:n]
+        window = -(-(int(at.max()) + 1) // WINDOW) * WINDOW
+        hidden = torch.arange(window, device=tokens.device) > at[:, None]
+        mask = cache.cond.new_zeros(hidden.shape).masked_fill_(hidden, -torch.inf)[:, None, None]
+        lanes = torch.arange(n * heads, device=tokens.device).view(n, heads)
+        target = (lanes * room + at[:, None]).flatten()
+
+        flat = [part.flatten(1, 3).unbind() for part in (cache.keys, cache.values)]
+        held = [part[:, :n, :, :window].unbind() for part in (cache.keys, cache.values)]
+
+        def attend(i: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+            flat[0][i].index_copy_(0, target, k[0].flatten(0, 1))
+            flat[1][i].index_copy_(0, target, v[0].flatten(0, 1))
+            return _attention(q[0][:, :, None], held[0][i], held[1][i], mask)[None, :, :, 0]
+
+        if before:
+            cache.tokens[rows, before + at] = tokens
+        x = self._embed_at(cache.tokens, tokens, at) + self.places[at]
+        if self.cond.parts:
+            x = x + cache.cond[:n]
+        logits = self._logits(self._through(x[None], at, attend)[0])
+        cache.lengths[:n] += 1
+        return logits
+
+    def _through(self, x: Tensor, places: Tensor | slice, attend: Attend) -> Tensor:
+        """The blocks: (B, L, D) at L places -> the same."""
         x = first = rms_norm(x)
-        turns = torch.view_as_complex(self.turns[past:seen])[:, None, None]
+        turns = torch.view_as_complex(self.turns[places])[:, None, None]
         for i, block in enumerate(self.blocks):
             if i:
                 x = torch.addcmul(x, first, self.mix[i - 1])
-            x = block(x, turns, (cache.keys[i], cache.values[i]) if cache else None, past)
+            x = block(x, turns, partial(attend, i))
+        return x
+
+    def _logits(self, x: Tensor) -> Tensor:
         return CAP * (self.head(rms_norm(x)) / CAP).tanh()
 
-    def _embed(self, tokens: Tensor, past: int) -> Tensor:
+    def _embed(self, tokens: Tensor) -> Tensor:
         """The sum of the embeddings of each position's token and of its neighbours before it."""
-        n, length = tokens.shape
-        index = [tokens[:, past:]]
+        index = [tokens]
         for j, shift in enumerate(self.shifts[1:], 1):
             padded = F.pad(tokens, (shift, 0), value=self.start)
-            index.append(padded[:, past:length] + j * (self.start + 1))
-        if len(index) == 1:
-            return self.embed(index[0])
-        flat = torch.stack(index, -1).flatten(0, 1)
-        return F.embedding_bag(flat, self.embed.weight, mode="sum").view(n, length - past, -1)
+            index.append(padded[:, : tokens.shape[1]] + j * (self.start + 1))
+        return self._sum(torch.stack(index, -1)) if len(index) > 1 else self.embed(tokens)
+
+    def _embed_at(self, held: Tensor, tokens: Tensor, at: Tensor) -> Tensor:
+        """The same of one position in each row: (rows, before + room), (n,), (n,) -> (n, D)."""
+        if len(self.shifts) == 1:
+            return self.embed(tokens)
+        places = at[:, None] + (self.shifts[-1] - self.back)
+        kinds = torch.arange(len(self.shifts), device=at.device) * (self.start + 1)
+        return self._sum(held[: len(at)].gather(1, places) + kinds)
+
+    def _sum(self, index: Tensor) -> Tensor:
+        bags = F.embedding_bag(index.flatten(0, -2), self.embed.weight, mode="sum")
+        return bags.unflatten(0, index.shape[:-1])
 
 
 @final
@@ -152,24 +256,24 @@ class Block(nn.Module):
         nn.init.zeros_(self.down.weight)
 
     def forward(
-        self, x: Tensor, turns: Tensor, cache: tuple[Tensor, Tensor] | None, past: int
+        self, x: Tensor, turns: Tensor, attend: Callable[[Tensor, Tensor, Tensor], Tensor]
     ) -> Tensor:
-        """(B, L, D) -> the same; cache: this layer's keys and values, filled up to `past`."""
+        """(B, L, D) -> the same; attend(q, k, v), each (B, L, heads, features) like its result."""
         qkv = F.linear(rms_norm(x), self.qkv.flatten(0, 1)).unflatten(-1, (3, self.heads, -1))
-        q, k, v = (y.transpose(1, 2) for y in rotate(qkv, turns))  # (B, heads, L, features)
-        new = q.shape[2]
-        if cache:
-            keys, values = cache
-            keys[:, :, past : past + new], values[:, :, past : past + new] = k, v
-            k, v = keys[:, :, : past + new], values[:, :, : past + new]
-        mask = None
-        if past and new > 1:
-            mask = torch.ones(new, past + new, dtype=torch.bool, device=x.device).tril(past)
-        y = F.scaled_dot_product_attention(
-            q, k, v, mask, is_causal=new > 1 and not past, scale=SHARPNESS / math.sqrt(q.shape[-1])
-        )
-        x = x + self.dropout(self.out(y.transpose(1, 2).flatten(2)))
+        y = attend(*rotate(qkv, turns))
+        x = x + self.dropout(self.out(y.flatten(2)))
         return x + self.dropout(feed_forward(rms_norm(x), self.up.weight, self.down.weight))
+
+
+def _attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Without a mask a position sees itself and those before it; (B, heads, L, features)."""
+    return F.scaled_dot_product_attention(
+        q, k, v, mask, is_causal=mask is None, scale=SHARPNESS / math.sqrt(q.shape[-1])
+    )
+
+
+def _causal(_: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    return _attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)).transpose(1, 2)
 
 
 def _turns(length: int, features: int) -> Tensor:

@@ -18,34 +18,27 @@ from starlette.staticfiles import StaticFiles
 from genloom import __version__
 from genloom.artifact import CARD
 from genloom.errors import BadInput, nearest
+from genloom.safety.marks.texts import CONTEXT
+from genloom.safety.marks.tokens import Green
 from genloom.serve import problems
+from genloom.serve.engine.marking import TextMark
 from genloom.serve.engine.pool import Pool
-from genloom.serve.guard import Counts, Guard
+from genloom.serve.figures import Figures
+from genloom.serve.gate import Gate
+from genloom.serve.guard import Guard
 from genloom.serve.known import Known, learn
 from genloom.serve.making import Maker
-from genloom.serve.routes import (
-    admin,
-    files,
-    generations,
-    health,
-    images,
-    jobs,
-    models,
-    outputs,
-    text,
-    trust,
-)
+from genloom.serve.routes import ROUTERS
 from genloom.serve.runner import Runner
 from genloom.serve.services import Services
 from genloom.serve.sessions import Sessions
 from genloom.serve.settings import Settings
-from genloom.serve.store import Blobs, Files, Jobs, Keys, Records, Store, pepper
+from genloom.serve.store import Batches, Blobs, Files, Jobs, Keys, Records, Store, Votes, pepper
 from genloom.studio import FOLDER
 
 if TYPE_CHECKING:
     from genloom.safety.marks.identity import Identity
 
-ROUTES = (models, generations, images, text, outputs, jobs, files, admin, trust, health)
 DRAIN_S = 30.0
 log = logging.getLogger(__name__)
 
@@ -62,8 +55,8 @@ def create_app(settings: Settings) -> FastAPI:
     settings.check(keyed=parts.keys.any())
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
-        async with _working(parts):
+    async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
+        async with _working(parts, app):
             yield
 
     app = FastAPI(
@@ -75,8 +68,8 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
     )
     app.state.services = parts
-    for module in ROUTES:
-        app.include_router(module.router)
+    for router in ROUTERS:
+        app.include_router(router)
     app.mount("/studio", StaticFiles(directory=FOLDER), name="studio")
     problems.explain(app)
     app.add_middleware(
@@ -86,7 +79,7 @@ def create_app(settings: Settings) -> FastAPI:
         keyless=lambda: settings.local and not parts.keys.any(),
         hosts=settings.names(),
         max_body=settings.limits.body,
-        counts=parts.counts,
+        figures=parts.figures,
     )
     return app
 
@@ -123,7 +116,7 @@ def _parts(settings: Settings, known: dict[str, Known]) -> Services:
                 f"{settings.policy} names the model {name!r}, which is not served"
                 f"{nearest(name, known)}"
             )
-    pool = _pool(settings, known)
+    pool, figures = _pool(settings, known, identity), Figures()
     return Services(
         settings=settings,
         models=known,
@@ -133,22 +126,32 @@ def _parts(settings: Settings, known: dict[str, Known]) -> Services:
         records=records,
         files=files_,
         jobs=Jobs(store),
+        batches=Batches(store),
+        votes=Votes(store),
         sessions=Sessions(keys, hashlib.sha256(b"sessions" + secret).digest()),
         pool=pool,
-        maker=Maker(pool, keys, records, policy, marker(settings, identity)),
+        maker=Maker(
+            pool, keys, records, policy, marker(settings, identity), Gate.of(settings), figures
+        ),
         policy=policy,
         identity=identity,
-        counts=Counts(),
+        figures=figures,
     )
 
 
-def _pool(settings: Settings, known: Mapping[str, Known]) -> Pool:
+def _pool(settings: Settings, known: Mapping[str, Known], identity: Identity | None) -> Pool:
+    mark = None
+    if settings.marks.watermark and identity is not None:
+        mark = TextMark(Green(identity.secret, context=CONTEXT))
     return Pool(
         {name: one.folder for name, one in known.items()},
         workers=settings.workers,
         queue=settings.limits.waiting,
         rows={name: settings.limits.samples for name in known},
         threads=settings.threads or 1,
+        idle_s=settings.idle_s,
+        budget=settings.memory,
+        mark=mark,
     )
 
 
@@ -178,21 +181,21 @@ def marker(
 
 
 @asynccontextmanager
-async def _working(parts: Services) -> AsyncGenerator[None]:
+async def _working(parts: Services, app: FastAPI) -> AsyncGenerator[None]:
     """Workers and the runner of jobs, until the server stops; then what runs may end."""
     await parts.pool.__aenter__()
 
     async def adopt(name: str, folder: Path) -> None:
         """Serve one model more: new workers that know it take the place of the old ones."""
         known = {**parts.models, name: await asyncio.to_thread(learn, name, folder)}
-        pool = _pool(parts.settings, known)
+        pool = _pool(parts.settings, known, parts.identity)
         await pool.__aenter__()
         before, parts.pool = parts.pool, pool
         parts.maker.pool, parts.models = pool, known
         await before.drain(DRAIN_S)
         await before.__aexit__(None, None, None)
 
-    runner = asyncio.create_task(Runner(parts, adopt, socket.gethostname()[:60]).run())
+    runner = asyncio.create_task(Runner(parts, adopt, app, socket.gethostname()[:60]).run())
     runner.add_done_callback(_tell)
     try:
         yield

@@ -11,21 +11,20 @@ import logging
 import re
 import secrets
 import time
-from bisect import bisect_left
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from itertools import accumulate
 from typing import Any, final
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from genloom.serve.figures import Figures
 from genloom.serve.problems import Problem
 from genloom.serve.store import Key
 from genloom.serve.store.keys import SCOPES
 
 OPEN = ("/", "/healthz", "/readyz")  # without a key, and what lies under /studio/
 SIGN_IN = ("POST", "/v1/session")  # open as well, and counted where it fails
+INSIDE = "genloom.caller"  # of a request that the server makes itself; no client can set it
 BODIES = ("application/json", "multipart/form-data")
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 COOKIE = "genloom_session"
@@ -40,34 +39,6 @@ log = logging.getLogger("genloom.access")
 LOCAL = Key("local", "local", SCOPES, None, None, 0.0, None)  # who has this machine itself
 
 
-EDGES_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
-
-
-@dataclass
-class Counts:
-    """What the door has seen, by route, for /metrics; a route has no id in its name.
-
-    Args:
-        answers: (route, status) -> how many.
-        seconds: Route -> how many in each bucket (the last one is without end), and their sum.
-    """
-
-    answers: dict[tuple[str, int], int] = field(default_factory=dict)
-    seconds: dict[str, tuple[list[int], float]] = field(default_factory=dict)
-
-    def add(self, route: str, status: int, seconds: float) -> None:
-        """One more answer."""
-        self.answers[route, status] = self.answers.get((route, status), 0) + 1
-        buckets, total = self.seconds.get(route, ([0] * (len(EDGES_S) + 1), 0.0))
-        buckets[bisect_left(EDGES_S, seconds)] += 1
-        self.seconds[route] = buckets, total + seconds
-
-    def cumulated(self, buckets: list[int]) -> list[tuple[str, float]]:
-        """As Prometheus wants a histogram: (upper edge, how many below it)."""
-        edges = [*map(str, EDGES_S), "+Inf"]
-        return list(zip(edges, map(float, accumulate(buckets)), strict=True))
-
-
 @final
 class Guard:
     """ASGI middleware around the whole app.
@@ -79,7 +50,7 @@ class Guard:
         keyless: Whether no key exists, so that whoever reaches this machine may do everything.
         hosts: Host names (without port) that the server answers to.
         max_body: Bytes of a request's body.
-        counts: Of answers.
+        figures: Where answers are counted.
     """
 
     def __init__(
@@ -91,7 +62,7 @@ class Guard:
         keyless: Callable[[], bool],
         hosts: frozenset[str],
         max_body: int,
-        counts: Counts,
+        figures: Figures,
     ):
         self.app, self.authenticate, self.session, self.keyless = (
             app,
@@ -99,7 +70,7 @@ class Guard:
             session,
             keyless,
         )
-        self.hosts, self.max_body, self.counts = hosts, max_body, counts
+        self.hosts, self.max_body, self.figures = hosts, max_body, figures
         self.failures: dict[str, tuple[float, float]] = {}  # client -> (tokens, when)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -122,7 +93,7 @@ class Guard:
             await send(message)
 
         try:
-            scope["state"]["caller"] = self._admit(scope, headers)
+            scope["state"]["caller"] = scope.get(INSIDE) or self._admit(scope, headers)
             await self.app(scope, self._limited(receive), answer)
         except Problem as problem:
             await problem.response()(scope, receive, answer)
@@ -131,7 +102,7 @@ class Guard:
             if status == 401 and (scope["method"], scope["path"]) == SIGN_IN:
                 self._note_failure(_client(scope))
             seconds = time.perf_counter() - start
-            self.counts.add(route, status, seconds)
+            self.figures.answered(route, status, seconds)
             caller = scope["state"].get("caller")
             line = {
                 "id": request_id,

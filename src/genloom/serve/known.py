@@ -5,16 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
 
+import torch
+
 from genloom import artifact
-from genloom.core import Items, Latents, Option, Real, Tokens, check_options, options
+from genloom.core import Edits, Items, Latents, Option, Real, Tokens, options
 from genloom.errors import BadInput, nearest
 from genloom.serve.problems import Problem
+from genloom.serve.store.ids import shown
 
 LONGEST = 200  # characters of an option's name, and of its value
+STORED = {"image": torch.uint8, "points": torch.float32, "text": torch.long}
 TYPES = {int: "integer", float: "number", str: "string", bool: "boolean"}
 
 
@@ -33,9 +37,11 @@ class Known:
         items: What it makes.
         tokens: Whether it goes on from given tokens.
         labelled: Whether it takes a label.
-        latents: Whether it has a code for each datum.
+        latent: Numbers of its code of a datum; None where it has none.
+        edits: Whether it can change a given datum.
         options: Of its sampling.
-        function: What the options are checked against.
+        licence: Of its data or of itself, as its card or recipe names it; None where they do not.
+        measures: That its card holds, by name, for what has no verdict beside it.
     """
 
     name: str
@@ -47,9 +53,11 @@ class Known:
     items: Items
     tokens: bool
     labelled: bool
-    latents: bool
+    latent: int | None
+    edits: bool
     options: Mapping[str, Option]
-    function: Any
+    licence: str | None = None
+    measures: Mapping[str, Any] = field(default_factory=dict)
 
     def schema(self) -> dict[str, Any]:
         """JSON schema of the options, with a seed and, where there are classes, a label."""
@@ -72,8 +80,11 @@ class Known:
                 raise Problem(400, f"the option {name[:LONGEST]!r} is too large.", param="options")
             if not isinstance(value, int | float | str | None):
                 raise Problem(400, f"{name!r} is not a number, a text or null.", param="options")
+            if name not in self.options:
+                text = f"there is no option {name!r}{nearest(name, self.options)}"
+                raise Problem(400, text, code="invalid_value")
         try:
-            found = check_options(self.function, given)
+            found = {name: self.options[name].check(value) for name, value in given.items()}
         except BadInput as error:
             raise Problem(400, str(error), code="invalid_value") from error
         if found.get("steps", 0) > most_steps:
@@ -91,7 +102,9 @@ class Known:
             "shape": list(self.items.shape),
             "classes": list(self.items.classes),
             "hash": self.hash,
-            "embeds": self.latents,
+            "embeds": self.latent is not None,
+            "edits": self.edits,
+            **({} if self.latent is None else {"latent": {"size": self.latent}}),
         }
 
 
@@ -114,10 +127,30 @@ def learn(name: str, folder: Path) -> Known:
         items=found.items,
         tokens=isinstance(model.space, Tokens) and found.items.kind == "text",
         labelled="label" in model.conditions,
-        latents=isinstance(model, Latents) and isinstance(model.space, Real),
+        latent=_latent(found),
+        edits=isinstance(model, Edits) and found.items.kind == "image",
         options=options(model.sample_steps),
-        function=type(model).sample_steps,
+        licence=_licence(found.card, found.recipe),
+        measures=found.card.get("metrics") or {},
     )
+
+
+def _latent(found: artifact.Artifact) -> int | None:
+    """The size of a datum's code: that of one, as nothing else tells it."""
+    model, codec = found.model, found.codec
+    if not isinstance(model, Latents) or not isinstance(model.space, Real):
+        return None
+    with torch.inference_mode():
+        x = codec.encode(torch.zeros(1, *found.items.shape, dtype=STORED[found.items.kind]))
+        return model.encode(x, found.condition([0])).numel()
+
+
+def _licence(card: Mapping[str, Any], recipe: Mapping[str, Any]) -> str | None:
+    """What the card, its data or the recipe's data name."""
+    for table in (card, card.get("data", {}), recipe.get("data", {})):
+        if isinstance(table.get("licence"), str):
+            return shown(table["licence"])
+    return None
 
 
 def named(models: Mapping[str, Known], name: str | None) -> Known:

@@ -3,68 +3,37 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import secrets
+import time
 from collections.abc import AsyncGenerator, Callable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, final
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, final
 
+import torch
 from torch import Tensor
 
 from genloom.artifact import class_index
 from genloom.errors import BadInput
 from genloom.safety.policy import Decision, Policy, Verdict
 from genloom.serve import media
-from genloom.serve.engine.messages import Done, NewTokens, Preview, Request
+from genloom.serve.asked import Asked
+from genloom.serve.engine.faults import Full
+from genloom.serve.engine.messages import Done, NewTokens, Preview
+from genloom.serve.figures import Figures
+from genloom.serve.gate import Gate, Standing
 from genloom.serve.known import Known
 from genloom.serve.problems import Problem
 from genloom.serve.settings import Limits
-from genloom.serve.store import Key, Keys, Origin, Record, Records
+from genloom.serve.store import Key, Keys, Made, Origin, Record, Records
 
 if TYPE_CHECKING:
+    from genloom.serve.engine.answer import Answer
     from genloom.serve.engine.pool import Pool
 
 
-@dataclass(frozen=True, kw_only=True)
-class Asked:
-    """What somebody wants, checked.
-
-    Args:
-        known: Of which model.
-        seeds: One for each sample.
-        label: A class by name or index; None draws it from the seed.
-        options: Of the model's sampling.
-        prompt: Tokens that each sample begins with.
-        told: Text that the filters read: the prompt as it was written.
-        form: Of the files, see `media.FORMATS`.
-        size: (width, height) that pictures are resized to.
-        quality: Of JPEG and WebP.
-        previews: Guesses to show on the way.
-        tokens: Show tokens as they are drawn.
-    """
-
-    known: Known
-    seeds: tuple[int, ...]
-    label: int | str | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)
-    prompt: tuple[int, ...] = ()
-    told: str = ""
-    form: str
-    size: tuple[int, int] | None = None
-    quality: int = 90
-    previews: int = 0
-    tokens: bool = False
-
-    def request(self) -> Request:
-        """For the engine."""
-        return Request(
-            model=self.known.name,
-            seeds=self.seeds,
-            label=self.label,
-            options=self.options,
-            prompt=self.prompt,
-            previews=self.previews,
-            tokens=self.tokens,
-        )
+SOFTWARE = ("genloom", "batch", "threads", "watermark")  # of what a worker tells of a sample
 
 
 @dataclass(frozen=True)
@@ -100,6 +69,10 @@ class Finished:
 
     outputs: list[Output]
 
+    def contents(self) -> list[bytes]:
+        """The bytes of each; empty where it may not be seen."""
+        return [output.content for output in self.outputs]
+
 
 @final
 class Maker:
@@ -111,6 +84,8 @@ class Maker:
         records: Of what was made.
         policy: Filters; None for none.
         mark: Puts the marks of the server on (content, media type, record).
+        gate: Which models may be used.
+        figures: Where times, sizes of batches and refusals are counted.
     """
 
     def __init__(
@@ -120,9 +95,11 @@ class Maker:
         records: Records,
         policy: Policy | None,
         mark: Callable[[bytes, str, Mapping[str, str]], bytes],
+        gate: Gate,
+        figures: Figures,
     ):
         self.pool, self.keys, self.records = pool, keys, records
-        self.policy, self.mark = policy, mark
+        self.policy, self.mark, self.gate, self.figures = policy, mark, gate, figures
 
     async def make(
         self, caller: Key, asked: Asked
@@ -132,10 +109,11 @@ class Maker:
         Stop iterating to cancel.
 
         Raises:
-            Problem: The request is refused, by a limit or by a filter.
+            Problem: The request is refused, by the gate, by a limit or by a filter.
             Unavailable: No worker could do it.
         """
-        await asyncio.to_thread(self.keys.spend, caller, len(asked.seeds))
+        standing = self.gate.admit(asked.known)
+        await self.spend(caller, len(asked.seeds))
         if self.policy is not None and asked.told:
             decision = await asyncio.to_thread(self.policy.inputs, asked.told, asked.known.name)
             if not decision.passes:
@@ -143,67 +121,106 @@ class Maker:
                 raise Problem(
                     400, f"the prompt is refused: {why}.", code="content_policy_violation"
                 )
-        async with self.pool.submit(asked.request()) as events:
+        start, name = time.perf_counter(), asked.known.name
+        async with self._submitted(asked) as events:
             async for event in events:
                 if isinstance(event, Done):
-                    yield Finished(await asyncio.to_thread(self._finish, caller, asked, event))
+                    work = partial(self._finish, caller, asked, event, standing)
+                    finished = Finished(await asyncio.to_thread(work))
+                    self.figures.model_seconds.add(name, time.perf_counter() - start)
+                    self.figures.model_rows.add(name, event.crowd)
+                    yield finished
                     return
                 if isinstance(event, Preview | NewTokens):
                     yield event
 
-    def _finish(self, caller: Key, asked: Asked, done: Done) -> list[Output]:
-        items, texts = asked.known.items, None
-        if items.kind == "text":
-            texts = ["".join(items.alphabet[i] for i in row) for row in done.items.tolist()]
-        decisions = [Decision()] * len(done.items)
+    def _submitted(self, asked: Asked) -> Answer:
+        try:
+            return self.pool.submit(asked.request())
+        except Full:
+            self.figures.model_rejected[asked.known.name] += 1
+            raise
+
+    async def spend(self, caller: Key, samples: int) -> None:
+        """Count samples; a key without limits is not written to, and needs no thread.
+
+        Raises:
+            Refusal: A limit is reached; see `Keys.spend`.
+        """
+        if caller.per_minute is None and caller.per_day is None:
+            return
+        await asyncio.to_thread(self.keys.spend, caller, samples)
+
+    def _finish(self, caller: Key, asked: Asked, done: Done, standing: Standing) -> list[Output]:
+        """Filter, encode and mark every sample, then record those that may be kept at once."""
+        found, texts = asked.items(done), None
+        if asked.known.items.kind == "text":
+            alphabet = asked.known.items.alphabet
+            texts = ["".join(alphabet[i] for i in row.tolist()) for row in found]
+        decisions = [Decision()] * len(found)
         if self.policy is not None:
             looked_at = done.items if texts is None else texts
             decisions = self.policy.outputs(looked_at, model=asked.known.name)
-        return [
-            self._output(caller, asked, item, told, decision, texts[i] if texts else None)
-            for i, (item, told, decision) in enumerate(
-                zip(done.items, done.records, decisions, strict=True)
-            )
+        made: list[Made | None] = [
+            None
+            if decision.verdict is Verdict.REFUSE
+            else self._made(asked, i, found[i], done.records[i], decision, standing)
+            for i, decision in enumerate(decisions)
         ]
+        kept = iter(self.records.add_all(caller.id, [one for one in made if one is not None]))
+        outputs = []
+        for i, (told, one) in enumerate(zip(done.records, made, strict=True)):
+            record = None if one is None else next(kept)
+            output = Output(int(told["seed"]), told["label"] or None, record)
+            if one is None or record is None or record.state != "free":
+                outputs.append(replace(output, why=_why(decisions[i])))
+            else:
+                text = None if texts is None else texts[i]
+                outputs.append(replace(output, content=one.content, text=text))
+        return outputs
 
-    def _output(
+    def _made(
         self,
-        caller: Key,
         asked: Asked,
+        i: int,
         item: Tensor,
         told: Mapping[str, str],
         decision: Decision,
-        text: str | None,
-    ) -> Output:
-        seed, label = int(told["seed"]), told["label"] or None
-        why = "; ".join(finding.reason for finding in decision.findings) or None
-        if decision.verdict is Verdict.REFUSE:
-            return Output(seed, label, why=why)
-        kind = asked.known.items.kind
-        _, media_type = media.media_type(kind, asked.form)
-        content = media.encode(
-            item, asked.known.items, asked.form, told, size=asked.size, quality=asked.quality
-        )
-        content = self.mark(content, media_type, told)
-        options: dict[str, Any] = {"sampling": dict(asked.options), "format": asked.form}
-        options |= {"prompt": list(asked.prompt)} if asked.prompt else {}
-        options |= {"size": list(asked.size)} if asked.size else {}
+        standing: Standing,
+    ) -> Made:
+        known = asked.known
+        _, media_type = media.media_type(known.items.kind, asked.form)
+        plain = asked.encode(item, told)
         origin = Origin(
-            model=asked.known.hash,
-            data=asked.known.data,
-            recipe=asked.known.recipe,
-            seed=seed,
-            label=label,
-            options=options,
-            software={key: told[key] for key in ("genloom", "batch", "threads") if key in told},
+            model=known.hash,
+            data=known.data,
+            recipe=known.recipe,
+            seed=int(told["seed"]),
+            label=told["label"] or None,
+            options=asked.recorded(i),
+            software=software(told),
         )
-        held_for = why if decision.verdict is Verdict.HOLD else None
-        record = self.records.add(
-            caller.id, content, origin, kind=kind, media_type=media_type, held_for=held_for
+        return Made(
+            content=self.mark(plain, media_type, told),
+            origin=origin,
+            kind=known.items.kind,
+            media_type=media_type,
+            held_for=_why(decision) if decision.verdict is Verdict.HOLD else None,
+            plain_sha256=hashlib.sha256(plain).hexdigest(),
+            report=standing.report,
+            licence=known.licence,
+            gate=standing.gate,
         )
-        if held_for is not None:
-            return Output(seed, label, record, why=why)
-        return Output(seed, label, record, content, text)
+
+
+def _why(decision: Decision) -> str | None:
+    return "; ".join(finding.reason for finding in decision.findings) or None
+
+
+def software(told: Mapping[str, str]) -> dict[str, str]:
+    """What the last bits of a sample depend on, beside its request."""
+    known = {key: told[key] for key in SOFTWARE if key in told}
+    return {**known, "torch": torch.__version__}
 
 
 def seeds_of(seed: int | None, n: int, limits: Limits) -> tuple[int, ...]:

@@ -37,6 +37,13 @@ def media_type(kind: str, form: str | None) -> tuple[str, str]:
     return form, known[form]
 
 
+def form_of(kind: str, media_type: str) -> str:
+    """The format of items of a kind that has this media type."""
+    plain = media_type.partition(";")[0]
+    found = (form for form, known in FORMATS[kind].items() if known.partition(";")[0] == plain)
+    return next(found, "bin")
+
+
 def encode(
     item: Tensor,
     items: Items,

@@ -1,36 +1,40 @@
-"""Long work: takes jobs from the queue one after the other and does them.
+"""Long work: takes jobs from the queue and does them, in three lanes.
 
-Samples are made by the pool, in pieces. Training and judging are the command line's own verbs, in
-a process of their own, whose run folder tells the progress; a killed training goes on where it was.
+What the workers do, and what only looks at data, does not stand behind the trainings of others. In
+each lane one job is done after the other.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-import os
-import signal
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any, final
 
-from genloom.errors import BadInput, GenloomError
-from genloom.serve import media
+from starlette.types import ASGIApp
+
+from genloom.errors import GenloomError
+from genloom.serve import working
+from genloom.serve.asked import Asked
+from genloom.serve.asking import asked_for
+from genloom.serve.batches import BatchWork
 from genloom.serve.engine.faults import Full, WorkerDied
 from genloom.serve.guard import LOCAL
 from genloom.serve.known import named
-from genloom.serve.making import Asked, Finished, Output, label_of, prompt_of
+from genloom.serve.making import Finished, Output
+from genloom.serve.orders import WORDS
 from genloom.serve.problems import as_problem
 from genloom.serve.services import Services
 from genloom.serve.store import Job, Key, LeaseLost, TooFast
+from genloom.serve.store.holders import gone, holder
+from genloom.serve.working import Work
 
 LEASE_S, BEAT_S, PIECE = 30.0, 1.0, 32
+IDLE_S, CHECK = 0.25, 20  # between questions for a job; every so many, for jobs of the dead
 DEATHS = 3  # of workers at one piece, after which the piece counts as their cause
-SCOPES = {"sample": "generate", "train": "train", "evaluate": "train", "compare": "train"}
-UPLOADS = (".zip", ".npz", ".txt", ".csv", ".parquet", ".gz")
+LANES = (("train", "evaluate", "compare"), ("sample", "batch"), ("survey", "forecast"))
 log = logging.getLogger(__name__)
 
 
@@ -41,45 +45,56 @@ class Runner:
     Args:
         parts: Of the server.
         adopt: Called with (name, folder) of a model that was trained, to serve it.
-        name: Of this worker, for people.
+        app: The server, which answers the requests of batches.
+        host: This machine's name, for people.
     """
 
-    def __init__(self, parts: Services, adopt: Callable[[str, Path], Any], name: str):
-        self.parts, self.adopt, self.name = parts, adopt, name
-        self.progress = 0.0
+    def __init__(
+        self,
+        parts: Services,
+        adopt: Callable[[str, Path], Awaitable[None]],
+        app: ASGIApp,
+        host: str,
+    ):
+        self.parts, self.adopt, self.app, self.name = parts, adopt, app, holder(host)
 
     async def run(self) -> None:
+        """Claim and do, in every lane."""
+        async with asyncio.TaskGroup() as lanes:
+            for kinds in LANES:
+                lanes.create_task(self._lane(kinds))
+
+    async def _lane(self, kinds: tuple[str, ...]) -> None:
         """Claim and do; look for the jobs of dead workers now and then."""
         jobs, turn = self.parts.jobs, 0
         while True:
-            if turn % 20 == 0:
-                await asyncio.to_thread(jobs.expired)
+            if turn % CHECK == 0:
+                await asyncio.to_thread(jobs.expired, gone)
             turn += 1
-            job = await asyncio.to_thread(jobs.claim, self.name, LEASE_S, list(SCOPES))
+            job = await asyncio.to_thread(jobs.claim, self.name, LEASE_S, kinds)
             if job is None:
-                await asyncio.sleep(0.25)
+                await asyncio.sleep(IDLE_S)
                 continue
             try:
-                await self._do(job)
+                await self._do(Work(self.parts, job))
             except LeaseLost as error:  # this process slept, and another has the job by now
                 log.warning("%s", error)
 
-    async def _do(self, job: Job) -> None:
-        work = asyncio.create_task(self._work(job))
-        jobs = self.parts.jobs
-        self.progress = 0.0
+    async def _do(self, work: Work) -> None:
+        doing = asyncio.create_task(self._work(work))
+        jobs, job = self.parts.jobs, work.job
         try:
-            while not work.done():
-                await asyncio.wait({work}, timeout=BEAT_S)
-                if not work.done() and await asyncio.to_thread(jobs.beat, job, self.progress):
-                    work.cancel()
-            result = await work
+            while not doing.done():
+                await asyncio.wait({doing}, timeout=BEAT_S)
+                if not doing.done() and await asyncio.to_thread(jobs.beat, job, work.progress):
+                    _cancel(doing)
+            result = await doing
             await asyncio.to_thread(jobs.finish, job, "succeeded", result=result)
         except LeaseLost:
-            await self._stop(work)
+            await _stop(doing)
             raise
         except asyncio.CancelledError:
-            await self._stop(work)
+            await _stop(doing)
             this = asyncio.current_task()
             if this is not None and this.cancelling():  # the server stops, not the owner
                 await asyncio.to_thread(jobs.release, job)
@@ -91,38 +106,41 @@ class Runner:
             told = str(as_problem(error))
             await asyncio.to_thread(jobs.finish, job, "failed", error=told)
 
-    async def _stop(self, work: asyncio.Task[Any]) -> None:
-        work.cancel()
-        await asyncio.gather(work, return_exceptions=True)
+    async def _work(self, work: Work) -> dict[str, Any]:
+        match work.job.kind:
+            case "sample":
+                return await self._sample(work)
+            case "batch":
+                return await self._batch(work)
+            case "train":
+                return await working.train(work, self.adopt)
+            case "survey":
+                return await working.survey(work)
+            case "forecast":
+                return await working.forecast(work)
+            case _:
+                return await working.judge(work)
 
-    async def _work(self, job: Job) -> dict[str, Any]:
-        if job.kind == "sample":
-            return await self._sample(job)
-        if job.kind == "train":
-            return await self._train(job)
-        return await self._judge(job)
-
-    async def _sample(self, job: Job) -> dict[str, Any]:
-        body, parts = job.body, self.parts
+    async def _sample(self, work: Work) -> dict[str, Any]:
+        body, parts = work.job.body, self.parts
         known, total = named(parts.models, body.get("model")), int(body["n"])
-        first, caller = int(body["seed"]), self._owner(job)
+        first, caller = int(body["seed"]), self._owner(work.job)
+        words = {name: body[name] for name in WORDS if name in body}
         made: list[str] = []
         for start in range(0, total, PIECE):
             seeds = range(first + start, first + min(start + PIECE, total))
-            asked = Asked(
-                known=known,
-                seeds=tuple(seeds),
-                label=label_of(known, body.get("label")),
-                options=known.chosen(
-                    body.get("options") or {}, most_steps=parts.settings.limits.steps
-                ),
-                prompt=prompt_of(known, body.get("prompt") or "", parts.settings.limits),
-                told=body.get("prompt") or "",
-                form=media.media_type(known.items.kind, body.get("format"))[0],
-            )
-            made += [out.record.id for out in await self._piece(caller, asked) if out.record]
-            self.progress = min(start + PIECE, total) / total
+            piece = asked_for(known, parts.settings.limits, seeds, **words)
+            made += [out.record.id for out in await self._piece(caller, piece) if out.record]
+            work.progress = min(start + PIECE, total) / total
         return {"model": known.name, "outputs": made[:10_000], "n": total, "seed": first}
+
+    async def _batch(self, work: Work) -> dict[str, Any]:
+        def told(share: float) -> None:
+            work.progress = share
+
+        parts = self.parts
+        carrying = BatchWork(self.app, parts.batches, parts.files, work.folder / "batches", told)
+        return await carrying.run(self._owner(work.job), work.job.body["batch"])
 
     async def _piece(self, caller: Key, asked: Asked) -> list[Output]:
         """The outputs of one piece; what only hinders it for now is waited for.
@@ -151,91 +169,13 @@ class Runner:
             return LOCAL
         return next(key for key in self.parts.keys.all() if key.id == job.owner)
 
-    async def _train(self, job: Job) -> dict[str, Any]:
-        body, name = job.body, f"{job.body['name']}"
-        folder = self.parts.settings.folder / "runs" / name
-        source = await asyncio.to_thread(self._source, job)
-        words = ["train", "--data", source, "--model", body["family"], "--out", str(folder)]
-        words += ["--minutes", str(body["minutes"]), "--quiet", "--json"]
-        report = await self._verb(words, folder / "run.json")
-        await self.adopt(name, folder)
-        return {"model": name, "steps": report["step"], "seconds": report["seconds"]}
 
-    def _source(self, job: Job) -> str:
-        """A built-in name, or where an uploaded file was put for reading."""
-        data = str(job.body["data"])
-        from genloom.data.builtin import BUILTIN
-
-        if data in BUILTIN:
-            return data
-        file = self.parts.files.get(job.owner, data)
-        ending = Path(file.filename).suffix.lower()
-        if ending not in UPLOADS:
-            raise BadInput(f"data files end in {', '.join(UPLOADS)}, not {ending[:20]!r}.")
-        path = self.parts.settings.folder / "uploads" / f"{file.id}{ending}"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if not path.exists():
-            path.write_bytes(self.parts.files.content(job.owner, data))
-        return str(path)
-
-    async def _judge(self, job: Job) -> dict[str, Any]:
-        known = [named(self.parts.models, name) for name in job.body["models"]]
-        out = self.parts.settings.folder / "verdicts" / job.id
-        words = [job.kind, *(str(one.folder) for one in known), "--out", str(out), "--json"]
-        if job.kind == "evaluate" and job.body.get("n"):
-            words += ["-n", str(int(job.body["n"]))]
-        report = await self._verb(words, None, fine=(0, 20))
-        page = out / "report.html"
-        if page.is_file():
-            content = await asyncio.to_thread(page.read_bytes)
-            file = await asyncio.to_thread(
-                self.parts.files.add, job.owner, "report.html", "evals", content
-            )
-            report["report_file"] = file.id
-        return report
-
-    async def _verb(
-        self, words: list[str], state: Path | None, fine: tuple[int, ...] = (0,)
-    ) -> dict[str, Any]:
-        """Run `genloom WORDS` and read the JSON that it prints; killed where this is cancelled."""
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", "genloom.serve.attached", *words),
-            stdin=asyncio.subprocess.PIPE,  # never written to; it ends with this process
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env=os.environ | {"NO_COLOR": "1"},
-        )
-        talk = asyncio.create_task(_said(process))
-        try:
-            while not talk.done():
-                await asyncio.wait({talk}, timeout=0.5)
-                if state is not None:
-                    self.progress = _share_done(state)
-        finally:
-            if not talk.done():
-                process.send_signal(signal.SIGTERM)
-                await asyncio.wait({talk}, timeout=20)
-                if not talk.done():
-                    process.kill()
-                await asyncio.gather(talk, return_exceptions=True)
-        out, err = talk.result()
-        if process.returncode not in fine:
-            lines = err.decode(errors="replace").strip().splitlines() or ["it gave no reason"]
-            raise BadInput(lines[-1].removeprefix("genloom: "))
-        return json.loads(out)
+def _cancel(doing: asyncio.Task[Any]) -> None:
+    """Cancel it once: a second time would break off what it does to end well."""
+    if not doing.cancelling():
+        doing.cancel()
 
 
-async def _said(process: asyncio.subprocess.Process) -> tuple[bytes, bytes]:
-    """What it prints, and what it complains of, until its end; its input stays open."""
-    assert process.stdout is not None and process.stderr is not None
-    out, err = await asyncio.gather(process.stdout.read(), process.stderr.read())
-    await process.wait()
-    return out, err
-
-
-def _share_done(path: Path) -> float:
-    try:
-        state: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return float(state["step"]) / max(1, int(state["total"]))
-    except (OSError, ValueError, KeyError, TypeError):
-        return 0.0
+async def _stop(doing: asyncio.Task[Any]) -> None:
+    _cancel(doing)
+    await asyncio.gather(doing, return_exceptions=True)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fastapi import Request
 
-from genloom.serve.guard import Counts
+from genloom.serve.figures import Figures
 from genloom.serve.known import Known
 from genloom.serve.making import Maker
 from genloom.serve.sessions import Sessions
 from genloom.serve.settings import Settings
-from genloom.serve.store import Blobs, Files, Jobs, Keys, Records, Store
+from genloom.serve.store import Batches, Blobs, Files, Jobs, Keys, Records, Store, Votes
 
 if TYPE_CHECKING:
     from genloom.safety.marks.identity import Identity
@@ -33,12 +33,14 @@ class Services:
     records: Records
     files: Files
     jobs: Jobs
+    batches: Batches
+    votes: Votes
     sessions: Sessions
     pool: Pool
     maker: Maker
     policy: Policy | None
     identity: Identity | None
-    counts: Counts = field(default_factory=Counts)
+    figures: Figures
 
 
 def services(request: Request) -> Services:

@@ -51,8 +51,12 @@ class Settings:
         blobs: fsspec URL; None is a folder in `folder`.
         workers: Processes that sample.
         threads: Of each worker; None for torch's choice.
+        memory: Bytes of weights that a worker holds at most; None for no bound.
+        idle_s: After which a worker puts a model away that nobody asks for.
         hosts: More host names that the server answers to.
         policy: File of filters; None for none.
+        gate: File of bounds that a model's verdict must keep; None for none.
+        ungated: Models that the operator serves whatever the gate says.
         marks: What is put on every picture that leaves.
         producer: Who makes them, as a code for their labels.
         limits: Of a request.
@@ -66,8 +70,12 @@ class Settings:
     blobs: str | None = None
     workers: int = 1
     threads: int | None = None
+    memory: int | None = None
+    idle_s: float = 600.0
     hosts: tuple[str, ...] = ()
     policy: Path | None = None
+    gate: Path | None = None
+    ungated: frozenset[str] = frozenset()
     marks: Marks = field(default_factory=Marks)
     producer: str = "genloom"
     limits: Limits = field(default_factory=Limits)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from genloom.errors import BadInput, need
+from genloom.serve import again
 
 SERVE = """\
 Serve trained models over HTTP, with a studio at / and OpenAI's routes under /v1.
@@ -20,6 +21,7 @@ examples:
   genloom serve runs/digits-flow runs/names-autoregressive --workers 2
   genloom serve digits=runs/digits-flow --host 0.0.0.0 --hosts loom.example.org
   genloom serve runs/digits-flow --policy policy.toml --watermark
+  genloom serve runs/digits-flow --gate gate.toml      only if its verdict keeps these bounds
 """
 
 KEYS = """\
@@ -68,9 +70,11 @@ def add_parsers(verb: Any) -> None:
     made.add_argument("source", metavar="RUN", help="a run, or its name; its data must be there")
     made.add_argument("--out", type=Path, required=True, metavar="FILE", help="to write")
     made.add_argument("--rate", type=float, default=0.01, help="of new items taken for copies")
+    again.add_parser(verb, FOLDER)
     made = verb("verify", VERIFY, verify)
     made.add_argument("file", metavar="FILE", type=Path, help="a picture, a sound, a film, a text")
     made.add_argument("--beside", metavar="JSON", type=Path, help="its sidecar")
+    made.add_argument("--model", metavar="RUN", help="whose alphabet a text's mark is tried in")
     made.add_argument("--trust", metavar="PEM", type=Path, help="root certificates to trust")
     made.add_argument("--folder", type=Path, default=FOLDER, help="of the server that made it")
 
@@ -82,8 +86,14 @@ def _add_serve(made: Any) -> None:
     made.add_argument("--hosts", default="", metavar="A,B", help="more host names it answers to")
     made.add_argument("--workers", type=int, default=1, help="processes that sample (1)")
     made.add_argument("--threads", type=int, help="of each worker; default: the cores, shared")
+    made.add_argument("--memory", type=float, metavar="GB", help="of weights in each worker")
+    made.add_argument("--idle", type=float, default=10.0, metavar="MIN", help="until a model goes")
     made.add_argument("--waiting", type=int, default=256, help="requests before a 429 (256)")
     made.add_argument("--policy", type=Path, metavar="TOML", help="filters of what comes and goes")
+    made.add_argument("--gate", type=Path, metavar="TOML", help="bounds that verdicts must keep")
+    made.add_argument(
+        "--ungated", action="append", default=[], metavar="NAME", help="serve it all the same"
+    )
     made.add_argument("--no-sign", action="store_true", help="no C2PA signature on pictures")
     made.add_argument("--no-labels", action="store_true", help="no AIGC label on pictures")
     made.add_argument("--watermark", action="store_true", help="an invisible mark, from 64 pixels")
@@ -109,9 +119,14 @@ def serve(args: argparse.Namespace) -> int:
     except ModuleNotFoundError as error:
         raise need(error.name or "fastapi", "serve", "The server") from None
     from genloom.serve.app import create_app
+    from genloom.serve.gate import check_gate
+    from genloom.serve.reproduce import note_models
 
     settings = settings_of(args)
     app = create_app(settings)
+    parts = app.state.services
+    check_gate(parts.maker.gate, [parts.models[name] for name in settings.models])
+    note_models(settings.folder, parts.models.values())
     # uvicorn, when it has drained, sends itself the signal again: an orderly end is no failure.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     shown = f"[{args.host}]" if ":" in args.host else args.host
@@ -138,6 +153,8 @@ def settings_of(args: argparse.Namespace) -> Any:
 
     if args.waiting < 1:
         raise BadInput(f"--waiting {args.waiting}: at least one request must be taken.")
+    if not args.idle > 0 or not (args.memory is None or args.memory > 0):
+        raise BadInput("--idle and --memory must be above 0.")
     models: dict[str, Path] = {}
     for word in args.models:
         name, _, path = word.rpartition("=")
@@ -155,9 +172,13 @@ def settings_of(args: argparse.Namespace) -> Any:
         database=args.database,
         blobs=args.blobs,
         workers=args.workers,
+        memory=None if args.memory is None else int(args.memory * 1e9),
+        idle_s=60 * args.idle,
         threads=args.threads or max(1, (cores or 1) // args.workers),
         hosts=tuple(name for name in args.hosts.split(",") if name),
         policy=args.policy,
+        gate=args.gate,
+        ungated=frozenset(args.ungated),
         marks=Marks(
             labels=not args.no_labels,
             sign=not args.no_sign,
@@ -223,17 +244,20 @@ def verify(args: argparse.Namespace) -> int:
     """`genloom verify`."""
     from dataclasses import asdict
 
+    from genloom.artifact import load
     from genloom.safety.marks import verify as marks
     from genloom.safety.marks.identity import CHAIN, SECRET
+    from genloom.safety.marks.texts import tester
     from genloom.verbs import show
 
     data = args.file.read_bytes()
     home = args.folder / "secret" / "identity"
     secret = (home / SECRET).read_bytes() if (home / SECRET).is_file() else b""
     trust = args.trust or (home / CHAIN if (home / CHAIN).is_file() else None)
+    alphabets = [load(args.model, device="cpu").items.alphabet] if args.model else []
     found = marks.check(
         data,
-        keys=marks.Keys(secret),
+        keys=marks.Keys(secret, tester(secret, alphabets) if secret else None),
         trust=trust.read_bytes() if trust else b"",
         beside=args.beside.read_bytes() if args.beside else None,
     )

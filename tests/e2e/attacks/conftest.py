@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +18,7 @@ from tests.e2e.server import Server, serving
 
 OUTSIDE = "what lies outside of the store"
 ID = "a" * 26
+OPEN_PLACE = re.compile(r"\{\w+\}")
 
 
 @dataclass(frozen=True)
@@ -25,17 +28,35 @@ class Route:
     method: str
     path: str
 
-    def at(self, value: str) -> str:
-        """The path with a value in the place of what is open."""
-        before, _, rest = self.path.partition("{")
-        return before + value + rest.partition("}")[2] if rest else self.path
+    @property
+    def body(self) -> Any:
+        """What a request must say beside the path."""
+        if self.method == "GET" or self.method == "DELETE":
+            return b""
+        return {"approve": True, "reason": "x"} if self.path.startswith("/v1/reviews") else {}
+
+    @property
+    def kind(self) -> str:
+        """What its ids are of, "" where it has none."""
+        return self.path.split("/")[2] if "{" in self.path else ""
+
+    def at(self, value: str, *more: str) -> str:
+        """The path with a value in the place of what is open, and 0 in further ones."""
+        given = iter((value, *more))
+        return OPEN_PLACE.sub(lambda _: next(given, "0"), self.path)
+
+    def places(self, value: str) -> list[str]:
+        """The path with a value in each of the open places, and an id or 0 in the others."""
+        opens = len(OPEN_PLACE.findall(self.path))
+        usual = [ID, *["0"] * (opens - 1)]
+        return [self.at(*usual[:i], value, *usual[i + 1 :]) for i in range(opens)]
 
 
 def make_keys(folder: Path) -> dict[str, str]:
     """Name -> secret of a key for each scope, and of a second one to generate."""
     folder.mkdir(parents=True, mode=0o700)
     scopes = {"anna": "generate", "bert": "generate", "trainer": "train", "chief": "admin"}
-    scopes["fuzz"] = "generate,train,admin"
+    scopes |= dict.fromkeys(("fuzz", "rival"), "generate,train,admin")
     with Store(f"sqlite:///{folder / 'genloom.sqlite'}") as store:
         keys = Keys(store, pepper(folder / "secret" / "pepper"))
         return {name: keys.make(name, scope.split(","))[1] for name, scope in scopes.items()}
@@ -49,7 +70,7 @@ def guarded(
     folder = tmp_path_factory.mktemp("guarded") / "state"
     (folder.parent / "outside.txt").write_text(OUTSIDE)
     secrets = make_keys(folder)
-    few = {name: served_models[name] for name in ("digits", "moons")}
+    few = {name: served_models[name] for name in ("digits", "moons", "codes")}
     with serving(folder, few) as started:
         yield started, secrets
 

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import io
+
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
 MARKUP = (
     "<script>alert(a)</script>",
     "<img src=x onerror=alert(a)>",
@@ -56,3 +61,24 @@ FOREIGN_TYPES = (
     "text/html",
     "",
 )
+
+
+def files_that_name(address: str) -> list[bytes]:
+    """Pictures whose metadata name an address that a reader might follow."""
+    rdf = (
+        "<?xpacket begin='' id='W5M0MpCehiHzreSzNTczkc9d'?><x:xmpmeta xmlns:x='adobe:ns:meta/'>"
+        "<rdf:RDF xmlns:rdf='http://www.w3.org/1999/02/22-rdf-syntax-ns#'><rdf:Description "
+        f"rdf:about='' xmlns:dcterms='http://purl.org/dc/terms/' dcterms:provenance='{address}'/>"
+        "</rdf:RDF></x:xmpmeta><?xpacket end='w'?>"
+    )
+    entity = f"<!DOCTYPE x [<!ENTITY a SYSTEM '{address}'><!ENTITY % b SYSTEM '{address}'> %b;]>"
+    found = []
+    for xmp in (rdf, entity + rdf.replace("rdf:about=''", "rdf:about='&a;'")):
+        told = PngInfo()
+        told.add_itxt("XML:com.adobe.xmp", xmp)
+        for form, more in (("PNG", {"pnginfo": told}), ("JPEG", {"xmp": xmp.encode()})):
+            file = io.BytesIO()
+            Image.new("RGB", (8, 8)).save(file, form, **more)
+            found.append(file.getvalue())
+    svg = f"<svg xmlns='http://www.w3.org/2000/svg'><image href='{address}'/></svg>".encode()
+    return [*found, svg, entity.encode() + svg]

@@ -5,18 +5,13 @@ from __future__ import annotations
 import statistics
 import time
 
-import psutil
 import pytest
 
 from tests.e2e.attacks.abuse import ALL, CANARY, wrong_bodies
+from tests.e2e.attacks.memory import resident
 from tests.e2e.attacks.wire import JSON, Wire
 
 LONGEST_S = 1.0
-
-
-def memory_of(server) -> int:
-    """Bytes that the server's own process has in memory."""
-    return psutil.Process(server.process.pid).memory_info().rss
 
 
 def test_they_are_many():
@@ -89,11 +84,11 @@ def test_afterwards_memory_is_as_before_and_the_log_has_no_prompt(server):
         return seconds
 
     all_of_it()  # the allocator keeps what the largest request needed once
-    before = memory_of(server)
+    before = resident(server)
     seconds = all_of_it() + all_of_it()
     wire.close()
     time.sleep(0.5)
-    assert memory_of(server) < 1.1 * before
+    assert resident(server) < 1.1 * before
     assert statistics.median(seconds) < 0.1
     log = server.log.read_text("utf-8", "replace")
     assert '"status": 400' in log and CANARY not in log

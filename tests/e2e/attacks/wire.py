@@ -12,6 +12,14 @@ from typing import Any, final
 from urllib.parse import urlsplit
 
 JSON = {"Content-Type": "application/json"}
+FORM = {"Content-Type": "multipart/form-data; boundary=b"}
+
+
+def field(name: str, content: bytes, filename: str | None = None) -> bytes:
+    """One part of a form with the boundary b; what ends the form is not in it."""
+    place = "" if filename is None else f'; filename="{filename}"'
+    head = f'--b\r\nContent-Disposition: form-data; name="{name}"{place}\r\n\r\n'
+    return head.encode() + content + b"\r\n"
 
 
 @dataclass(frozen=True)

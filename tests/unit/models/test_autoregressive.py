@@ -12,6 +12,7 @@ import torch.nn.functional as F
 
 from genloom import sampling
 from genloom.core import Likelihood, Real, Rng, Tokens
+from genloom.decoding import narrowed
 from genloom.errors import BadInput
 from genloom.models.autoregressive import Autoregressive
 from genloom.nets.transformer import Transformer
@@ -93,19 +94,18 @@ def test_a_sample_depends_on_its_seed_and_condition_alone():
     assert torch.equal(together, sampling.sample(model, 12, cond, batch=5))
 
 
-def test_a_net_without_a_cache_gives_the_same_samples():
-    class Plain(torch.nn.Module):
-        def __init__(self, net):
-            super().__init__()
-            self.net = net
-
-        def forward(self, tokens, cond):
-            return self.net(tokens, cond)
-
-    model = made()
-    cached = sampling.sample(model, 8, {"label": torch.arange(8) % 2})
-    model.net = Plain(model.net)
-    assert torch.equal(cached, sampling.sample(model, 8, {"label": torch.arange(8) % 2}))
+@pytest.mark.parametrize("space", [Tokens((40,), 3), Tokens((5, 8), 3)])
+@pytest.mark.parametrize("known", [0, 1, 6, 39])
+def test_samples_are_those_of_the_whole_net_without_a_cache(space, known):
+    model, cond = made(space), {"label": torch.arange(8) % 2}
+    given = torch.randint(0, 3, (8, known))
+    (*_, cached) = model.complete(Rng(range(8)), cond, given, temperature=1.3, top_k=2)
+    rng, tokens = Rng(range(8)), F.pad(given, (1, 0), value=3)
+    while tokens.shape[1] <= 40:
+        with torch.no_grad():
+            logits = narrowed(model.net(tokens, cond)[:, -1], temperature=1.3, top_k=2)
+        tokens = torch.cat([tokens, rng.categorical(logits)[:, None]], 1)
+    assert torch.equal(cached.flatten(1), tokens[:, 1:])
 
 
 def test_a_prefix_is_kept_and_continued_by_the_model():

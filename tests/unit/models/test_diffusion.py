@@ -291,7 +291,7 @@ FREE = torch.tensor([[False, True]]).expand(500, 2)
 
 @pytest.mark.parametrize("solver", options(Diffusion.sample_steps)["solver"].choices)
 def test_what_an_edit_must_keep_is_kept_and_the_rest_is_drawn_towards_it(solver):
-    x = edited(exact_pair(), GIVEN, FREE, solver=solver, steps=32)
+    x = edited(exact_pair(), GIVEN, FREE, solver=solver, steps=32, rounds=1)
     assert torch.equal(x[:, 0], GIVEN[:, 0])
     assert x[:, 1].mean() < -0.5 and x[:, 1].std() > 0.1  # b = 5 leaves no trace
 

@@ -51,16 +51,35 @@ def test_no_gradient_flows_from_the_future():
         assert (strength[i + 1 :] == 0).all()
 
 
-@pytest.mark.parametrize("space", [Tokens((12,), 7), Tokens((3, 4), 7)])
-@pytest.mark.parametrize("parts", [[1] * 12, [12], [5, 1, 1, 5], [1, 7, 4], [3, 2, 2]])
-def test_cached_logits_equal_the_full_ones(space, parts):
-    net = awake(space)
-    tokens = torch.randint(0, 8, (3, 12))
-    cond = {"label": torch.tensor([1, 0, -1])}
-    full = net(tokens, cond)
-    cache = net.cache(3)
-    pieces = [net(piece, cond, cache) for piece in tokens[:, : sum(parts)].split(parts, 1)]
-    torch.testing.assert_close(torch.cat(pieces, 1), full[:, : sum(parts)], atol=1e-4, rtol=0)
+@pytest.mark.parametrize("space", [Tokens((44,), 7), Tokens((11, 4), 7)])
+def test_cached_logits_equal_the_full_ones(space):
+    """In rows that begin with 0 to 43 tokens, and go on side by side."""
+    net, known = awake(space), (0, 1, 5, 30, 43)
+    tokens = torch.randint(0, 7, (5, 44))
+    tokens[:, 0] = 7
+    cond = {"label": torch.tensor([1, 0, -1, 2, 1])}
+    full, cache = net(tokens, cond), net.cache(5)
+    for i, held in enumerate(known):
+        net.begin(cache, i, tokens[i : i + 1, :held], {"label": cond["label"][i : i + 1]})
+    lengths = torch.tensor(known)
+    for _ in range(44):
+        assert torch.equal(cache.lengths, lengths)
+        at = lengths.clamp(max=43)
+        cache.lengths.clamp_(max=43)  # those that are full read their last token again
+        found = net.follow(cache, tokens[range(5), at])
+        torch.testing.assert_close(found, full[range(5), at], atol=1e-4, rtol=0)
+        lengths = at + 1
+
+
+def test_a_row_is_what_it_was_after_a_move():
+    net = awake(Tokens((11, 4), 7))
+    cache, tokens = net.cache(2), torch.randint(0, 7, (1, 30))
+    for row, held in enumerate((4, 30)):
+        net.begin(cache, row, tokens[:, :held], {"label": torch.tensor([row])})
+    expected = net.follow(cache, torch.tensor([1, 2]))
+    net.begin(cache, 1, tokens, {"label": torch.tensor([1])})
+    cache.move(1, 0)
+    torch.testing.assert_close(net.follow(cache, torch.tensor([2])), expected[1:])
 
 
 def test_a_grid_shows_each_position_its_known_neighbours():
@@ -69,9 +88,9 @@ def test_a_grid_shows_each_position_its_known_neighbours():
     rows = net.embed.weight.view(4, 13, -1)
     # before datum 6, in row 1 and column 2: left of it 5, above right 3, above 2, above left 1
     expected = rows[0, 5] + rows[1, 3] + rows[2, 2] + rows[3, 1]
-    torch.testing.assert_close(net._embed(tokens, 0)[0, 6], expected)
+    torch.testing.assert_close(net._embed(tokens)[0, 6], expected)
     expected = rows[:, 12].sum(0)  # before the first datum there is the start token alone
-    torch.testing.assert_close(net._embed(tokens, 0)[0, 0], expected)
+    torch.testing.assert_close(net._embed(tokens)[0, 0], expected)
 
 
 def test_labels_matter_and_hidden_equals_absent():

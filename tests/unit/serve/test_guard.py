@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from genloom.serve.guard import EDGES_S, Counts, Guard, check_place
+from genloom.serve.figures import Figures
+from genloom.serve.guard import Guard, check_place
 from genloom.serve.problems import Problem
 from genloom.serve.sessions import LASTS_S, Sessions
 from genloom.serve.store import Keys, Store
@@ -38,18 +39,15 @@ def test_foreign_pages_are_not(headers):
     assert caught.value.status == 403
 
 
-def test_counts_fill_the_bucket_that_holds_the_time():
-    counts = Counts()
-    for seconds in (0.001, 0.005, 0.006, 100.0):
-        counts.add("/x", 200, seconds)
-    counts.add("/x", 404, 0.001)
-    buckets, total = counts.seconds["/x"]
-    assert (buckets[0], buckets[1], buckets[-1]) == (3, 1, 1)
-    assert total == pytest.approx(100.013)
-    assert counts.answers == {("/x", 200): 4, ("/x", 404): 1}
-    cumulated = counts.cumulated(buckets)
-    assert cumulated[0] == ("0.005", 3) and cumulated[1] == ("0.01", 4)
-    assert cumulated[-1] == ("+Inf", 5) and len(cumulated) == len(EDGES_S) + 1
+def test_a_value_falls_into_the_bucket_that_holds_it():
+    figures = Figures()
+    for seconds in (0.004, 0.005, 0.02, 100.0):
+        figures.answered("/x", 200, seconds)
+    figures.answered("/x", 404, 0.001)
+    assert figures.answers == {("/x", 200): 4, ("/x", 404): 1}
+    found = dict(figures.seconds.cumulated("/x"))
+    assert (found["0.005"], found["0.01"], found["0.025"], found["60.0"]) == (3, 3, 4, 4)
+    assert found["+Inf"] == 5 and figures.seconds.sums["/x"] == pytest.approx(100.03)
 
 
 @pytest.fixture
@@ -97,7 +95,7 @@ def test_wrong_keys_are_counted_and_the_bucket_fills_again(monkeypatch):
         keyless=lambda: False,
         hosts=HOSTS,
         max_body=1,
-        counts=Counts(),
+        figures=Figures(),
     )
     now = 1000.0
     monkeypatch.setattr(time, "monotonic", lambda: now)

@@ -31,7 +31,8 @@ def test_what_models_can_do(known):
     assert {name: one.tokens for name, one in known.items()} == {
         "digits": False, "codes": False, "words": True, "moons": False,
     }  # fmt: skip
-    assert known["codes"].latents and not known["digits"].latents
+    assert known["codes"].latent == 4 and known["digits"].latent is None
+    assert known["digits"].edits and not known["codes"].edits
     assert known["digits"].card()["shape"] == [1, 8, 8]
 
 

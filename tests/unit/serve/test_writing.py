@@ -6,7 +6,8 @@ import itertools
 
 import pytest
 
-from genloom.serve.writing import CHAT, COMPLETION, Told, Writing
+from genloom.serve.telling import CHAT, COMPLETION, Told
+from genloom.serve.writing import Score, Writing
 
 ALPHABET = "ab\n "
 
@@ -26,28 +27,62 @@ def test_what_is_shown_is_the_text_before_the_first_stop(stop, size):
         text = "".join(letters)
         end = text.find(stop)
         writing, shown = write(text, 6, (stop,), size)
-        assert shown == writing.texts[0] == (text if end < 0 else text[:end])
-        assert writing.reasons[0] == ("length" if end < 0 else "stop")
+        assert shown == writing.texts[0].text == (text if end < 0 else text[:end])
+        assert writing.texts[0].reason == ("length" if end < 0 else "stop")
 
 
 def test_the_length_ends_a_text_and_the_rest_is_not_read():
     writing, shown = write("abab", 3, ())
-    assert (shown, writing.counts, writing.reasons) == ("aba", [3], ["length"])
-    assert writing.done
+    (found,) = writing.texts
+    assert (shown, found.count, found.reason) == ("aba", 3, "length")
 
 
 def test_texts_end_each_by_itself():
     writing = Writing(ALPHABET, 2, 4, ("b",))
     assert writing.add([[0], [1]]) == [(0, "a")]
-    assert writing.reasons == [None, "stop"] and not writing.done
-    assert writing.add([[0], [0]]) == [(0, "a")]
-    assert writing.texts == ["aa", ""]
+    assert [text.reason for text in writing.texts] == [None, "stop"]
+    assert writing.add([[0], [-1]]) == [(0, "a")]
+    assert [text.text for text in writing.texts] == ["aa", ""]
+    assert [text.count for text in writing.texts] == [2, 1]
+
+
+def score(letter):
+    return Score(letter, -1.0, (("a", -0.5), (letter, -1.0)))
+
+
+def test_scores_are_those_of_what_is_shown_and_none_of_a_stop():
+    writing = Writing(ALPHABET, 1, 9, ("ab",))
+    told = Told(CHAT, "words", 0, writing, with_usage=False, with_scores=True)
+    chunks = []
+    for letter in " aab":
+        pieces = writing.add([[ALPHABET.index(letter)]], [[score(letter)]])
+        chunks += [told.piece(*piece)["choices"][0] for piece in pieces]
+    said = [chunk["delta"]["content"] for chunk in chunks]
+    marked = [row["token"] for chunk in chunks for row in chunk["logprobs"]["content"]]
+    assert "".join(said) == " a" == "".join(marked)
+    whole = Told(COMPLETION, "words", 0, writing, with_usage=False, with_scores=True).whole("xy")
+    assert whole["choices"][0]["text"] == "xy a"
+    assert whole["choices"][0]["logprobs"] == {
+        "tokens": [" ", "a"],
+        "token_logprobs": [-1.0, -1.0],
+        "top_logprobs": [{"a": -0.5, " ": -1.0}, {"a": -1.0}],
+        "text_offset": [2, 3],
+    }
+
+
+def test_a_refused_text_says_nothing_but_that():
+    writing, _ = write("aab", 5, ())
+    writing.refuse(0)
+    told = Told(COMPLETION, "words", 2, writing, with_usage=False, with_scores=True)
+    (choice,) = told.whole("echo of the prompt")["choices"]
+    assert (choice["text"], choice["finish_reason"]) == ("", "content_filter")
+    assert told.whole("")["usage"]["completion_tokens"] == 3
 
 
 @pytest.mark.parametrize(("form", "field"), [(COMPLETION, "text"), (CHAT, "message")])
 def test_both_forms_tell_the_same(form, field):
     writing, _ = write("aab", 5, ("b",))
-    told = Told(form, "words", 2, writing, with_usage=True)
+    told = Told(form, "words", 2, writing, with_usage=True, with_scores=False)
     (choice,) = told.whole("")["choices"]
     said = choice[field] if field == "text" else choice[field]["content"]
     assert (said, choice["finish_reason"]) == ("aa", "stop")

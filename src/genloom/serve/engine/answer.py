@@ -9,7 +9,8 @@ from typing import final
 
 from genloom.errors import BadInput, GenloomError
 from genloom.serve.engine.faults import ModelUnavailable, RequestFailed
-from genloom.serve.engine.messages import Cancelled, Done, Event, Failed, Request
+from genloom.serve.engine.messages import FINAL, Cancelled, Done, Event, Failed
+from genloom.serve.engine.request import Encode, Request
 
 OWN = {"BadInput": BadInput, "ModelUnavailable": ModelUnavailable}
 
@@ -22,7 +23,7 @@ class Line:
         request: As it came.
     """
 
-    def __init__(self, request: Request):
+    def __init__(self, request: Request | Encode):
         self.request = request
         self.ended = False  # there was a last event or an error
         self.left = False  # nobody listens any more
@@ -31,7 +32,7 @@ class Line:
 
     def put(self, news: Event | GenloomError) -> None:
         """Hand on an event; an error, Done, Failed and Cancelled are the end."""
-        last = isinstance(news, Done | Failed | Cancelled | GenloomError)
+        last = isinstance(news, (*FINAL, GenloomError))
         if self.ended or (self.left and not last):
             return
         self.ended = last
@@ -61,7 +62,7 @@ class Line:
 
 @final
 class Answer:
-    """An asynchronous iterator over the events of one request; the last one is `Done`.
+    """An asynchronous iterator over the events of one request; `Done` or `Encoded` is last.
 
     Whoever stops listening cancels: by `cancel`, by leaving `async with`, by the cancellation of
     the task that waits for the next event, or by dropping the answer.

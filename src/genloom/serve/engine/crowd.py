@@ -1,19 +1,21 @@
-"""Requests that sample together: what is checked of each, and how their rows make one batch."""
+"""Requests that sample together: how their rows make one batch, and what each gets of it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from genloom.artifact import Artifact
-from genloom.core import Condition, Rng, Tokens, check_options
-from genloom.errors import BadInput, nearest
+from genloom.core import Condition, Rng, Walk
 from genloom.sampling import device_of
-from genloom.serve.engine.messages import Done, Request
+from genloom.serve.engine.messages import Done, Encoded, Event, Preview
+from genloom.serve.engine.request import Encode, Request
 
 PAD = 4
 """Batches are filled up to a multiple of this many rows, by repeating the last one.
@@ -22,20 +24,6 @@ The kernels of a CPU sum in another order for the rows that a block of theirs le
 this a sample differs in its last bits, and now and then in a pixel, with the number of its
 neighbours. With whole blocks it does not.
 """
-
-
-@runtime_checkable
-class Completes(Protocol):
-    """A model that draws one token after the other, and can go on from given ones."""
-
-    length: int
-    vocab: int
-
-    def complete(
-        self, rng: Rng, cond: Condition, given: Tensor, **options: Any
-    ) -> Iterator[Tensor]:
-        """As `sample_steps`, after the tokens given, (len(rng), P)."""
-        ...
 
 
 @dataclass(eq=False)
@@ -52,7 +40,7 @@ class Job:
         live: Whether somebody still waits for it.
     """
 
-    request: Request
+    request: Request | Encode
     artifact: Artifact
     options: dict[str, Any]
     cond: Condition
@@ -63,87 +51,74 @@ class Job:
     @property
     def rows(self) -> int:
         """How many samples it wants."""
-        return len(self.request.seeds)
+        asked = self.request
+        return len(asked.items) if isinstance(asked, Encode) else len(asked.seeds)
 
     @property
     def company(self) -> tuple[Any, ...]:
         """Equal for requests that can share a batch."""
-        options = tuple(sorted(self.options.items()))
-        return self.request.model, options, len(self.request.prompt), tuple(sorted(self.cond))
+        asked = self.request
+        if isinstance(asked, Encode):
+            return asked.model, "encode"
+        more = () if asked.source is None else (asked.mask is None, asked.strength)
+        given = asked.latent is not None, asked.source is not None
+        return (
+            asked.model,
+            tuple(sorted(self.options.items())),
+            tuple(sorted(self.cond)),
+            given,
+            more,
+        )
 
-    def done(self, x: Tensor) -> Done:
-        """Its last event, from its own rows of the samples."""
+    def done(
+        self,
+        x: Tensor,
+        template: dict[str, str],
+        lengths: Sequence[int] = (),
+        stopped: Sequence[bool] = (),
+        *,
+        crowd: int,
+    ) -> Done:
+        """Its last event.
+
+        Args:
+            x: Its own rows of the samples.
+            template: What the records of all of its company say.
+            lengths: See `Done`.
+            stopped: See `Done`.
+            crowd: See `Done`.
+        """
         request, label = self.request, self.cond.get("label")
-        first = self.artifact.records(1, seed=request.seeds[0], **self.options)[0]
-        first |= {"batch": str(PAD)} | (
-            {"prompt": " ".join(map(str, request.prompt))} if request.prompt else {}
-        )
-        labels = [""] * self.rows if label is None else [str(int(one)) for one in label]
-        told = [
-            first | {"seed": str(seed), "label": one} for seed, one in zip(request.seeds, labels)
+        assert isinstance(request, Request)
+        shared = template | {"batch": str(PAD)} | told_of(request)
+        records = [
+            shared | {"seed": str(seed), "label": "" if label is None else str(int(label[i]))}
+            for i, seed in enumerate(request.seeds)
         ]
-        return Done(request.id, self.artifact.codec.decode(x.cpu()), told)
+        for i, record in enumerate(records):
+            if request.toward is not None:
+                record |= {"toward": str(request.toward), "mix": str(float(request.mix[i]))}
+            if request.latent is not None:
+                record["latent"] = json.dumps(request.latent[i].tolist())
+            if stopped and (stopped[i] or request.most is not None):
+                record["length"] = str(lengths[i])
+        items = self.artifact.codec.decode(x.cpu())
+        return Done(request.id, items, records, list(lengths), list(stopped), crowd)
 
 
-def admit(request: Request, artifact: Artifact, rows: int, now: float) -> Job:
-    """The job of a request that its model can carry out.
-
-    Args:
-        request: Any.
-        artifact: Of the model that it names.
-        rows: The most that a batch holds.
-        now: See `Job.since`.
-
-    Raises:
-        BadInput: It asks for what the model does not have, or for too much at once.
-    """
-    if len(request.seeds) > rows:
-        raise BadInput(
-            f"{len(request.seeds)} samples of {request.model!r} in one request: at most {rows} "
-            "are made together. Ask for the rest in further requests."
-        )
-    options = artifact.options() | check_options(artifact.model.sample_steps, request.options)
-    _check_tokens(request, artifact.model)
-    return Job(request, artifact, options, _condition(request, artifact), now)
+def told_of(request: Request) -> dict[str, str]:
+    """What the record of each of its samples says of the request."""
+    told = {"prompt": " ".join(map(str, request.prompt))} if request.prompt else {}
+    for name, tensor in (("source", request.source), ("mask", request.mask)):
+        if tensor is not None:
+            raw = tensor.cpu().contiguous().numpy().tobytes()
+            told[name] = hashlib.sha256(raw).hexdigest()
+    return told | ({} if request.source is None else {"strength": str(float(request.strength))})
 
 
-def _check_tokens(request: Request, model: Any) -> None:
-    if not isinstance(model, Completes):
-        if request.prompt or request.tokens:
-            raise BadInput(
-                f"{request.model!r} does not draw token by token: it takes no prompt and sends no "
-                "tokens. Ask for previews instead."
-            )
-        return
-    if len(request.prompt) >= model.length:
-        raise BadInput(
-            f"the prompt has {len(request.prompt)} tokens, and {request.model!r} makes "
-            f"{model.length} in all: give at most {model.length - 1}."
-        )
-    if request.prompt and not 0 <= min(request.prompt) <= max(request.prompt) < model.vocab:
-        raise BadInput(f"the tokens of a prompt must lie in [0, {model.vocab - 1}].")
-
-
-def _condition(request: Request, artifact: Artifact) -> Condition:
-    known = artifact.model.conditions
-    if request.label is not None and "label" in request.condition:
-        raise BadInput("the label is given twice: as a label and as a condition. Give one.")
-    label = list(request.label) if isinstance(request.label, tuple) else request.label
-    cond = dict(artifact.condition(request.seeds, label))
-    for name, value in request.condition.items():
-        if name not in known:
-            raise BadInput(f"there is no condition {name!r}{nearest(name, known)}")
-        space, shape = known[name], (len(request.seeds), *known[name].shape)
-        if tuple(value.shape) != shape:
-            raise BadInput(f"{name} has the shape {tuple(value.shape)}: it must be {shape}.")
-        if isinstance(space, Tokens):
-            if value.is_floating_point() or not -1 <= int(value.min()) <= value.max() < space.vocab:
-                raise BadInput(f"{name} holds whole numbers in [-1, {space.vocab - 1}].")
-            value = value.long()
-        elif not value.is_floating_point():
-            raise BadInput(f"{name} is {value.dtype}: real numbers are needed.")
-        cond[name] = value if isinstance(space, Tokens) else value.float()
-    return cond
+def template_of(job: Job) -> dict[str, str]:
+    """What the records of all of a job's company say."""
+    return job.artifact.records(1, **job.options)[0]
 
 
 @dataclass(eq=False)
@@ -151,47 +126,69 @@ class Batch:
     """Jobs of equal company; their rows lie one after the other, in this order."""
 
     jobs: list[Job]
+    since: float  # when it began, in seconds of the batcher's clock
     index: int = 0  # steps that were taken
     x: Tensor | None = None  # the last guess
+    over: bool = False  # every job has had its last event
     steps: Iterator[Tensor] = field(init=False)
 
     def __post_init__(self) -> None:
-        first = self.jobs[0]
-        model: Any = first.artifact.model
-        device = device_of(model)
-        seeds = [seed for job in self.jobs for seed in job.request.seeds]
-        padding = -len(seeds) % PAD
-        rng = Rng(seeds + seeds[-1:] * padding, device)
-        cond = {
-            name: _padded(torch.cat([job.cond[name] for job in self.jobs]), padding).to(device)
-            for name in first.cond
-        }
-        if self.known:
-            prompts = [job.request.prompt for job in self.jobs for _ in job.request.seeds]
-            given = _padded(torch.tensor(prompts), padding).to(device)
-            self.steps = iter(model.complete(rng, cond, given, **first.options))
-        else:
-            self.steps = iter(model.sample_steps(rng, cond, **first.options))
+        self.steps = _encoding(self.jobs) if self._encodes else _sampling(self.jobs)
 
     @property
-    def known(self) -> int:
-        """Tokens that were given."""
-        return len(self.jobs[0].request.prompt)
+    def company(self) -> tuple[Any, ...]:
+        """Of its jobs."""
+        return self.jobs[0].company
 
     @property
-    def total(self) -> int:
-        """How many steps there will be, as far as the model and its options tell."""
-        first = self.jobs[0]
-        if isinstance(first.artifact.model, Completes):
-            return first.artifact.model.length - self.known
-        return first.options.get("steps", 1)
+    def begun(self) -> list[Job]:
+        """Jobs that take part."""
+        return [job for job in self.jobs if job.live]
 
     @property
     def live(self) -> bool:
         """Whether anybody still waits for it."""
         return any(job.live for job in self.jobs)
 
-    def parts(self) -> Iterator[tuple[Job, slice]]:
+    def rest(self) -> list[Batch]:
+        """Jobs that have not begun: none."""
+        return []
+
+    def apart(self) -> list[Batch]:
+        """The same again, each job on its own."""
+        return [Batch([job], self.since) for job in self.begun]
+
+    def step(self) -> list[Event]:
+        """One more guess, and what is new with it."""
+        x = next(self.steps, None)
+        if x is not None:
+            return self._news(x)
+        self.over = True
+        assert self.x is not None, "at least one guess is made"
+        if self._encodes:
+            values = self.x.flatten(1).float()
+            return [Encoded(job.request.id, values[part]) for job, part in self._parts()]
+        template, crowd = template_of(self.jobs[0]), sum(job.rows for job in self.jobs)
+        return [job.done(self.x[part], template, crowd=crowd) for job, part in self._parts()]
+
+    def _news(self, x: Tensor) -> list[Event]:
+        self.index, self.x = self.index + 1, x
+        total, events = self.jobs[0].options.get("steps", 1), []
+        for job, part in self._parts():
+            if self.index <= job.told or isinstance(job.request, Encode):
+                continue  # told before its batch was begun again
+            if shown(self.index, total, job.request.previews):
+                items = job.artifact.codec.decode(x[part].cpu())
+                events.append(Preview(job.request.id, self.index, items))
+        for job in self.begun:  # only now: an error above brings all of them here again
+            job.told = max(job.told, self.index)
+        return events
+
+    @property
+    def _encodes(self) -> bool:
+        return isinstance(self.jobs[0].request, Encode)
+
+    def _parts(self) -> Iterator[tuple[Job, slice]]:
         """The jobs that somebody waits for, each with its rows."""
         start = 0
         for job in self.jobs:
@@ -200,5 +197,63 @@ class Batch:
             start += job.rows
 
 
-def _padded(rows: Tensor, padding: int) -> Tensor:
-    return torch.cat([rows, rows[-1:].expand(padding, *rows.shape[1:])])
+def _sampling(jobs: Sequence[Job]) -> Iterator[Tensor]:
+    """Guesses at the samples of jobs that ask for them in one and the same way."""
+    first = jobs[0]
+    model: Any = first.artifact.model
+    device = device_of(model)
+    requests = [job.request for job in jobs if isinstance(job.request, Request)]
+    rng = streams(requests, device)
+    cond = {name: _filled([job.cond[name] for job in jobs]).to(device) for name in first.cond}
+    if requests[0].latent is not None:
+        z = _filled([request.latent for request in requests if request.latent is not None])
+        yield model.decode(z.to(device), cond)
+    elif requests[0].source is not None:
+        source = _filled([_each(job, "source", job.rows) for job in jobs])
+        x = first.artifact.codec.encode(source).to(device)
+        mask = None
+        if requests[0].mask is not None:
+            mask = _filled([_each(job, "mask", job.rows) for job in jobs])[:, None].to(device)
+        strength = requests[0].strength
+        yield from model.edit_steps(rng, cond, x, mask, strength=strength, **first.options)
+    else:
+        yield from model.sample_steps(rng, cond, **first.options)
+
+
+def _encoding(jobs: Sequence[Job]) -> Iterator[Tensor]:
+    first = jobs[0]
+    model: Any = first.artifact.model
+    items = _filled([job.request.items for job in jobs if isinstance(job.request, Encode)])
+    yield model.encode(first.artifact.codec.encode(items).to(device_of(model)), {})
+
+
+def streams(requests: Sequence[Request], device: torch.device, *, fill: int = PAD) -> Rng:
+    """The random numbers of requests: a stream for each seed, filled up to a multiple of `fill`."""
+    seeds = [seed for request in requests for seed in request.seeds]
+    fill = -len(seeds) % fill
+    if all(request.toward is None for request in requests):
+        return Rng(seeds + seeds[-1:] * fill, device)
+    toward, mix = [], []
+    for request in requests:
+        n = len(request.seeds)
+        toward += request.seeds if request.toward is None else [request.toward] * n
+        mix += request.mix or [0.0] * n
+    seeds, toward, mix = (part + part[-1:] * fill for part in (seeds, toward, mix))
+    return Walk(seeds, toward, mix, device)
+
+
+def _each(job: Job, name: str, n: int) -> Tensor:
+    given = getattr(job.request, name)
+    return given.expand(n, *given.shape[1:])
+
+
+def _filled(parts: Sequence[Tensor]) -> Tensor:
+    """One after the other, and the last row again until the block is full."""
+    rows = torch.cat(list(parts))
+    return torch.cat([rows, rows[-1:].expand(-len(rows) % PAD, *rows.shape[1:])])
+
+
+def shown(step: int, total: int, previews: int) -> bool:
+    """Whether a preview is due after a step, for previews at even distances; never of the last."""
+    parts = previews + 1
+    return step < total and step * parts // total > (step - 1) * parts // total

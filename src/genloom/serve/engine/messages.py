@@ -1,60 +1,18 @@
-"""What is said over the wire: a request for samples, and the events that answer it."""
+"""What is said over the wire: requests as messages, and the events that answer them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, get_origin, get_type_hints
-from uuid import uuid4
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
+import torch
 from torch import Tensor
 
-from genloom.errors import BadInput, nearest
+from genloom.errors import nearest
 from genloom.serve.engine.faults import WireError
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Request:
-    """One sample for each seed, from one model.
-
-    Args:
-        model: Its name; never a path.
-        seeds: In [0, 2^63); sample i depends on seeds[i], its condition and the options alone.
-        label: As `Artifact.condition` takes it: a class, or one for each seed; None draws them.
-        condition: Further conditions, name -> (len(seeds), ...).
-        options: Of the model's `sample_steps`.
-        prompt: Tokens that every sample begins with, for models that go on from given ones.
-        previews: How many guesses to show on the way, fewer where the model takes fewer steps.
-        tokens: Send each token as it is drawn, for models that draw one after the other.
-        id: Unique among those under way.
-
-    Raises:
-        BadInput: A value of the wrong type, or out of range.
-    """
-
-    model: str
-    seeds: tuple[int, ...]
-    label: int | str | tuple[int | str, ...] | None = None
-    condition: Mapping[str, Tensor] = field(default_factory=dict)
-    options: Mapping[str, Any] = field(default_factory=dict)
-    prompt: tuple[int, ...] = ()
-    previews: int = 0
-    tokens: bool = False
-    id: str = field(default_factory=lambda: uuid4().hex)
-
-    def __post_init__(self) -> None:
-        if not self.seeds or not all(type(s) is int and 0 <= s < 2**63 for s in self.seeds):
-            raise BadInput("seeds are one or more whole numbers in [0, 2^63).")
-        if not all(type(token) is int for token in self.prompt):
-            raise BadInput("a prompt is a list of token numbers.")
-        labels = self.label if isinstance(self.label, tuple) else (self.label,)
-        if not all(one is None or type(one) in (int, str) for one in labels):
-            raise BadInput("a label is the name or the number of a class, or one for each seed.")
-        if type(self.previews) is not int or self.previews < 0:
-            raise BadInput(f"previews = {self.previews!r}: it must be a number of at least 0.")
-        for name, kind in (("model", str), ("id", str), ("tokens", bool), ("options", Mapping)):
-            if not isinstance(getattr(self, name), kind):
-                raise BadInput(f"{name} = {getattr(self, name)!r} is not a {kind.__name__}.")
+from genloom.serve.engine.request import Encode, Request
 
 
 @dataclass(frozen=True)
@@ -75,20 +33,51 @@ class Preview:
 
 @dataclass(frozen=True, eq=False)
 class NewTokens:
-    """Tokens (n, k) that were just drawn for the positions start, start + 1, ..."""
+    """Tokens (n, k) that were just drawn for the positions start, start + 1, ...
+
+    Args:
+        id: Of the request.
+        start: See above.
+        tokens: -1 in rows that have ended.
+        nats: Log-probabilities where asked for, (n, k, 1 + j): of the drawn token, then of `top`.
+        top: The j likeliest tokens, (n, k, j); None where j is 0.
+    """
 
     id: str
     start: int
     tokens: Tensor
+    nats: Tensor | None = None
+    top: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Done:
-    """The items, (n, *items.shape), and for each what makes it again (see `Artifact.records`)."""
+    """The items.
+
+    Args:
+        id: Of the request.
+        items: (n, *items.shape).
+        records: What makes each of them again (see `Artifact.records`).
+        lengths: Of a model that draws tokens: how many each item has, given ones included and a
+            stop sequence excluded; what follows is 0. Else empty.
+        stopped: Whether each of those ended by a stop sequence.
+        crowd: Samples that were made together at the end, these included.
+    """
 
     id: str
     items: Tensor
     records: list[dict[str, str]]
+    lengths: list[int] = field(default_factory=list)
+    stopped: list[bool] = field(default_factory=list)
+    crowd: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """The codes of items, float32 (n, D)."""
+
+    id: str
+    values: Tensor
 
 
 @dataclass(frozen=True)
@@ -117,26 +106,56 @@ class Stats:
     requests: int
 
 
-Event = Accepted | Preview | NewTokens | Done | Failed | Cancelled
+Event = Accepted | Preview | NewTokens | Done | Encoded | Failed | Cancelled
 KINDS = {
     "accepted": Accepted,
     "preview": Preview,
     "tokens": NewTokens,
     "done": Done,
+    "encoded": Encoded,
     "failed": Failed,
     "cancelled": Cancelled,
     "stats": Stats,
 }
-FINAL = (Done, Failed, Cancelled)
+NAMES = {made: name for name, made in KINDS.items()}
+FINAL = (Done, Encoded, Failed, Cancelled)
 
 
-def write_request(request: Request) -> tuple[dict[str, Any], dict[str, Tensor]]:
+GIVEN = ("latent", "source", "mask")  # tensors of a request beside its conditions
+CONDITION = "condition/"  # what the names of those begin with
+
+
+def _types(hint: Any) -> tuple[type, ...]:
+    """The classes that a value of this type may have."""
+    parts = get_args(hint) if isinstance(hint, UnionType) else (hint,)
+    return tuple(get_origin(part) or part for part in parts)
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(one) for one in value) if isinstance(value, list) else value
+
+
+HINTS = {
+    kind: {name: _types(hint) for name, hint in get_type_hints(made).items()}
+    for kind, made in KINDS.items()
+}
+PLAIN = [f.name for f in fields(Request) if f.name not in ("condition", *GIVEN)]
+
+
+def write_request(request: Request | Encode) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """The message and tensors of a request."""
-    named = {f.name: getattr(request, f.name) for f in fields(request) if f.name != "condition"}
-    return {"kind": "request", **named}, dict(request.condition)
+    if isinstance(request, Encode):
+        message = {"kind": "encode", "model": request.model, "id": request.id}
+        return message, {"items": request.items}
+    tensors = {CONDITION + name: value for name, value in request.condition.items()}
+    for name in GIVEN:
+        value = getattr(request, name)
+        if value is not None:
+            tensors[name] = value.to(torch.uint8) if value.dtype == torch.bool else value
+    return {"kind": "request", **{name: getattr(request, name) for name in PLAIN}}, tensors
 
 
-def read_request(message: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Request:
+def read_request(message: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Request | Encode:
     """The request behind a message.
 
     Raises:
@@ -144,20 +163,27 @@ def read_request(message: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> R
         BadInput: See `Request`.
     """
     named = {name: value for name, value in message.items() if name != "kind"}
-    lists = {name: tuple(value) for name, value in named.items() if isinstance(value, list)}
+    values = named | {name: _tuples(v) for name, v in named.items() if isinstance(v, list)}
+    cond = {}
+    for name, value in tensors.items():
+        if name.startswith(CONDITION):
+            cond[name.removeprefix(CONDITION)] = value
+        else:
+            values[name] = value.bool() if name == "mask" else value
     try:
-        return Request(**{**named, **lists, "condition": dict(tensors)})
-    except TypeError as error:
+        if message.get("kind") == "encode":
+            return Encode(**values)
+        return Request(**values, condition=cond)
+    except (TypeError, AttributeError) as error:
         raise WireError(f"this is not a request: {error}.") from error
 
 
 def write_event(event: Event | Stats) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """The message and tensors of an event."""
-    kind = next(name for name, made in KINDS.items() if type(event) is made)
-    values = {f.name: getattr(event, f.name) for f in fields(event)}
-    tensors = {name: value for name, value in values.items() if isinstance(value, Tensor)}
-    rest = {name: value for name, value in values.items() if name not in tensors}
-    return {"kind": kind, **rest}, tensors
+    message, tensors = {"kind": NAMES[type(event)]}, {}
+    for name, value in vars(event).items():
+        (tensors if isinstance(value, Tensor) else message)[name] = value
+    return message, tensors
 
 
 def read_event(message: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Event | Stats:
@@ -170,10 +196,11 @@ def read_event(message: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Eve
     if not isinstance(kind, str) or kind not in KINDS:
         raise WireError(f"there is no event {str(kind)[:40]!r}{nearest(str(kind)[:40], KINDS)}")
     values = {name: value for name, value in message.items() if name != "kind"} | dict(tensors)
-    hints = get_type_hints(KINDS[kind])
-    if set(values) != set(hints):
+    hints = HINTS[kind]
+    if values.keys() != hints.keys():
         raise WireError(f"an event {kind!r} has the fields {', '.join(hints)}, no others.")
-    for name, hint in hints.items():
-        if type(values[name]) is not (get_origin(hint) or hint):
-            raise WireError(f"{name} of an event {kind!r} is not {hint}.")
+    for name, kinds in hints.items():
+        if type(values[name]) not in kinds:
+            wanted = " or ".join(one.__name__ for one in kinds)
+            raise WireError(f"{name} of an event {kind!r} is not {wanted}.")
     return KINDS[kind](**values)

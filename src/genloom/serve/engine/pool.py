@@ -14,19 +14,23 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, final
 
+from torch import Tensor
+
 from genloom.errors import BadInput, GenloomError, nearest
 from genloom.serve.engine.answer import Answer, Line
 from genloom.serve.engine.faults import Draining, Full, WireError, WorkerDied
+from genloom.serve.engine.marking import TextMark
 from genloom.serve.engine.messages import (
     FINAL,
     Cancelled,
     Done,
+    Encoded,
     Event,
-    Request,
     Stats,
     write_request,
 )
 from genloom.serve.engine.process import Process
+from genloom.serve.engine.request import Encode, Request
 from genloom.serve.engine.worker import WorkerOptions
 
 WINDOW = 32  # requests that a worker holds at once: what its death costs, and its batches' supply
@@ -61,12 +65,13 @@ class Pool:
         queue: Requests that may wait or run at once; one more is refused.
         rows: Name -> the most rows of a batch (32).
         threads: CPU threads of each worker.
-        wait_s: How long a request waits for company, at most.
+        wait_s: How long a batch waits for company that it had before; see `Batcher`.
         idle_s: After which an unused model is put away.
         budget: Bytes of weights in each worker.
         warm: Names of the models that a worker makes a sample of before it is ready; None: of
             the first one.
         stall_s: After which a worker that is silent within a step is taken for dead.
+        mark: Put on texts as they are drawn; None: none.
 
     Raises:
         BadInput: No model, or a name that is not one of them.
@@ -85,6 +90,7 @@ class Pool:
         budget: int | None = None,
         warm: Sequence[str] | None = None,
         stall_s: float = 300.0,
+        mark: TextMark | None = None,
     ):
         if not models:
             raise BadInput("there is no model to serve: name at least one.")
@@ -95,6 +101,7 @@ class Pool:
             wait_s=wait_s,
             idle_s=idle_s,
             budget=budget,
+            mark=None if mark is None else mark.message(),
         )
         for name in (*(warm or ()), *self.options.rows):
             if name not in models:
@@ -134,7 +141,19 @@ class Pool:
             self._ready.clear()
             await self._ready.wait()
 
-    def submit(self, request: Request) -> Answer:
+    async def encode(self, model: str, items: Tensor) -> Tensor:
+        """The codes of items, (n, *items.shape) -> float32 (n, D).
+
+        Raises:
+            GenloomError: As for `submit`, and `BadInput` where the model has no codes.
+        """
+        async with self.submit(Encode(model=model, items=items)) as answer:
+            async for event in answer:
+                if isinstance(event, Encoded):
+                    return event.values
+        raise Draining("the server has stopped.")
+
+    def submit(self, request: Request | Encode) -> Answer:
         """Take a request; its answer comes as the workers get to it.
 
         Raises:
@@ -262,7 +281,7 @@ class Pool:
             return
         del slot.held[event.id]
         self._end(line, event)
-        if isinstance(event, Done):
+        if isinstance(event, Done | Encoded):
             slot.deaths = 0
             slot.cold.discard(event.id)
             self._ready.set()

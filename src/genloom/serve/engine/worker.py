@@ -23,6 +23,7 @@ import torch
 from genloom.memory import kept_pages
 from genloom.serve.engine.batching import WAIT_S, Batcher, failure
 from genloom.serve.engine.faults import WireError
+from genloom.serve.engine.marking import TextMark
 from genloom.serve.engine.messages import (
     Accepted,
     Cancelled,
@@ -49,6 +50,7 @@ class WorkerOptions:
         wait_s: See `Batcher`.
         idle_s: See `Shelf`.
         budget: See `Shelf`.
+        mark: Put on texts as they are drawn, as `TextMark.message` tells it; None: none.
     """
 
     models: Mapping[str, str]
@@ -57,6 +59,7 @@ class WorkerOptions:
     wait_s: float = WAIT_S
     idle_s: float = 600.0
     budget: int | None = None
+    mark: Mapping[str, Any] | None = field(default=None, repr=False)  # it holds a secret
 
     def message(self) -> dict[str, Any]:
         """The first message to a worker."""
@@ -77,7 +80,8 @@ class Worker:
         self.sock, self.parser = sock, parser
         folders = {name: Path(folder) for name, folder in options.models.items()}
         self.shelf = Shelf(folders, idle_s=options.idle_s, budget=options.budget)
-        self.batcher = Batcher(self.shelf, rows=options.rows, wait_s=options.wait_s)
+        mark = None if options.mark is None else TextMark.read(options.mark)
+        self.batcher = Batcher(self.shelf, rows=options.rows, wait_s=options.wait_s, mark=mark)
         self.shelf.in_use = lambda: self.batcher.in_use
         self.report_at = time.monotonic()
 
@@ -106,7 +110,7 @@ class Worker:
 
     def _take(self, message: Mapping[str, Any], tensors: Mapping[str, Any]) -> None:
         id = message.get("id")
-        if not isinstance(id, str) or message.get("kind") not in ("request", "cancel"):
+        if not isinstance(id, str) or message.get("kind") not in ("request", "encode", "cancel"):
             raise WireError("a worker is sent requests and cancellations, each with an id.")
         if message["kind"] == "cancel":
             if self.batcher.cancel(id):

@@ -1,1 +1,40 @@
-"""The routes, by what they are about."""
+"""The routes of the server, a module for each thing that they are about."""
+
+from genloom.serve.routes import (
+    admin,
+    archives,
+    batches,
+    edits,
+    embeddings,
+    files,
+    generations,
+    health,
+    images,
+    jobs,
+    models,
+    outputs,
+    runs,
+    text,
+    trust,
+    votes,
+)
+
+MODULES = (
+    models,
+    generations,
+    images,
+    edits,
+    text,
+    embeddings,
+    outputs,
+    archives,
+    jobs,
+    runs,
+    votes,
+    files,
+    batches,
+    admin,
+    trust,
+    health,
+)
+ROUTERS = [module.router for module in MODULES]

@@ -11,25 +11,37 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse, Response
 
-from genloom.serve import media
+from genloom.serve import archive, media
+from genloom.serve.asked import Asked
+from genloom.serve.asking import asked_for, walk
 from genloom.serve.engine.messages import NewTokens, Preview
 from genloom.serve.events import Named, collected, preview_of, streamed
 from genloom.serve.guard import allow
-from genloom.serve.known import Known, named
-from genloom.serve.making import Asked, Finished, Output, label_of, prompt_of, seeds_of
+from genloom.serve.known import named
+from genloom.serve.making import Finished, Output, seeds_of
+from genloom.serve.problems import Problem
+from genloom.serve.routes.outputs import as_file
 from genloom.serve.services import Services, services, unknown_fields
+from genloom.serve.settings import Limits
 
 router = APIRouter(prefix="/v1/generations")
+
+
+Code = Annotated[list[float], Field(max_length=100_000, fail_fast=True)]
 
 
 class Body(BaseModel, extra="allow"):
     """What a request may say; other fields are named in a header and ignored."""
 
     model: str | None = None
-    n: int = 1
+    n: int | None = None
     seed: int | None = None
     label: Annotated[str, Field(max_length=200)] | int | None = None
     prompt: str = ""
+    max_tokens: int | None = None
+    toward: int | None = None
+    mix: Annotated[list[float], Field(max_length=1000, fail_fast=True)] = []
+    latent: Annotated[list[Code], Field(max_length=1000, fail_fast=True)] | None = None
     format: str | None = Field(None, max_length=20)
     options: dict[str, Any] = Field(default_factory=dict)
     stream: bool = False
@@ -42,33 +54,62 @@ async def generate(request: Request, body: Body) -> Response:
     allow(request, "generate")
     parts = services(request)
     known = named(parts.models, body.model)
-    asked = asked_for(parts, known, body)
+    limits = parts.settings.limits
+    asked = asked_for(
+        known,
+        limits,
+        _seeds(body, limits),
+        label=body.label,
+        prompt=body.prompt,
+        format=body.format,
+        options=body.options,
+        previews=body.previews if body.stream else 0,
+        tokens=body.stream,
+        most=body.max_tokens,
+        toward=body.toward,
+        mix=body.mix,
+        latent=body.latent,
+    )
     headers = unknown_fields(body.model_extra)
-    events = _events(request, parts, asked)
     if body.stream:
-        return await streamed(request, events, headers)
-    *_, (_, last) = await collected(request, events)
-    return JSONResponse(last, headers=headers)
+        return await streamed(request, _events(request, parts, asked), headers)
+    start = time.perf_counter()
+    *_, last = await collected(request, parts.maker.make(allow(request, "generate"), asked))
+    assert isinstance(last, Finished)
+    wanted = request.headers.get("accept", "")
+    kind = media.media_type(known.items.kind, asked.form)[1]
+    if archive.MEDIA_TYPE in wanted:
+        return archive.response([out.record for out in last.outputs], last.contents(), headers)
+    if kind.partition(";")[0] in wanted and "json" not in wanted and len(last.outputs) == 1:
+        return _file(last.outputs[0])
+    return JSONResponse(_completed(asked, last, start), headers=headers)
 
 
-def asked_for(parts: Services, known: Known, body: Body) -> Asked:
-    """The request, checked against the model and the limits.
+def _file(output: Output) -> Response:
+    """The one output itself; where it must not be seen, the refusal.
 
     Raises:
-        Problem: Something does not fit.
+        Problem: It is held or refused.
     """
-    limits = parts.settings.limits
-    return Asked(
-        known=known,
-        seeds=seeds_of(body.seed, body.n, limits),
-        label=label_of(known, body.label),
-        options=known.chosen(body.options, most_steps=limits.steps),
-        prompt=prompt_of(known, body.prompt, limits),
-        told=body.prompt,
-        form=media.media_type(known.items.kind, body.format)[0],
-        previews=body.previews if body.stream else 0,
-        tokens=body.stream and known.tokens,
-    )
+    if output.record is None or output.state != "free":
+        raise Problem(403, f"the output is {output.state}: {output.why}", code=output.state)
+    return as_file(output.record, output.content)
+
+
+def _seeds(body: Body, limits: Limits) -> tuple[int, ...]:
+    """One for each sample that is asked for.
+
+    Raises:
+        Problem: Too many, out of range, or two numbers of samples.
+    """
+    if body.mix or body.toward is not None:
+        if body.toward is None or body.n not in (None, len(body.mix)):
+            raise Problem(400, "a walk needs toward and mix, and as many n as mix.", param="mix")
+        return walk(body.seed, body.toward, body.mix, limits)
+    n = body.n if body.latent is None else len(body.latent)
+    if body.n not in (None, n):
+        raise Problem(400, f"n = {body.n}, but there are {n} codes: leave n out.", param="n")
+    return seeds_of(body.seed, 1 if n is None else n, limits)
 
 
 async def _events(request: Request, parts: Services, asked: Asked) -> AsyncGenerator[Named]:
@@ -86,21 +127,19 @@ async def _events(request: Request, parts: Services, asked: Asked) -> AsyncGener
                     piece = "".join(items.alphabet[token] for token in row)
                     yield "generation.text", {"index": i, "text": piece}
             elif isinstance(event, Finished):
-                usage = {
-                    "samples": len(event.outputs),
-                    "seconds": round(time.perf_counter() - start, 4),
-                }
-                yield (
-                    "generation.completed",
-                    {
-                        "object": "generation",
-                        "created": int(time.time()),
-                        "model": asked.known.name,
-                        "seed": asked.seeds[0],
-                        "data": [told(output) for output in event.outputs],
-                        "usage": usage,
-                    },
-                )
+                yield "generation.completed", _completed(asked, event, start)
+
+
+def _completed(asked: Asked, done: Finished, start: float) -> dict[str, Any]:
+    usage = {"samples": len(done.outputs), "seconds": round(time.perf_counter() - start, 4)}
+    return {
+        "object": "generation",
+        "created": int(time.time()),
+        "model": asked.known.name,
+        "seed": asked.seeds[0],
+        "data": [told(output) for output in done.outputs],
+        "usage": usage,
+    }
 
 
 def told(output: Output) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 
 from genloom.serve.engine.worker import resident
+from genloom.serve.figures import Histogram
 from genloom.serve.guard import allow
 from genloom.serve.services import Services, services
 from genloom.studio import FOLDER
@@ -83,14 +84,32 @@ class _Figures:
         yield verdicts
 
     def _answers(self) -> Any:
-        from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
+        from prometheus_client.core import CounterMetricFamily
 
-        counts = self.parts.counts
+        figures = self.parts.figures
         answers = CounterMetricFamily("genloom_answers", "By route.", labels=["route", "status"])
-        for (route, status), count in list(counts.answers.items()):
+        for (route, status), count in list(figures.answers.items()):
             answers.add_metric([route, str(status)], count)
         yield answers
-        times = HistogramMetricFamily("genloom_seconds", "Until an answer's end.", labels=["route"])
-        for route, (buckets, total) in list(counts.seconds.items()):
-            times.add_metric([route], counts.cumulated(buckets), total)
-        yield times
+        refused = CounterMetricFamily(
+            "genloom_model_rejected", "By a full queue.", labels=["model"]
+        )
+        for model, count in list(figures.model_rejected.items()):
+            refused.add_metric([model], count)
+        yield refused
+        yield _histogram("genloom_seconds", "Until an answer's end.", "route", figures.seconds)
+        yield _histogram(
+            "genloom_model_seconds", "Until samples are recorded.", "model", figures.model_seconds
+        )
+        yield _histogram(
+            "genloom_model_batch_size", "Samples made together.", "model", figures.model_rows
+        )
+
+
+def _histogram(name: str, about: str, label: str, kept: Histogram) -> Any:
+    from prometheus_client.core import HistogramMetricFamily
+
+    family = HistogramMetricFamily(name, about, labels=[label])
+    for key in list(kept.counts):
+        family.add_metric([key], kept.cumulated(key), kept.sums[key])
+    return family

@@ -34,7 +34,7 @@ class Body(BaseModel, extra="allow"):
 
     prompt: str
     model: str | None = None
-    n: int = 1
+    n: int = Field(1, le=10**6)  # as a form it comes as digits, thousands of them if one likes
     size: str = "auto"
     output_format: Literal["png", "jpeg", "webp"] = "png"
     output_compression: int = Field(90, ge=0, le=100)
@@ -73,20 +73,14 @@ async def generate(request: Request, body: Body) -> Response:
     )
     headers = unknown_fields({k: v for k, v in extra.items() if k not in ACCEPTED})
     if body.stream:
-        return await streamed(request, _events(request, parts, asked), headers)
+        return await streamed(request, events(request, parts, asked), headers)
     *_, last = await collected(request, parts.maker.make(allow(request, "generate"), asked))
     assert isinstance(last, Finished)
-    return JSONResponse(_answer(request, body, asked, last), headers=headers)
+    return JSONResponse(answer(request, body, asked, last), headers=headers)
 
 
-@router.post("/edits")
-async def edit(request: Request) -> Response:
-    """No model here takes a picture as its condition yet."""
-    allow(request, "generate")
-    raise Problem(400, "no model that is served can edit pictures.", code="unsupported_model")
-
-
-def _answer(request: Request, body: Body, asked: Asked, done: Finished) -> dict[str, Any]:
+def answer(request: Request, body: Body, asked: Asked, done: Finished) -> dict[str, Any]:
+    """All pictures at once."""
     base = str(request.base_url).rstrip("/")
     data: list[dict[str, Any]] = []
     for output in done.outputs:
@@ -102,14 +96,17 @@ def _answer(request: Request, body: Body, asked: Asked, done: Finished) -> dict[
     return {"created": int(time.time()), "data": data, **_common(asked), "usage": usage(asked)}
 
 
-async def _events(request: Request, parts: Services, asked: Asked) -> AsyncGenerator[Named]:
+async def events(
+    request: Request, parts: Services, asked: Asked, what: str = "image_generation"
+) -> AsyncGenerator[Named]:
+    """Previews and pictures as OpenAI streams them; `what` begins the names of the events."""
     index = 0
     common = {"created_at": int(time.time()), **_common(asked)}
-    async with aclosing(parts.maker.make(allow(request, "generate"), asked)) as events:
-        async for event in events:
+    async with aclosing(parts.maker.make(allow(request, "generate"), asked)) as made:
+        async for event in made:
             if isinstance(event, Preview):
                 for item in event.items:
-                    name = "image_generation.partial_image"
+                    name = f"{what}.partial_image"
                     shown = preview_of(item, asked.known.items)
                     yield (
                         name,
@@ -118,7 +115,7 @@ async def _events(request: Request, parts: Services, asked: Asked) -> AsyncGener
                     index += 1
             elif isinstance(event, Finished):
                 for output in event.outputs:
-                    name = "image_generation.completed"
+                    name = f"{what}.completed"
                     shown = base64_of(output.content)
                     told = {"type": name, "b64_json": shown, **common, "usage": usage(asked)}
                     yield name, {**told, "state": output.state}

@@ -7,8 +7,8 @@ from typing import Any
 from fastapi import APIRouter, Request
 
 from genloom.serve.guard import allow
-from genloom.serve.known import named
-from genloom.serve.services import services
+from genloom.serve.known import Known, named
+from genloom.serve.services import Services, services
 
 router = APIRouter(prefix="/v1/models")
 
@@ -17,14 +17,20 @@ router = APIRouter(prefix="/v1/models")
 def listed(request: Request) -> dict[str, Any]:
     """All models."""
     allow(request, "generate")
-    return {"object": "list", "data": [known.card() for known in services(request).models.values()]}
+    parts = services(request)
+    return {"object": "list", "data": [_told(parts, known) for known in parts.models.values()]}
 
 
 @router.get("/{name}")
 def one(request: Request, name: str) -> dict[str, Any]:
     """One model."""
     allow(request, "generate")
-    return named(services(request).models, name).card()
+    parts = services(request)
+    return _told(parts, named(parts.models, name))
+
+
+def _told(parts: Services, known: Known) -> dict[str, Any]:
+    return {**known.card(), "gate": parts.maker.gate.state(known), "licence": known.licence}
 
 
 @router.get("/{name}/schema")

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from genloom.serve import media
+from genloom.serve.events import collected
 from genloom.serve.guard import allow
-from genloom.serve.services import services
+from genloom.serve.known import Known
+from genloom.serve.problems import Problem
+from genloom.serve.reproduce import CannotReproduce, Comparison, remake
+from genloom.serve.services import Services, services
 from genloom.serve.store import Record
 
 router = APIRouter(prefix="/v1/outputs")
@@ -45,6 +52,68 @@ def content(request: Request, record_id: str) -> Response:
     return as_file(record, parts.records.content(caller.id, record_id))
 
 
+@router.get("/{record_id}/lineage")
+def lineage(request: Request, record_id: str) -> dict[str, Any]:
+    """What an output comes from: its model, that model's data and verdict, and the licence."""
+    caller, parts = allow(request, "generate"), services(request)
+    record = parts.records.get(caller.id, record_id)
+    known = _known(parts, record)
+    return {
+        "output": record.id,
+        "sha256": record.sha256,
+        "model": {
+            "hash": record.origin.model,
+            "recipe_hash": record.origin.recipe,
+            "name": known.name if known else None,
+            "gate": record.gate,
+        },
+        "data": {"fingerprint": record.origin.data},
+        "report": _report(parts, known, record.report),
+        "licence": record.licence,
+    }
+
+
+def _report(parts: Services, known: Known | None, sha256: str | None) -> dict[str, Any] | None:
+    """The verdict that was in force; of one that is not here any more, its hash."""
+    if sha256 is None:
+        return None
+    verdicts = parts.maker.gate.verdicts.all(known) if known else []
+    for one in verdicts:
+        if one.sha256 == sha256:
+            kept = {name: dict(estimate) for name, estimate in one.estimates.items()}
+            facts = {"passed": one.passed, "failures": list(one.failures), "measures": kept}
+            return {"sha256": sha256, "found": True, **facts, "conditions": dict(one.conditions)}
+    return {"sha256": sha256, "found": False}
+
+
+def _known(parts: Services, record: Record) -> Known | None:
+    """The record's model, if it is served."""
+    found = (known for known in parts.models.values() if known.hash == record.origin.model)
+    return next(found, None)
+
+
+@router.post("/{record_id}/reproduce")
+async def reproduce(request: Request, record_id: str) -> dict[str, Any]:
+    """Make an output again and compare it; it counts as a sample."""
+    caller, parts = allow(request, "generate"), services(request)
+    record = await run_in_threadpool(parts.records.get, caller.id, record_id)
+    known = _known(parts, record)
+    if known is None:
+        raise Problem(409, "the model of this output is not served here.", code="cannot_reproduce")
+    await parts.maker.spend(caller, 1)
+    try:
+        work = partial(remake, parts.pool, known, record, parts.maker.mark)
+        (found,) = await collected(request, _once(work))
+    except CannotReproduce as error:
+        raise Problem(409, str(error), code="cannot_reproduce") from error
+    return {"id": record.id, **found.as_dict()}
+
+
+async def _once(work: Callable[[], Awaitable[Comparison]]) -> AsyncGenerator[Comparison]:
+    """As an iterator, which is closed where the caller goes before."""
+    yield await work()
+
+
 @router.delete("/{record_id}")
 def delete(request: Request, record_id: str) -> dict[str, Any]:
     """Forget an output and its bytes."""
@@ -56,16 +125,8 @@ def delete(request: Request, record_id: str) -> dict[str, Any]:
 def as_file(record: Record, found: bytes) -> Response:
     """Bytes with the type of our table, shown in place only where that is harmless."""
     plain = record.media_type.partition(";")[0]
-    form = next(
-        (
-            form
-            for form, kind in media.FORMATS[record.kind].items()
-            if kind.partition(";")[0] == plain
-        ),
-        "bin",
-    )
     how = "inline" if plain in INLINE else "attachment"
-    name = media.file_name(record.id, form)
+    name = media.file_name(record.id, media.form_of(record.kind, record.media_type))
     return Response(
         found,
         media_type=record.media_type,
@@ -91,5 +152,8 @@ def shown(record: Record, names: dict[str, str]) -> dict[str, Any]:
         "created": int(record.created),
         "state": record.state,
         "held_for": record.held_for,
+        "report_hash": record.report,
+        "licence": record.licence,
+        "gate": record.gate,
         "url": f"/v1/outputs/{record.id}/content",
     }

@@ -14,17 +14,20 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse, Response
 
+from genloom.serve.asked import Asked
 from genloom.serve.engine.messages import NewTokens
 from genloom.serve.events import Named, collected, streamed
 from genloom.serve.guard import allow
 from genloom.serve.known import Known, named
-from genloom.serve.making import Asked, Finished, prompt_of, seeds_of
+from genloom.serve.making import Finished, prompt_of, seeds_of
 from genloom.serve.problems import Problem
 from genloom.serve.services import Services, services, unknown_fields
-from genloom.serve.writing import CHAT, COMPLETION, Form, Told, Writing
+from genloom.serve.telling import CHAT, COMPLETION, Form, Told
+from genloom.serve.writing import Score, Writing
 
 router = APIRouter(prefix="/v1")
-ACCEPTED = ("user", "logprobs", "best_of", "suffix", "logit_bias", "store", "metadata")
+ACCEPTED = ("user", "best_of", "suffix", "logit_bias", "store", "metadata")
+TOP = 5  # of the likeliest tokens that can be told
 
 
 # One wrong element is enough: a list of millions of them would be millions of complaints.
@@ -49,6 +52,7 @@ class Completion(Common):
 
     prompt: str | Strings | Tokens | Annotated[list[Tokens], Field(fail_fast=True)] = ""
     echo: bool = False
+    logprobs: int | None = Field(None, ge=0, le=TOP)
 
 
 class Message(BaseModel, extra="allow"):
@@ -63,6 +67,8 @@ class Chat(Common):
 
     messages: Annotated[list[Message], Field(fail_fast=True)]
     max_completion_tokens: int | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = Field(None, ge=0, le=TOP)
 
 
 @router.post("/completions")
@@ -72,7 +78,8 @@ async def complete(request: Request, body: Completion) -> Response:
     known = _writer(services(request), body.model)
     prompt = _one_prompt(body.prompt, known)
     echoed = prompt if body.echo else ""
-    return await _answer(request, body, known, prompt, body.max_tokens or 16, COMPLETION, echoed)
+    asked, writing = _asked(request, body, known, prompt, body.max_tokens or 16, body.logprobs)
+    return await _answer(request, body, asked, writing, COMPLETION, echoed)
 
 
 @router.post("/chat/completions")
@@ -83,64 +90,120 @@ async def chat(request: Request, body: Chat) -> Response:
     lines = [_content(message) for message in body.messages]
     prompt = "\n".join(line for line in lines if line)
     most = body.max_completion_tokens or body.max_tokens or 64
-    return await _answer(request, body, known, prompt, most, CHAT, "")
+    if body.top_logprobs is not None and not body.logprobs:
+        raise Problem(400, "top_logprobs needs logprobs: true.", param="top_logprobs")
+    top = (body.top_logprobs or 0) if body.logprobs else None
+    asked, writing = _asked(request, body, known, prompt, most, top)
+    return await _answer(request, body, asked, writing, CHAT, "")
 
 
-async def _answer(
-    request: Request, body: Common, known: Known, prompt: str, most: int, form: Form, echoed: str
-) -> Response:
-    parts = services(request)
-    extra = dict(body.model_extra or {})
-    options = {name: extra.pop(name) for name in list(extra) if name in known.options}
+def _asked(
+    request: Request, body: Common, known: Known, prompt: str, most: int, top: int | None
+) -> tuple[Asked, Writing]:
+    """The request, checked, and the texts that will answer it.
+
+    Args:
+        request: As it came.
+        body: Its fields.
+        known: The model.
+        prompt: What it goes on from; of a long one the end.
+        most: Tokens to draw.
+        top: See `Asked.logprobs`.
+    """
+    limits, given = services(request).settings.limits, body.model_extra or {}
+    options = {k: v for k, v in given.items() if k in known.options and v is not None}
     length = known.items.shape[0]
     if not 1 <= most < length:
         raise Problem(
             400, f"max_tokens = {most}: it must be 1 to {length - 1}.", param="max_tokens"
         )
-    given = prompt_of(known, prompt, parts.settings.limits)[-(length - most) :]
-    asked = Asked(
-        known=known,
-        seeds=seeds_of(body.seed, body.n, parts.settings.limits),
-        options=known.chosen(_plain(options, known), most_steps=parts.settings.limits.steps),
-        prompt=given,
-        told=prompt,
-        form="txt",
-        tokens=True,
-    )
+    tokens = prompt_of(known, prompt, limits)[-(length - most) :]
     stops = (body.stop,) if isinstance(body.stop, str) else tuple(body.stop or ())
     if len(stops) > 4 or any(not 0 < len(stop) <= 64 for stop in stops):
         raise Problem(400, "stop is at most 4 strings of 1 to 64 characters.", param="stop")
-    writing = Writing(known.items.alphabet, body.n, most, stops)
-    headers = unknown_fields({k: v for k, v in extra.items() if k not in ACCEPTED})
-    with_usage = bool((body.stream_options or {}).get("include_usage"))
-    told = Told(form, known.name, len(given), writing, with_usage=with_usage)
+    alphabet = known.items.alphabet
+    asked = Asked(
+        known=known,
+        seeds=seeds_of(body.seed, body.n, limits),
+        options=known.chosen(options, most_steps=limits.steps),
+        prompt=tokens,
+        told=prompt,
+        form="txt",
+        tokens=True,
+        most=most,
+        stop=tuple(  # what has a character that the model does not know never comes
+            tuple(map(alphabet.index, stop)) for stop in stops if set(stop) <= set(alphabet)
+        ),
+        logprobs=top,
+    )
+    return asked, Writing(alphabet, body.n, most, stops)
+
+
+async def _answer(
+    request: Request, body: Common, asked: Asked, writing: Writing, form: Form, echoed: str
+) -> Response:
+    parts = services(request)
+    read = (*asked.known.options, *ACCEPTED)
+    headers = unknown_fields({k: v for k, v in (body.model_extra or {}).items() if k not in read})
+    told = Told(
+        form,
+        asked.known.name,
+        len(asked.prompt),
+        writing,
+        with_usage=bool((body.stream_options or {}).get("include_usage")),
+        with_scores=asked.logprobs is not None,
+    )
+    pieces = _pieces(request, parts, asked, writing)
     if body.stream:
-        return await streamed(request, _stream(request, parts, asked, writing, told), headers)
-    await collected(request, _pieces(request, parts, asked, writing))
+        return await streamed(request, _stream(pieces, told), headers)
+    await collected(request, pieces)
     return JSONResponse(told.whole(echoed), headers=headers)
 
 
 async def _pieces(
     request: Request, parts: Services, asked: Asked, writing: Writing
 ) -> AsyncGenerator[tuple[int, str]]:
-    """(index, new text); it ends, and frees the worker, as soon as every text has."""
+    """(index, new text); behind filters nothing is shown before they have seen the whole text."""
+    filtered = parts.policy is not None
+    alphabet = asked.known.items.alphabet
     async with aclosing(parts.maker.make(allow(request, "generate"), asked)) as events:
         async for event in events:
             if isinstance(event, NewTokens):
-                for piece in writing.add(event.tokens.tolist()):
-                    yield piece
-            if writing.done or isinstance(event, Finished):
-                return
+                scores = None if asked.logprobs is None else scores_of(event, alphabet)
+                for piece in writing.add(event.tokens.tolist(), scores):
+                    if not filtered:
+                        yield piece
+            elif isinstance(event, Finished):
+                for i, output in enumerate(event.outputs):
+                    if output.state != "free":
+                        writing.refuse(i)
+                    elif filtered:
+                        yield i, writing.texts[i].text
 
 
-async def _stream(
-    request: Request, parts: Services, asked: Asked, writing: Writing, told: Told
-) -> AsyncGenerator[Named]:
-    for chunk in told.opening():
-        yield None, chunk
-    async with aclosing(_pieces(request, parts, asked, writing)) as pieces:
-        async for i, piece in pieces:
-            yield None, told.piece(i, piece)
+def scores_of(event: NewTokens, alphabet: str) -> list[list[Score]]:
+    """The scores of an event's tokens; something stands where a text had ended, too."""
+    assert event.nats is not None
+    none = event.tokens.new_zeros(*event.tokens.shape, 0)
+    columns = (event.tokens, event.nats, none if event.top is None else event.top)
+    rows = zip(*(column.tolist() for column in columns), strict=True)
+    return [[_score(alphabet, *one) for one in zip(*row, strict=True)] for row in rows]
+
+
+def _score(alphabet: str, token: int, nats: list[float], top: list[int]) -> Score:
+    best = ((alphabet[one], value) for one, value in zip(top, nats[1:], strict=True))
+    return Score(alphabet[token], nats[0], tuple(best))
+
+
+async def _stream(pieces: AsyncGenerator[tuple[int, str]], told: Told) -> AsyncGenerator[Named]:
+    async with aclosing(pieces):
+        first = await anext(pieces, None)  # before anything is sent: a refusal has a status
+        for chunk in told.opening():
+            yield None, chunk
+        if first is not None:
+            yield None, told.piece(*first)
+        async for piece in pieces:
+            yield None, told.piece(*piece)
     for chunk in told.closing():
         yield None, chunk
 
@@ -173,8 +236,3 @@ def _content(message: Message) -> str:
     if any(part.get("type") != "text" for part in parts):
         raise Problem(400, "messages are text here.", param="messages")
     return "".join(str(part.get("text", "")) for part in parts)
-
-
-def _plain(options: dict[str, Any], known: Known) -> dict[str, Any]:
-    """Without what clients send as null."""
-    return {name: value for name, value in options.items() if value is not None}

@@ -11,9 +11,12 @@ from fastapi import APIRouter, Request, UploadFile
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
+from genloom.data.decode import looks_like_image
 from genloom.safety.marks import verify
+from genloom.safety.marks.texts import tester
 from genloom.safety.policy import Decision
 from genloom.safety.policy.moderation import result
+from genloom.serve import given
 from genloom.serve.guard import allow
 from genloom.serve.problems import Problem
 from genloom.serve.services import Services, services
@@ -53,7 +56,12 @@ async def check(request: Request, file: UploadFile) -> dict[str, Any]:
 
 def _checked(parts: Services, data: bytes) -> dict[str, Any]:
     identity = parts.identity
-    keys = verify.Keys(identity.secret if identity else b"")
+    if looks_like_image(data[:16]):
+        given.measure(data, "file")
+    keys = verify.Keys()
+    if identity is not None:
+        alphabets = {one.items.alphabet for one in parts.models.values() if one.tokens}
+        keys = verify.Keys(identity.secret, tester(identity.secret, alphabets))
     found = verify.check(data, keys=keys, trust=identity.chain if identity else b"")
     known = parts.records.known(hashlib.sha256(data).hexdigest())
     record = {"type": "record", "outcome": "detected" if known else "not_detected"}

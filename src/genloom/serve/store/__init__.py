@@ -28,9 +28,11 @@ from genloom.serve.store.errors import (
 from genloom.serve.store.files import File, Files
 from genloom.serve.store.jobs import Job, Jobs
 from genloom.serve.store.keys import Key, Keys, Left
+from genloom.serve.store.output import Made, Origin, Record
 from genloom.serve.store.pepper import pepper
-from genloom.serve.store.records import Origin, Record, Records
+from genloom.serve.store.records import Records
 from genloom.serve.store.rows import Page
+from genloom.serve.store.votes import Tally, Votes
 
 __all__ = [
     "Batch",
@@ -45,6 +47,7 @@ __all__ = [
     "Keys",
     "LeaseLost",
     "Left",
+    "Made",
     "NotFound",
     "Origin",
     "Page",
@@ -54,6 +57,8 @@ __all__ = [
     "Records",
     "Refusal",
     "Store",
+    "Tally",
     "TooFast",
+    "Votes",
     "pepper",
 ]

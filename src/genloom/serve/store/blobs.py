@@ -70,7 +70,7 @@ class Blobs:
         """Remove the bytes of an id.
 
         Raises:
-            NotFound: There are none.
+            NotFound: There are none, as far as the store tells: S3 does not.
         """
         try:
             self._fs.rm_file(self._path(blob_id))

@@ -36,6 +36,11 @@ POOL, OVERFLOW = 8, 32  # connections that are kept, and more under load; a serv
 class Store:
     """A database of the server, upgraded when opened; threads and processes may share it.
 
+    What is written has reached the disk when the call returns (SQLite: synchronous = FULL): jobs,
+    keys, files, votes. Outputs are written with `lasting=False`, which waits for no disk (SQLite:
+    NORMAL, PostgreSQL: synchronous_commit off): a crash of the process loses nothing, after a power
+    cut the last moments may be missing, and the database is whole in any case.
+
     Args:
         url: `sqlite:///file`, `postgresql://user@host/name`, or a path of a SQLite file.
         clock: Gives seconds since 1970. Where machines share a database, their clocks should
@@ -50,7 +55,8 @@ class Store:
         self.url = _parsed(url)
         self.clock = clock
         self._engine = _engine(self.url)
-        self._writer = self._engine.execution_options(writes=True)
+        self._writer = self._engine.execution_options(writes="FULL")
+        self._fleeting = self._engine.execution_options(writes="NORMAL")
         try:
             if self.url.get_backend_name() == "sqlite":
                 _log_ahead(self.url.database or "")
@@ -83,13 +89,16 @@ class Store:
             yield connection
 
     @contextmanager
-    def writing(self, *, lock: str = "") -> Iterator[Connection]:
+    def writing(self, *, lock: str = "", lasting: bool = True) -> Iterator[Connection]:
         """A transaction that is committed when the block ends, and undone when it raises.
 
         Args:
             lock: Transactions that name the same one follow each other. On SQLite all do.
+            lasting: Wait for the disk, so that a power cut does not undo it.
         """
-        with self._writer.begin() as connection:
+        with (self._writer if lasting else self._fleeting).begin() as connection:
+            if not lasting and connection.dialect.name == "postgresql":
+                connection.exec_driver_sql("SET LOCAL synchronous_commit TO off")
             if lock and connection.dialect.name == "postgresql":
                 connection.execute(select(func.pg_advisory_xact_lock(crc32(lock.encode()))))
             yield connection
@@ -137,11 +146,13 @@ def _engine(url: URL) -> Engine:
 
 def _connected(connection: Any, _: object) -> None:
     connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute("PRAGMA synchronous = FULL")  # an accepted job outlives a power cut
+    connection.execute("PRAGMA synchronous = FULL")
 
 
 def _begun(connection: Connection) -> None:
-    writes = connection.get_execution_options().get("writes", False)
+    writes = connection.get_execution_options().get("writes")
+    if writes is not None:  # connections are used for both kinds in turn
+        connection.exec_driver_sql(f"PRAGMA synchronous = {writes}")
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 

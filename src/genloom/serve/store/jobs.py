@@ -7,7 +7,7 @@ a job that another has begun again.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -196,17 +196,29 @@ class Jobs:
             raise LeaseLost(f"the job {job.id} is no longer {job.worker}'s.")
         return _job(row)
 
-    def expired(self) -> list[Job]:
-        """Take the jobs of silent workers from them; call it every few seconds.
+    def expired(self, gone: Callable[[str], bool] | None = None) -> list[Job]:
+        """Take the jobs of silent or dead workers from them; call it every few seconds.
 
         They go back to their place in the queue, unless their owner was cancelling them or they
         have been begun too often.
+
+        Args:
+            gone: Whether the worker of a name is known to be dead, so that its lease need not run
+                out. No worker of that name may ever claim a job again.
         """
-        silent = (jobs.c.state == "running") & (jobs.c.lease_until < self.store.clock())
+        dead = [name for name in self._workers() if gone(name)] if gone else []
+        late = (jobs.c.lease_until < self.store.clock()) | jobs.c.worker.in_(dead)
+        silent = (jobs.c.state == "running") & late
         back = self._back(jobs.c.attempts >= self.attempts)
         with self.store.writing() as connection:
             taken = update(jobs).where(silent).values(back).returning(jobs)
             return [_job(row) for row in connection.execute(taken).mappings()]
+
+    def _workers(self) -> list[str]:
+        """Names of those that have jobs."""
+        running = select(jobs.c.worker).where(jobs.c.state == "running").distinct()
+        with self.store.reading() as connection:
+            return [name for name in connection.scalars(running) if name is not None]
 
     def _back(self, deadly: ColumnElement[bool]) -> dict[str, Any]:
         """What puts a running job back at its place, or ends it where its owner is cancelling it.
@@ -237,12 +249,13 @@ class Jobs:
         with self.store.reading() as connection:
             return page(connection, jobs, _job, mine, after=after, limit=limit)
 
-    def ahead(self, owner: str, job_id: str) -> int:
-        """How many jobs wait before an owner's job; 0 where it waits no more."""
+    def ahead(self, owner: str, job_id: str, kinds: Collection[str] = ()) -> int:
+        """How many jobs (of these kinds) wait before an owner's job; 0 where it waits no more."""
         with self.store.reading() as connection:
             row = owned(connection, jobs, owner, job_id)
-            waits = (jobs.c.state == "queued") & (jobs.c.place < row["place"])
-            count = connection.scalar(select(func.count()).where(waits))
+            waits = [jobs.c.state == "queued", jobs.c.place < row["place"]]
+            waits += [jobs.c.kind.in_(kinds)] if kinds else []
+            count = connection.scalar(select(func.count()).where(*waits))
         return count or 0 if row["state"] == "queued" else 0
 
     def counts(self) -> dict[str, int]:

@@ -1,145 +1,103 @@
-"""One record for each output: what makes it again, what it is, and whether it may be seen."""
+"""One record for each output: what makes it again, what it is, and whether it may be seen.
+
+All outputs of a request are recorded in one transaction. Small contents lie in the database, beside
+their records, where one write keeps both; larger ones are blobs, written before their records.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, final
 
-from sqlalchemy import RowMapping, delete, exists, insert, select, update
+from sqlalchemy import delete, exists, insert, select, update
 
 from genloom.errors import BadInput
 from genloom.serve.store.blobs import Blobs
 from genloom.serve.store.database import Store
 from genloom.serve.store.errors import Held, NotFound
 from genloom.serve.store.ids import checked, fresh, shown
+from genloom.serve.store.output import Made, Origin, Record
 from genloom.serve.store.rows import Page, found, made, owned, page, plain
-from genloom.serve.store.tables import records
+from genloom.serve.store.tables import contents, records
 
 LARGEST = 2**16  # bytes of the options, and of the software
-
-
-@dataclass(frozen=True)
-class Origin:
-    """What makes an output again.
-
-    Args:
-        model: SHA-256 of the model's weights.
-        data: Fingerprint of the data that it was trained on.
-        recipe: SHA-256 of its recipe.
-        seed: Of this sample, in [0, 2**64).
-        label: As it was asked for, or None.
-        options: Of the sampling, and the prompt where there is one.
-        software: Versions, batch and threads, where the last bits depend on them.
-    """
-
-    model: str
-    data: str
-    recipe: str
-    seed: int
-    label: str | None
-    options: Mapping[str, Any]
-    software: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Record:
-    """An output of the server.
-
-    Args:
-        id: Of the record.
-        owner: Whose key made it.
-        origin: What makes it again.
-        kind: "image", "text", "points", ...
-        media_type: Of its bytes.
-        sha256: Of its bytes.
-        perceptual: A hash that survives re-encoding, or None.
-        blob: Where its bytes are kept, or None.
-        created: Seconds since 1970.
-        state: "free"; or "held" until a reviewer decides, then "approved" or "rejected".
-        held_for: Why it was held, or None.
-        decided_by: The reviewer, or None.
-        reason: The reviewer's, or None.
-        decided: When, or None.
-    """
-
-    id: str
-    owner: str
-    origin: Origin
-    kind: str
-    media_type: str
-    sha256: str
-    perceptual: str | None
-    blob: str | None
-    created: float
-    state: str
-    held_for: str | None
-    decided_by: str | None
-    reason: str | None
-    decided: float | None
+SMALL = 2**15  # bytes of a content that is kept in the database
 
 
 @final
 class Records:
     """The outputs of a store.
 
+    After a power cut the last moments' records may be missing, whole ones all the same: they are
+    written as `Store.writing` does what need not be lasting.
+
     Args:
         store: Where the records are kept.
-        blobs: Where the bytes are kept.
+        blobs: Where the bytes of the larger ones are kept.
     """
 
     def __init__(self, store: Store, blobs: Blobs):
         self.store, self.blobs = store, blobs
 
     def add(
-        self,
-        owner: str,
-        content: bytes,
-        origin: Origin,
-        *,
-        kind: str,
-        media_type: str,
-        perceptual: str | None = None,
-        held_for: str | None = None,
-        keep: bool = True,
+        self, owner: str, content: bytes, origin: Origin, *, kind: str, media_type: str, **more: Any
     ) -> Record:
-        """Record an output.
+        """Record one output; see `Made` for the arguments, and `add_all`."""
+        made = Made(content=content, origin=origin, kind=kind, media_type=media_type, **more)
+        return self.add_all(owner, [made])[0]
 
-        Args:
-            owner: Whose it is.
-            content: Its bytes, as they are given out.
-            origin: What makes it again.
-            kind: "image", "text", "points", ...
-            media_type: Of its bytes.
-            perceptual: A hash that survives re-encoding.
-            held_for: Why it must be reviewed first; None where it need not.
-            keep: Store the bytes, not the record alone; what is held is always stored.
+    def add_all(self, owner: str, outputs: Sequence[Made]) -> list[Record]:
+        """Record the outputs of a request, all of them or none.
 
         Raises:
-            BadInput: The seed is out of its range, or the options are not JSON of 64 KiB.
+            BadInput: A seed is out of its range, or options are not JSON of 64 KiB.
         """
+        if not outputs:
+            return []
+        rows = [self._row(owner, output) for output in outputs]
+        inside: list[dict[str, Any]] = []
+        for row, output in zip(rows, outputs, strict=True):
+            if not output.keep and output.held_for is None:
+                continue
+            if len(output.content) <= SMALL:
+                inside.append({"output": row["id"], "content": output.content})
+            else:
+                row["blob"] = self.blobs.put(output.content)
+        with self.store.writing(lasting=False) as connection:
+            connection.execute(insert(records), rows)
+            if inside:
+                connection.execute(insert(contents), inside)
+        return [_record(row) for row in rows]
+
+    def _row(self, owner: str, output: Made) -> dict[str, Any]:
+        origin = output.origin
         if not 0 <= origin.seed < 2**64:
             raise BadInput(f"seed = {origin.seed}: it must be in [0, 2**64).")
-        values = vars(origin) | {
+        held_for = output.held_for
+        return vars(origin) | {
             "seed": str(origin.seed),
             "options": plain(dict(origin.options), "options", LARGEST),
             "software": plain(dict(origin.software), "software", LARGEST),
             "id": fresh(),
             "owner": owner,
-            "kind": kind,
-            "media_type": media_type,
-            "sha256": hashlib.sha256(content).hexdigest(),
-            "perceptual": perceptual,
+            "kind": output.kind,
+            "media_type": output.media_type,
+            "sha256": hashlib.sha256(output.content).hexdigest(),
+            "perceptual": output.perceptual,
+            "blob": None,
             "created": self.store.clock(),
             "state": "free" if held_for is None else "held",
             "held_for": None if held_for is None else shown(held_for, 1000),
-            "blob": self.blobs.put(content) if keep or held_for is not None else None,
+            "decided_by": None,
+            "reason": None,
+            "decided": None,
+            "plain_sha256": output.plain_sha256,
+            "report": output.report,
+            "licence": output.licence,
+            "gate": output.gate,
         }
-        with self.store.writing() as connection:
-            added = insert(records).values(values).returning(records)
-            return _record(connection.execute(added).mappings().one())
 
     def get(self, owner: str, record_id: str) -> Record:
         """An owner's record, whatever its state.
@@ -149,6 +107,16 @@ class Records:
         """
         with self.store.reading() as connection:
             return _record(owned(connection, records, owner, record_id))
+
+    def look(self, record_id: str) -> Record:
+        """A record of any owner, for whoever runs the server.
+
+        Raises:
+            NotFound: There is none.
+        """
+        this = records.c.id == checked(record_id, "output")
+        with self.store.reading() as connection:
+            return _record(found(connection.execute(select(records).where(this)), records))
 
     def page(self, owner: str, *, after: str | None = None, limit: int = 20) -> Page[Record]:
         """An owner's records, newest first; `after` is the id of the last one seen."""
@@ -178,12 +146,22 @@ class Records:
         record = self.get(owner, record_id)
         if record.state not in ("free", "approved"):
             raise Held(f"the output {record_id} is {record.state}: {_why(record)}")
-        return self._bytes(record)
+        return self.stored(record)
 
-    def _bytes(self, record: Record) -> bytes:
-        if record.blob is None:
+    def stored(self, record: Record) -> bytes:
+        """The bytes of a record, whatever its state.
+
+        Raises:
+            NotFound: They were not kept, or are gone.
+        """
+        if record.blob is not None:
+            return self.blobs.get(record.blob)
+        this = select(contents.c.content).where(contents.c.output == record.id)
+        with self.store.reading() as connection:
+            content = connection.scalar(this)
+        if content is None:
             raise NotFound("output")
-        return self.blobs.get(record.blob)
+        return content
 
     def delete(self, owner: str, record_id: str) -> None:
         """Forget an owner's output, its record and its bytes.
@@ -215,7 +193,7 @@ class Records:
         waits = (records.c.id == checked(record_id, "output")) & (records.c.state == "held")
         with self.store.reading() as connection:
             record = _record(found(connection.execute(select(records).where(waits)), records))
-        return record, self._bytes(record)
+        return record, self.stored(record)
 
     def decide(self, record_id: str, *, approve: bool, by: str, reason: str) -> Record:
         """Approve or reject a held output, once.
@@ -239,6 +217,6 @@ def _why(record: Record) -> str:
     return record.reason or record.held_for or "no reason was given."
 
 
-def _record(row: RowMapping) -> Record:
+def _record(row: Mapping[Any, Any]) -> Record:
     origin = made(Origin, {**row, "seed": int(row["seed"])})
     return made(Record, {**row, "origin": origin})

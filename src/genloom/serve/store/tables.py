@@ -14,6 +14,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     Table,
     Text,
@@ -114,8 +115,19 @@ records = _table(
     Column("decided_by", Text),
     Column("reason", Text),
     Column("decided", Double),
+    Column("plain_sha256", Text),
+    Column("report", Text),
+    Column("licence", Text),
+    Column("gate", Text),
     Index("records_sha256", "sha256"),
     Index("records_state", "state", "place"),
+)
+
+contents = Table(
+    "contents",
+    metadata,
+    Column("output", Text, ForeignKey("records.id", ondelete="CASCADE"), primary_key=True),
+    Column("content", LargeBinary, nullable=False),
 )
 
 files = _table(
@@ -143,4 +155,16 @@ batches = _table(
     Column("errors", Json),
     Column("times", Json, nullable=False),
     Column("expires", Double, nullable=False),
+)
+
+votes = _table(
+    "votes",
+    "vote",
+    Column("first", Text, nullable=False),  # outputs, in the order of their ids
+    Column("second", Text, nullable=False),
+    Column("first_model", Text, nullable=False),
+    Column("second_model", Text, nullable=False),
+    Column("winner", Text, nullable=False),  # "first", "second" or "tie"
+    Index("votes_pair", "owner", "first", "second", unique=True),
+    Index("votes_models", "owner", "first_model", "second_model"),
 )

@@ -5,19 +5,23 @@ import { button, fill, h, icon } from "./dom.js";
 import { forgetModels } from "./models.js";
 import { isDark, toggleTheme } from "./prefs.js";
 import { check } from "./views/check.js";
+import { explore } from "./views/explore.js";
 import { gallery } from "./views/gallery.js";
 import { jobs } from "./views/jobs.js";
+import { judge } from "./views/judge.js";
 import { keys } from "./views/keys.js";
 import { make } from "./views/make.js";
 import { review } from "./views/review.js";
 import { signIn } from "./views/signin.js";
+import { train } from "./views/train.js";
 import { current, speak, t } from "./words.js";
 
 /**
  * A view gets its place: root (an empty element), session ({name, scopes, local}), query (of the
  * hash) and signal (aborted when the reader leaves).
  */
-const VIEWS = { make, gallery, jobs, check, review, keys };
+const VIEWS = { make, explore, train, judge, gallery, jobs, check, review, keys };
+const FIRST = 4; // views that a phone shows at once; the rest is behind a button
 const ADMIN = ["review", "keys"];
 
 const app = document.getElementById("app");
@@ -60,7 +64,23 @@ function navigation(shown) {
   const open = Object.keys(VIEWS).filter((view) => !ADMIN.includes(view) || session.scopes.includes("admin"));
   const link = (view) => ({ href: `#/${view}`, "aria-current": view === shown ? "page" : null });
   const entries = open.map((view) => h("li", {}, h("a", link(view), icon(view), h("span", {}, t(`nav.${view}`)))));
-  return h("nav", { "aria-label": t("nav") }, h("ul", {}, entries));
+  const rest = h("ul.rest", { id: "rest" }, entries.slice(FIRST));
+  const more = button("menu", t("nav.more"), () => unfold(!nav.classList.contains("open")), {
+    kind: open.indexOf(shown) < FIRST ? ".others" : ".others.current",
+    "aria-expanded": "false",
+    "aria-controls": "rest",
+  });
+  const nav = h("nav", { "aria-label": t("nav") }, h("ul", {}, entries.slice(0, FIRST)), more, rest);
+  const unfold = (on) => {
+    nav.classList.toggle("open", on);
+    more.setAttribute("aria-expanded", String(on));
+  };
+  nav.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || !nav.classList.contains("open")) return;
+    unfold(false);
+    more.focus();
+  });
+  return nav;
 }
 
 /** The page around a view. */

@@ -11,7 +11,8 @@ from genloom.artifact import Artifact, save
 from genloom.codecs import Points
 from genloom.core import Generative, Items
 from genloom.recipe import resolve
-from genloom.serve.engine.messages import Done, Request
+from genloom.serve.engine.messages import Done
+from genloom.serve.engine.request import Request
 from tests.unit.test_artifact import MODELS
 
 TABLES = {

@@ -13,9 +13,10 @@ import torch
 
 from genloom.core import Generative, Tokens
 from genloom.errors import BadInput
-from genloom.serve.engine.batching import Batcher, shown
-from genloom.serve.engine.crowd import PAD
-from genloom.serve.engine.messages import Done, Failed, NewTokens, Preview, Request
+from genloom.serve.engine.batching import Batcher
+from genloom.serve.engine.crowd import PAD, shown
+from genloom.serve.engine.messages import Done, Failed, NewTokens, Preview
+from genloom.serve.engine.request import Request
 from tests.tiny import PLANE, TinyFlow, TinyGan
 from tests.unit.serve.engine.made import finals, held, plane, run
 
@@ -109,6 +110,7 @@ def test_it_waits_for_company_but_not_for_long(models):
     clock = Clock()
     batcher = Batcher(models, wait_s=0.004, clock=clock)
     assert batcher.due_s() is None
+    run(batcher, [Request(model="tiny_flow", seeds=(k,)) for k in range(3)])
     batcher.add(Request(model="tiny_flow", seeds=(1,)))
     clock.now = 0.003
     assert batcher.step() == [] and not batcher._running
@@ -116,6 +118,41 @@ def test_it_waits_for_company_but_not_for_long(models):
     clock.now = 0.004
     batcher.step()
     assert len(batcher._running) == 1 and batcher.due_s() == 0.0
+    run(batcher, [])
+    batcher.add(Request(model="tiny_flow", seeds=(1,)))  # it was alone: nobody is waited for
+    assert batcher.due_s() == 0.0
+
+
+def test_as_many_as_last_time_start_at_once(models):
+    clock = Clock()
+    batcher = Batcher(models, wait_s=9.0, clock=clock)
+    for _ in range(3):
+        for k in range(3):
+            batcher.add(Request(model="tiny_flow", seeds=(k,)))
+        assert batcher.due_s() == 0.0
+        batcher.step()
+        (batch,) = batcher._running
+        assert len(batch.jobs) == 3
+        run(batcher, [])
+    batcher.add(Request(model="tiny_flow", seeds=(1,), options={"steps": 2}))  # other company
+    assert batcher.due_s() == 0.0
+
+
+def test_sixteen_who_come_again_when_they_are_answered_end_up_together(models):
+    """Each a while after its answer, half a batch's time at most: no batch stays small."""
+    clock, dice, sizes = Clock(), random.Random(3), []
+    batcher = Batcher(models, clock=clock)
+    coming = [(0.001 * k, k) for k in range(16)]
+    while len(sizes) < 40:
+        clock.now += 0.002  # a step
+        for when, k in [one for one in coming if one[0] <= clock.now]:
+            coming.remove((when, k))
+            batcher.add(Request(model="tiny_flow", seeds=(k,), options={"steps": 20}))
+        done = finals(batcher.step())
+        if done:
+            sizes.append(len(done))
+            coming += [(clock.now + dice.uniform(0.0, 0.008), k) for k in range(len(done))]
+    assert sizes[-30:] == [16] * 30
 
 
 def test_who_comes_too_late_for_a_batch_shares_the_next_one(models):

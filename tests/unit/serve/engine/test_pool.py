@@ -12,11 +12,15 @@ from pathlib import Path
 import pytest
 import torch
 
+from genloom import artifact
 from genloom.errors import BadInput
+from genloom.safety.marks.tokens import Green
 from genloom.serve.engine.answer import Answer
 from genloom.serve.engine.faults import Draining, Full, ModelUnavailable, WorkerDied
-from genloom.serve.engine.messages import Accepted, Done, NewTokens, Preview, Request
+from genloom.serve.engine.marking import TextMark
+from genloom.serve.engine.messages import Accepted, Done, NewTokens, Preview
 from genloom.serve.engine.pool import Pool
+from genloom.serve.engine.request import Request
 from tests.unit.serve.engine.made import stored
 
 
@@ -97,6 +101,35 @@ def test_a_request_is_answered_by_its_events_and_one_end(folders):
             assert pool.ready
             (worker,) = pool.stats()["workers"]
             assert worker["warm"] and worker["rss"] > 50e6 and worker["pid"] != os.getpid()
+
+    within(60, work)
+
+
+def test_items_are_encoded_as_the_model_does(folders):
+    items = torch.arange(2 * 64).to(torch.uint8).view(2, 1, 8, 8)
+    there = artifact.load(folders["vae"])
+
+    async def work() -> None:
+        async with Pool(folders) as pool:
+            codes = await pool.encode("vae", items)
+            filled = there.codec.encode(items[[0, 1, 1, 1]])
+            with torch.inference_mode():
+                assert torch.equal(codes, there.model.encode(filled, {})[:2])  # pyright: ignore
+            with pytest.raises(BadInput, match="no code for a datum"):
+                await pool.encode("flow", items)
+            with pytest.raises(BadInput, match="it must be"):
+                await pool.encode("vae", items[:, :, :4])
+
+    within(60, work)
+
+
+def test_a_mark_reaches_the_workers_and_stays_out_of_what_is_printed(folders):
+    async def work() -> None:
+        mark = TextMark(Green(b"a secret of the house"))
+        async with Pool(folders, mark=mark) as pool:
+            assert b"a secret".hex() not in repr(pool.options)
+            done = await pool.submit(Request(model="autoregressive", seeds=(1,))).result()
+            assert "watermark" not in done.records[0]  # pixels
 
     within(60, work)
 

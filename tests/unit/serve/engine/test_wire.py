@@ -16,16 +16,17 @@ from genloom.serve.engine.messages import (
     Accepted,
     Cancelled,
     Done,
+    Encoded,
     Failed,
     NewTokens,
     Preview,
-    Request,
     Stats,
     read_event,
     read_request,
     write_event,
     write_request,
 )
+from genloom.serve.engine.request import Encode, Request
 from genloom.serve.engine.wire import LENGTHS, Parser, pack
 
 TENSORS = {
@@ -38,6 +39,9 @@ EVENTS = [
     Accepted("a"),
     Preview("a", 3, torch.zeros(1, 1, 8, 8, dtype=torch.uint8)),
     NewTokens("b", 5, torch.tensor([[4], [5]])),
+    NewTokens("b", 5, torch.tensor([[4]]), torch.zeros(1, 1, 3), torch.ones(1, 1, 2).long()),
+    Encoded("c", torch.ones(2, 3)),
+    Done("c", torch.ones(1, 2), [{"seed": "1"}], [2], [True], 1),
     Done("c", torch.ones(2, 2), [{"seed": "1"}, {"seed": "2"}]),
     Failed("d", "BadInput", "steps = 0 is out of range"),
     Cancelled("e"),
@@ -221,15 +225,31 @@ def test_a_request_comes_out_as_it_went_in():
         prompt=(1, 2),
         previews=2,
         tokens=True,
+        most=4,
+        stop=((1, 2), (3,)),
+        logprobs=2,
+        source=torch.zeros(1, 1, 4, 4, dtype=torch.uint8),
+        mask=torch.eye(4)[None].bool(),
+        strength=0.5,
     )
     ((message, tensors),) = Parser().feed(pack(*write_request(request)))
     again = read_request(message, tensors)
     for name, value in vars(request).items():
-        if name != "condition":
+        if isinstance(value, torch.Tensor):
+            assert value.dtype == getattr(again, name).dtype
+            assert torch.equal(getattr(again, name), value)
+        elif name != "condition":
             assert getattr(again, name) == value
     assert torch.equal(again.condition["x"], request.condition["x"])
     with pytest.raises(WireError, match="not a request"):
         read_request({**message, "code": "1"}, tensors)
+    with pytest.raises(WireError, match="not a request"):
+        read_request(message, {**tensors, "weights": torch.zeros(1)})
+    wish = Encode(model="m", items=torch.arange(6).view(2, 3))
+    ((message, tensors),) = Parser().feed(pack(*write_request(wish)))
+    again = read_request(message, tensors)
+    assert isinstance(again, Encode) and (again.id, again.model) == (wish.id, "m")
+    assert torch.equal(again.items, wish.items)
 
 
 @pytest.mark.parametrize(

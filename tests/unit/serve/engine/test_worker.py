@@ -19,11 +19,11 @@ from genloom.serve.engine.messages import (
     Event,
     Failed,
     Preview,
-    Request,
     Stats,
     read_event,
     write_request,
 )
+from genloom.serve.engine.request import Request
 from genloom.serve.engine.wire import Parser, pack
 from genloom.serve.engine.worker import Worker, WorkerOptions, main, receive, resident
 from tests.unit.serve.engine.made import stored

@@ -17,17 +17,18 @@ from sqlalchemy import insert, inspect, text
 from sqlalchemy.exc import IntegrityError
 
 from genloom.errors import BadInput
-from genloom.serve.store import Jobs, Store
+from genloom.serve.store import Blobs, Jobs, Records, Store, database, tables
 from genloom.serve.store.tables import metadata, usage
 
 ROOT = Path(__file__).parents[4]
+NEWEST = "0003"
 
 
 def test_the_migrations_make_the_tables(store):
     with store.reading() as connection:
         context = MigrationContext.configure(connection)
         assert compare_metadata(context, metadata) == []
-        assert context.get_current_revision() == "0001"
+        assert context.get_current_revision() == NEWEST
 
 
 def test_opening_again_keeps_what_is_there(url):
@@ -37,11 +38,28 @@ def test_opening_again_keeps_what_is_there(url):
         assert Jobs(store).get("ann", job.id) == job
 
 
+def test_a_database_of_the_first_version_keeps_its_records(url, tmp_path, monkeypatch):
+    blobs, upgrade = Blobs(tmp_path / "blobs"), database.command.upgrade
+    monkeypatch.setattr(database.command, "upgrade", lambda config, _: upgrade(config, "0001"))
+    old = dict.fromkeys(("model", "data", "recipe", "kind", "media_type", "sha256"), "x")
+    old |= {"id": "a" * 26, "owner": "ann", "seed": "7", "state": "free", "created": 1.0}
+    old |= {"options": {}, "software": {}, "blob": blobs.put(b"bytes")}
+    with Store(url) as store, store.writing() as connection:
+        connection.execute(insert(tables.records).values(old))
+    monkeypatch.undo()
+    with Store(url) as store:
+        records = Records(store, blobs)
+        record = records.get("ann", "a" * 26)
+        assert (record.origin.seed, record.report, record.plain_sha256) == (7, None, None)
+        assert records.content("ann", record.id) == b"bytes"
+        records.delete("ann", record.id)
+
+
 def test_a_newer_version_is_an_error_and_nothing_changes(url):
     with Store(url) as store, store.writing() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     for _ in range(2):
-        with pytest.raises(BadInput, match=r"has version 9999.*knows versions up to 0001"):
+        with pytest.raises(BadInput, match=rf"has version 9999.*knows versions up to {NEWEST}"):
             Store(url)
 
 
@@ -84,6 +102,16 @@ def test_sqlite_keeps_a_log_and_syncs_and_is_private(tmp_path):
     }
     assert len(files) == 3
     assert all(stat.S_IMODE(file.stat().st_mode) == 0o600 for file in files if file.exists())
+
+
+def test_only_what_need_not_last_is_written_without_waiting_for_the_disk(store, backend):
+    names = {"sqlite": "PRAGMA synchronous", "postgresql": "SHOW synchronous_commit"}
+    lasting, fleeting = {"sqlite": (2, 1), "postgresql": ("on", "off")}[backend]
+    for how, wanted in ((False, fleeting), (True, lasting), (False, fleeting), (True, lasting)):
+        with store.writing(lasting=how) as connection:  # the same connection, again and again
+            assert connection.exec_driver_sql(names[backend]).scalar() == wanted
+    with store.writing() as connection:
+        assert connection.exec_driver_sql(names[backend]).scalar() == lasting
 
 
 def test_a_file_that_another_process_is_turning_is_waited_for(tmp_path):

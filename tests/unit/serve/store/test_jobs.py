@@ -42,6 +42,8 @@ def test_the_oldest_is_first_and_kinds_are_chosen(jobs):
     a, b, c = three(jobs)
     train = jobs.add("bob", "train", {})
     assert jobs.ahead("bob", train.id) == 3
+    assert jobs.ahead("bob", train.id, ["generate"]) == 3
+    assert jobs.ahead("bob", train.id, ["train", "x"]) == 0
     assert jobs.claim("w", 9, kinds=["train"]).id == train.id
     assert [jobs.claim("w", 9).id for _ in range(3)] == [a.id, b.id, c.id]
     assert jobs.claim("w", 9, kinds=["train"]) is None

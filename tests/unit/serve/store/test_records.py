@@ -6,9 +6,13 @@ import hashlib
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import func, select, text
+from sqlalchemy.exc import DBAPIError
 
 from genloom.errors import BadInput
-from genloom.serve.store import Blobs, Held, NotFound, Origin, Records
+from genloom.serve.store import Blobs, Held, Made, NotFound, Origin, Records
+from genloom.serve.store.records import SMALL
+from genloom.serve.store.tables import contents
 
 ORIGIN = Origin(
     model="ab" * 32,
@@ -66,17 +70,84 @@ def test_bytes_need_not_be_kept(records):
     assert records.page("ann").items == []
 
 
-def test_deleting_removes_the_bytes(records, blobs):
-    record, other = add(records), add(records)
+def held_bytes(store):
+    """What the database holds of contents, in all."""
+    with store.reading() as connection:
+        return connection.scalar(
+            select(func.coalesce(func.sum(func.length(contents.c.content)), 0))
+        )
+
+
+def test_deleting_removes_the_bytes(records, blobs, store):
+    large = b"x" * (SMALL + 1)
+    record, other, small = add(records, content=large), add(records, content=large), add(records)
     records.delete("ann", record.id)
     with pytest.raises(NotFound):
         records.get("ann", record.id)
     with pytest.raises(NotFound):
         blobs.get(record.blob)
-    assert records.content("ann", other.id) == b"png"
+    assert records.content("ann", other.id) == large
     blobs.delete(other.blob)
     records.delete("ann", other.id)  # of which the bytes are gone already
+    assert held_bytes(store) == 3
+    records.delete("ann", small.id)
+    assert held_bytes(store) == 0
     assert records.page("ann").items == []
+
+
+def test_small_contents_lie_in_the_database_and_large_ones_do_not(records, blobs, store):
+    for size in (0, SMALL):
+        record = add(records, content=b"x" * size)
+        assert record.blob is None
+        assert records.content("ann", record.id) == b"x" * size
+    assert held_bytes(store) == SMALL
+    record = add(records, content=b"y" * (SMALL + 1))
+    assert records.content("ann", record.id) == blobs.get(record.blob) == b"y" * (SMALL + 1)
+    assert held_bytes(store) == SMALL
+
+
+def made(seed, content=b"png", **more):
+    origin = replace(ORIGIN, seed=seed)
+    return Made(content=content, origin=origin, kind="image", media_type="image/png", **more)
+
+
+def test_a_request_is_recorded_in_one_transaction_and_in_order(records, store, monkeypatch):
+    opened, writing = [], store.writing
+    monkeypatch.setattr(store, "writing", lambda **how: opened.append(how) or writing(**how))
+    sizes = (3, SMALL + 1, 5, 0)
+    given = [made(i, b"z" * size) for i, size in enumerate(sizes)]
+    added = records.add_all("ann", given)
+    assert opened == [{"lasting": False}]
+    assert records.page("ann").items == added[::-1]
+    assert [record.origin.seed for record in added] == [0, 1, 2, 3]
+    assert [records.content("ann", one.id) for one in added] == [one.content for one in given]
+    assert records.add_all("ann", []) == []
+
+
+def test_a_request_is_recorded_whole_or_not_at_all(records, store):
+    with store.writing() as connection:
+        connection.execute(text("ALTER TABLE contents RENAME TO moved"))
+    with pytest.raises(DBAPIError):
+        records.add_all("ann", [made(1), made(2)])
+    with store.writing() as connection:
+        connection.execute(text("ALTER TABLE moved RENAME TO contents"))
+    assert records.page("ann").items == []
+
+
+def test_a_record_leads_to_verdict_licence_and_gate(records):
+    facts = {"plain_sha256": "aa", "report": "bb", "licence": "CC-BY-4.0", "gate": "passed"}
+    record = add(records, **facts)
+    assert {name: getattr(records.get("ann", record.id), name) for name in facts} == facts
+    bare = records.get("ann", add(records).id)
+    assert {name: getattr(bare, name) for name in facts} == dict.fromkeys(facts)
+
+
+def test_whoever_runs_the_server_looks_at_any_record(records):
+    record = add(records, owner="bob")
+    assert records.look(record.id) == record
+    for odd in ("a" * 26, "../x", ""):
+        with pytest.raises(NotFound):
+            records.look(odd)
 
 
 @pytest.mark.parametrize(("approve", "state"), [(True, "approved"), (False, "rejected")])
@@ -134,5 +205,12 @@ def test_the_queue_of_reviews_has_pages(records):
 def test_what_cannot_be_kept_is_refused_and_leaves_no_bytes(records, blobs, change, said):
     with pytest.raises(BadInput, match=said):
         records.add("ann", b"x", replace(ORIGIN, **change), kind="image", media_type="image/png")
+    assert records.page("ann").items == []
+    assert blobs._fs.find(blobs._root) == []
+
+
+def test_one_bad_output_leaves_nothing_of_its_request(records, blobs):
+    with pytest.raises(BadInput, match="seed"):
+        records.add_all("ann", [made(1, b"x" * (SMALL + 1)), made(-1)])
     assert records.page("ann").items == []
     assert blobs._fs.find(blobs._root) == []

@@ -1,25 +1,24 @@
-// Jobs: work that goes on by itself, followed live; and the form that starts a training.
+// Jobs: work that goes on by itself, followed live.
 
-import { events, get, isAbort, remove, request } from "../api.js";
+import { get, isAbort, remove } from "../api.js";
 import { announce, button, fill, h, icon, toast } from "../dom.js";
+import { ended, following } from "../follow.js";
 import { forgetModels } from "../models.js";
 import { duration, known, moment, t } from "../words.js";
-import { trainForm } from "./train.js";
 
 const FOLLOWED = 3; // live streams at once: a browser keeps six connections to a server
-const ENDED = ["succeeded", "failed", "cancelled"];
+const PASSING = ["survey", "forecast"]; // the train view's own questions: shown here only while they last
 const PAGE = 20;
 const MOST_SHOWN = 4000; // characters of a result
 
 /** Show the view. @param {object} place See main.js. */
-export async function jobs({ root, session, signal }) {
+export async function jobs({ root, signal }) {
   const board = new Board(signal);
-  const form = session.scopes.includes("train") && trainForm((job) => board.put(job));
   fill(
     root,
     h("h1", { tabindex: -1 }, t("jobs.title")),
     h("p.lead", {}, t("jobs.lead")),
-    h("div.halves", {}, form, h("section.list", { "aria-label": t("jobs.list") }, board.list, board.foot)),
+    h("section.list", { "aria-label": t("jobs.list") }, board.list, board.foot),
   );
   await board.more();
 }
@@ -28,17 +27,19 @@ class Board {
   constructor(signal) {
     this.signal = signal;
     this.cards = new Map(); // id -> {job, node}
-    this.followed = new Set();
+    this.followed = new Set(); // each once: a server that contradicts itself is not asked over and over
+    this.live = 0;
     this.list = h("ul.jobs");
     this.foot = h("div.more");
   }
 
   async more() {
-    const last = [...this.cards.keys()].at(-1);
+    const { last } = this;
     const page = await get(`/v1/jobs?limit=${PAGE}${last ? `&after=${encodeURIComponent(last)}` : ""}`, {
       signal: this.signal,
     });
-    for (const job of page.data) this.put(job, false);
+    this.last = page.data.at(-1)?.id ?? last;
+    for (const job of page.data) if (!PASSING.includes(job.kind) || !ended(job)) this.put(job, false);
     const none = h("div.nothing", {}, icon("jobs"), h("h2", {}, t("jobs.empty")), h("p", {}, t("jobs.empty.hint")));
     fill(
       this.foot,
@@ -61,27 +62,24 @@ class Board {
 
   /** Follow as many unfinished jobs as may be, those that run before those that wait. */
   follow() {
-    const open = [...this.cards.values()].map(({ job }) => job).filter((job) => !ENDED.includes(job.state));
+    const open = [...this.cards.values()].map(({ job }) => job).filter((job) => !ended(job));
     open.sort((a, b) => (a.state === "running" ? 0 : 1) - (b.state === "running" ? 0 : 1));
     for (const job of open) {
-      if (this.followed.size >= FOLLOWED) return;
+      if (this.live >= FOLLOWED) return;
       if (!this.followed.has(job.id)) this.listen(job.id);
     }
   }
 
   async listen(id) {
     this.followed.add(id);
+    this.live += 1;
     try {
-      const answer = await request("GET", `/v1/jobs/${encodeURIComponent(id)}/events`, undefined, {
-        signal: this.signal,
-      });
-      for await (const { event, data } of events(answer)) if (event === "job") this.change(data);
+      for await (const job of following(id, this.signal)) this.change(job);
     } catch (error) {
       if (isAbort(error)) return;
       complain(error);
-      return; // it stays marked as followed: a stream that fails is not asked for over and over
     }
-    this.followed.delete(id);
+    this.live -= 1;
     this.follow();
   }
 
@@ -89,7 +87,7 @@ class Board {
     const held = this.cards.get(job.id)?.node.contains(document.activeElement);
     this.put(job);
     if (held) this.cards.get(job.id).node.querySelector("button, a")?.focus();
-    if (!ENDED.includes(job.state)) return;
+    if (!ended(job)) return;
     if (job.kind === "train" && job.state === "succeeded") forgetModels();
     announce(`${titleOf(job)}: ${t(`job.${job.state}`)}`);
   }
@@ -122,9 +120,9 @@ function when({ state, created, started, finished, ahead }) {
 }
 
 function card(job, cancel) {
-  const ended = ENDED.includes(job.state);
+  const over = ended(job);
   const title = titleOf(job);
-  const state = job.cancelling && !ended ? "cancelling" : job.state;
+  const state = job.cancelling && !over ? "cancelling" : job.state;
   const report = job.result?.report_file;
   const named = job.kind === "train" && job.state === "succeeded" ? job.result?.model : null;
   const failure = typeof job.error === "string" ? job.error : job.error?.message;
@@ -135,9 +133,9 @@ function card(job, cancel) {
       "div.head",
       {},
       h("strong", { dir: "auto" }, title),
-      h(`span.badge.${ended || job.state === "running" ? job.state : "queued"}`, {}, known(`job.${state}`, state)),
+      h(`span.badge.${over || job.state === "running" ? job.state : "queued"}`, {}, known(`job.${state}`, state)),
     ),
-    !ended &&
+    !over &&
       h("progress", {
         max: 1,
         value: job.state === "running" ? job.progress : 0,
@@ -162,7 +160,7 @@ function card(job, cancel) {
           icon("down"),
           h("span", {}, t("job.report")),
         ),
-      !ended && !job.cancelling && button("close", t("cancel"), cancel, { kind: ".quiet" }),
+      !over && !job.cancelling && button("close", t("cancel"), cancel, { kind: ".quiet" }),
     ),
     details(job, Boolean(named)),
   );

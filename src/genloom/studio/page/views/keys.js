@@ -1,9 +1,10 @@
-// Keys: who may use the server, for what, and how much.
+// Keys: who may use the server, for what, and how much; and how the server does.
 
 import { get, post, remove } from "../api.js";
 import { copy, sure } from "../detail.js";
 import { button, fill, h, icon, toast } from "../dom.js";
 import { field, folding, numberField, toggle } from "../fields.js";
+import { health } from "../health.js";
 import { moment, number, known, t } from "../words.js";
 
 const SCOPES = ["generate", "train", "admin"];
@@ -30,6 +31,7 @@ export async function keys({ root, session, signal }) {
     root,
     h("h1", { tabindex: -1 }, t("keys.title")),
     h("p.lead", {}, t("keys.lead"), session.local && ` ${t("keys.first")}`),
+    health(signal),
     h("div.halves", {}, form, h("section.list", { "aria-label": t("keys.title") }, told, list)),
   );
   await refresh();

@@ -21,7 +21,7 @@ export async function make({ root, session, query, signal }) {
         {},
         icon("make"),
         h("h2", {}, t("make.none")),
-        h("a.button.primary", { href: "#/jobs" }, t("make.train")),
+        h("a.button.primary", { href: "#/train" }, t("make.train")),
       ),
     );
     return;

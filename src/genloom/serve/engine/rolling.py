@@ -1,0 +1,246 @@
+"""Requests of a token model, in one batch without an end: they join and leave between tokens."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, final
+
+import torch
+from torch import Tensor
+
+from genloom.artifact import Artifact
+from genloom.decoding import Bias, Decoding, Row
+from genloom.sampling import device_of
+from genloom.serve.engine.crowd import PAD, Job, shown, streams, template_of
+from genloom.serve.engine.messages import Event, NewTokens, Preview
+from genloom.serve.engine.request import Request
+
+READ = 256  # tokens of prompts that are read between two tokens of the others, at least one prompt
+
+
+@dataclass(eq=False)
+class Drawing:
+    """A job that has joined; its rows draw in step.
+
+    Args:
+        job: It.
+        rows: One for each sample; None for those that have ended.
+        total: How many tokens each row draws, at most.
+        x: What the rows that have ended hold, (length,) each.
+        ends: How many tokens those have.
+        stopped: Whether each of them ended by a stop sequence.
+        tails: The tokens that each row drew, where they may end it.
+        drawn: How many were drawn.
+    """
+
+    job: Job
+    rows: list[Row | None]
+    total: int
+    x: list[Tensor | None] = field(default_factory=list)
+    ends: list[int] = field(default_factory=list)
+    stopped: list[bool] = field(default_factory=list)
+    tails: list[list[int]] = field(default_factory=list)
+    drawn: int = 0
+
+    def begin(self) -> None:
+        """Once the rows are there."""
+        n = len(self.rows)
+        self.x, self.ends, self.stopped = [None] * n, [0] * n, [False] * n
+        self.tails = [[] for _ in range(n)]
+
+    def stop(self, i: int, token: int) -> int:
+        """Length of the stop sequence that this token ends in row i; 0 where there is none."""
+        tail = self.tails[i]
+        tail.append(token)
+        for sequence in asked(self.job).stop:
+            if tuple(tail[-len(sequence) :]) == sequence:
+                return len(sequence)
+        return 0
+
+
+@final
+class Rolling:
+    """Draws for the jobs of one model, in the order in which they came.
+
+    Args:
+        jobs: Of one model; more may be added while `open`.
+        rows: The most that draw at once; the cache of so many is all the memory that this takes.
+        bias: See `Decoding`.
+        open: False where the jobs are to stay on their own.
+    """
+
+    def __init__(
+        self, jobs: Sequence[Job], rows: int, *, bias: Bias | None = None, open: bool = True
+    ):
+        self.limit, self.bias, self.open = rows, bias, open
+        self.waiting = deque(jobs)
+        self._under_way: list[Drawing] = []
+        self._decoding: Decoding | None = None
+        self._templates: dict[tuple[Any, ...], dict[str, str]] = {}
+
+    @property
+    def artifact(self) -> Artifact:
+        """Of the model."""
+        return self.jobs[0].artifact
+
+    @property
+    def jobs(self) -> list[Job]:
+        """Those that draw, then those that wait."""
+        return [*self.begun, *self.waiting]
+
+    @property
+    def begun(self) -> list[Job]:
+        """Those that draw."""
+        return [one.job for one in self._under_way]
+
+    @property
+    def live(self) -> bool:
+        """Whether anybody still waits for a job."""
+        return any(job.live for job in self.jobs)
+
+    @property
+    def over(self) -> bool:
+        """Whether there is nothing more to do."""
+        return not self._under_way and not self.waiting
+
+    def apart(self) -> list[Rolling]:
+        """The same again, each job that draws on its own, and those that wait as before."""
+        alone = [
+            Rolling([job], job.rows, bias=self.bias, open=False) for job in self.begun if job.live
+        ]
+        return [*alone, *self.rest()]
+
+    def rest(self) -> list[Rolling]:
+        """Those that wait."""
+        return [Rolling(self.waiting, self.limit, bias=self.bias)] if self.waiting else []
+
+    def step(self) -> list[Event]:
+        """Let those join who wait, draw a token in each row, and give what is new."""
+        for one in [one for one in self._under_way if not one.job.live]:
+            self._free(one.rows)
+            self._under_way.remove(one)
+        self.waiting = deque(job for job in self.waiting if job.live)
+        self._join()
+        if not self._under_way:
+            return []
+        token = self._rows().step()
+        gone: list[Row | None] = []
+        ended: list[Drawing] = []
+        events: list[Event] = []
+        for one in self._under_way:
+            one.drawn += 1
+            events += self._news(one, token)
+            if self._ended(one, token, gone):
+                ended.append(one)
+                events.append(self._done(one))
+        for one in self._under_way:  # only now: an error above brings all of them here again
+            one.job.told = max(one.job.told, one.drawn)
+        self._under_way = [one for one in self._under_way if one not in ended]
+        self._free(gone)
+        return events
+
+    def _rows(self) -> Decoding:
+        decoding = self._decoding
+        if decoding is None:
+            model: Any = self.artifact.model
+            decoding = self._decoding = model.decoding(self.limit, fill=PAD, bias=self.bias)
+        return decoding
+
+    def _join(self) -> None:
+        read = 0
+        while self.waiting:
+            job = self.waiting[0]
+            prompt = asked(job).prompt
+            more = job.rows * len(prompt)
+            full = len(self._rows().rows) + job.rows > self.limit
+            if full or (read and read + more > READ):
+                return
+            read += more
+            self.waiting.popleft()
+            model: Any = job.artifact.model
+            left = model.length - len(prompt)
+            one = Drawing(job, [], min(asked(job).most or left, left))
+            self._under_way.append(one)  # first: an error below is its own
+            device = device_of(model)
+            one.rows += self._rows().join(
+                streams([asked(job)], device, fill=1),
+                {name: value.to(device) for name, value in job.cond.items()},
+                torch.tensor([prompt] * job.rows, dtype=torch.long, device=device),
+                **job.options,
+            )
+            one.begin()
+
+    def _free(self, rows: Iterable[Row | None]) -> None:
+        for row in rows:
+            if row is not None:
+                self._rows().leave(row)
+
+    def _news(self, one: Drawing, token: Tensor) -> list[Event]:
+        """Of a job, after a token; nothing that was told before it was begun again."""
+        request, codec = asked(one.job), one.job.artifact.codec
+        if one.drawn <= one.job.told:
+            return []
+        events: list[Event] = []
+        if request.tokens or request.logprobs is not None:
+            events.append(self._told(one, token))
+        if shown(one.drawn, one.total, request.previews):
+            events.append(Preview(request.id, one.drawn, codec.decode(self._x(one).cpu())))
+        return events
+
+    def _told(self, one: Drawing, token: Tensor) -> NewTokens:
+        request = asked(one.job)
+        start = len(request.prompt) + one.drawn - 1
+        places = torch.tensor([-1 if row is None else row.place for row in one.rows])
+        tokens = token[places].masked_fill(places.to(token.device) < 0, -1)[:, None]
+        if request.logprobs is None:
+            return NewTokens(request.id, start, tokens)
+        logits = self._rows().logits
+        assert logits is not None, "a token was drawn"
+        nats = logits[places].double().log_softmax(-1)
+        nats[places < 0] = 0  # of rows that have ended there is nothing to say
+        chosen = nats.gather(1, tokens.clamp(min=0)).float()[:, None]
+        if not request.logprobs:
+            return NewTokens(request.id, start, tokens, chosen)
+        best = nats.topk(min(request.logprobs, nats.shape[1]))
+        both = torch.cat([chosen, best.values.float()[:, None]], -1)
+        return NewTokens(request.id, start, tokens, both, best.indices[:, None])
+
+    def _ended(self, one: Drawing, token: Tensor, gone: list[Row | None]) -> bool:
+        """Note which rows end with this token; whether none is left."""
+        last, held = one.drawn == one.total, len(asked(one.job).prompt) + one.drawn
+        for i, row in enumerate(one.rows):
+            if row is None or not (last or asked(one.job).stop):
+                continue
+            cut = one.stop(i, int(token[row.place])) if asked(one.job).stop else 0
+            if last or cut:
+                x = self._rows().data(row.place, 1)[0].clone()
+                x[held - cut :] = 0
+                one.x[i], one.ends[i], one.stopped[i] = x, held - cut, cut > 0
+                gone.append(row)
+                one.rows[i] = None
+        return all(row is None for row in one.rows)
+
+    def _done(self, one: Drawing) -> Event:
+        options = tuple(sorted(one.job.options.items()))
+        if options not in self._templates:
+            marked = {} if self.bias is None else {"watermark": "tokens"}
+            self._templates[options] = template_of(one.job) | marked
+        template, crowd = self._templates[options], len(self._rows().rows)
+        return one.job.done(self._x(one), template, one.ends, one.stopped, crowd=crowd)
+
+    def _x(self, one: Drawing) -> Tensor:
+        """What the rows of a job hold, (n, *space.shape)."""
+        rows = [
+            self._rows().data(row.place, 1)[0] if row is not None else x
+            for row, x in zip(one.rows, one.x, strict=True)
+        ]
+        held = torch.stack([x for x in rows if x is not None])
+        return held.view(-1, *one.job.artifact.codec.space.shape)
+
+
+def asked(job: Job) -> Request:
+    """The request of a job that draws."""
+    assert isinstance(job.request, Request)
+    return job.request

@@ -1,0 +1,136 @@
+"""What callers send as data: pictures and numbers, brought to the form of a model's items."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+import json
+import math
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from genloom.core import Items
+from genloom.data.decode import conform, decode
+from genloom.data.findings import BROKEN, Damaged
+from genloom.serve.problems import Problem
+
+MOST_PIXELS = 2**23
+MOST_BYTES = 2**23  # of a picture
+
+
+def picture(data: bytes, items: Items, param: str = "image") -> Tensor:
+    """A file as an item, uint8 (C, H, W): its largest centred square, resized as for training.
+
+    Raises:
+        Problem: It is no picture that can be read, or too large; nothing of it was decoded then.
+    """
+    _, height, width = items.shape
+    measure(data, param)
+    try:
+        pixels = decode(data, param, [])
+    except Damaged as error:
+        raise Problem(400, f"{param}: {error}", param=param, code="invalid_image") from error
+    if height != width:
+        image = Image.fromarray(pixels.transpose(1, 2, 0).squeeze())
+        shown = np.asarray(image.resize((width, height), Image.Resampling.BICUBIC))
+        pixels = shown[None] if shown.ndim == 2 else shown.transpose(2, 0, 1)
+    size = height if height == width else None
+    return torch.from_numpy(np.array(conform(pixels, items.shape[0], size)))
+
+
+def mask(data: bytes, items: Items, param: str = "mask") -> Tensor:
+    """Where a picture may change, bool (H, W): where the mask is transparent.
+
+    A mask without transparency: where it is light.
+
+    Raises:
+        Problem: It is no picture, or leaves nothing to change.
+    """
+    _, height, width = items.shape
+    measure(data, param)
+    try:
+        with Image.open(io.BytesIO(data), formats=("PNG", "WEBP", "GIF")) as opened:
+            alpha = opened.has_transparency_data
+            image = opened.convert("RGBA").getchannel("A") if alpha else opened.convert("L")
+    except BROKEN as error:
+        text = f"{param} is not a PNG, WebP or GIF that can be read."
+        raise Problem(400, text, param=param, code="invalid_image") from error
+    side = min(image.size)
+    left, top = (image.width - side) / 2, (image.height - side) / 2
+    box = (left, top, left + side, top + side) if height == width else None
+    shown = np.asarray(image.resize((width, height), Image.Resampling.BOX, box=box)) > 127
+    found = torch.from_numpy(~shown if alpha else shown)
+    if not found.any():
+        raise Problem(400, "the mask leaves nothing to change.", param=param, code="empty_mask")
+    return found
+
+
+def rows(inputs: Sequence[str], items: Items) -> Tensor:
+    """Texts that carry data, as items (n, *items.shape).
+
+    Args:
+        inputs: Pictures in base64 or as data: URLs; points as JSON lists of numbers.
+        items: Of the model.
+
+    Raises:
+        Problem: One of them is not that; which one is said.
+    """
+    if items.kind != "image":
+        return torch.stack([_point(text, items, f"input.{i}") for i, text in enumerate(inputs)])
+    files = [_bytes(text, f"input.{i}") for i, text in enumerate(inputs)]
+    pixels = sum(measure(data, f"input.{i}") for i, data in enumerate(files))
+    if pixels > MOST_PIXELS:
+        text = f"input has {pixels} pixels: at most {MOST_PIXELS} in all."
+        raise Problem(400, text, param="input", code="image_too_large")
+    return torch.stack([picture(data, items, f"input.{i}") for i, data in enumerate(files)])
+
+
+def _bytes(text: str, param: str) -> bytes:
+    head, _, tail = text.partition(",")
+    given = tail if head.startswith("data:") else text
+    try:
+        return base64.b64decode(given, validate=True)
+    except (binascii.Error, ValueError) as error:
+        need = "must be a picture in base64, or a data: URL; no other URL is opened."
+        raise Problem(400, f"{param} {need}", param=param, code="invalid_value") from error
+
+
+def _point(text: str, items: Items, param: str) -> Tensor:
+    size = items.shape[0]
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError):
+        values = None
+    if (
+        not isinstance(values, list)
+        or len(values) != size
+        or not all(type(v) in (int, float) and abs(v) < 3e38 for v in values)
+    ):
+        need = f"must be a JSON list of {size} numbers."
+        raise Problem(400, f"{param} {need}", param=param, code="invalid_value")
+    return torch.tensor([float(v) for v in values])
+
+
+def measure(data: bytes, param: str) -> int:
+    """How many pixels; what is too large is refused by its header alone."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(data)) as image:
+                size = image.size
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        text = f"{param} has more than {MOST_PIXELS} pixels."
+        raise Problem(400, text, param=param, code="image_too_large") from error
+    except BROKEN as error:
+        text = f"{param} is not a picture that can be read."
+        raise Problem(400, text, param=param, code="invalid_image") from error
+    if math.prod(size) > MOST_PIXELS:
+        text = f"{param} has {size[0]}x{size[1]} pixels: at most {MOST_PIXELS} in all."
+        raise Problem(400, text, param=param, code="image_too_large")
+    return math.prod(size)

@@ -1,0 +1,154 @@
+"""What each kind of job needs, checked before it waits."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+from genloom.catalog import CATALOG
+from genloom.data.builtin import BUILTIN
+from genloom.serve.asking import asked_for
+from genloom.serve.known import named
+from genloom.serve.problems import Problem
+from genloom.serve.services import Services
+from genloom.serve.trainings import reserve
+
+Kind = Literal["sample", "train", "evaluate", "compare", "survey", "forecast"]
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+WORDS = {"label", "prompt", "format", "options"}  # of a sample's body, as `asked_for` takes them
+SETTING = re.compile(
+    r"train\.(lr|matrix_lr|batch|accumulate|seed|optimizer|weight_decay|clip|schedule|warmup"
+    r"|warmdown|ema)|data\.(size|channels|length)|model(\.[a-z0-9_]+){1,4}"
+)
+"""Keys of a recipe that a request may set: none that names a file, a device or a budget."""
+
+
+class Sample(BaseModel, strict=True, extra="forbid"):
+    """What a job of samples needs."""
+
+    model: str | None = None
+    n: int
+    seed: int | None = Field(None, ge=0, lt=2**62)
+    label: str | int | None = None
+    prompt: str = ""
+    format: str | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class Forecast(BaseModel, strict=True, extra="forbid"):
+    """What a rehearsal needs: data, a family and one budget."""
+
+    data: str
+    family: str
+    minutes: float | None = Field(None, ge=0.05, le=24 * 60)
+    steps: int | None = Field(None, ge=1, le=10**8)
+    settings: dict[str, bool | int | float | str] = Field(default_factory=dict, max_length=50)
+
+
+class Train(Forecast):
+    """What a training needs: the same, and a name for its model."""
+
+    name: str
+
+
+class Judge(BaseModel, strict=True, extra="forbid"):
+    """What a verdict needs."""
+
+    model: str | None = None
+    models: list[str] = Field(default_factory=list, max_length=100)
+    n: int | None = Field(None, ge=1, le=10**6)
+
+
+class Survey(BaseModel, strict=True, extra="forbid"):
+    """What a look at data needs."""
+
+    data: str
+    size: int | None = Field(None, ge=1, le=4096)
+    channels: Literal[1, 3] | None = None
+    length: int | None = Field(None, ge=1, le=10**6)
+
+
+def sample(parts: Services, owner: str, given: Sample) -> dict[str, Any]:
+    """The body of a job of samples.
+
+    Raises:
+        Problem: Something does not fit; so below.
+    """
+    known, limits = named(parts.models, given.model), parts.settings.limits
+    if not 1 <= given.n <= limits.job_samples:
+        raise Problem(400, f"n = {given.n}: it must be 1 to {limits.job_samples}.", param="n")
+    seed = secrets.randbelow(2**31) if given.seed is None else given.seed
+    if seed + given.n > 2**62:
+        raise Problem(400, f"seed = {seed}: the last seed must be below 2^62.", param="seed")
+    asked_for(known, limits, (seed,), **given.model_dump(include=WORDS))
+    return given.model_dump(exclude_defaults=True) | {"model": known.name, "seed": seed}
+
+
+def forecast(parts: Services, owner: str, given: Forecast) -> dict[str, Any]:
+    """The body of a rehearsal."""
+    family = given.family
+    if family not in CATALOG or CATALOG[family].kind != "model":
+        families = [key for key, entry in CATALOG.items() if entry.kind == "model"]
+        known = ", ".join(families)
+        text = f"there is no family {family[:40]!r}. Known: {known}."
+        raise Problem(400, text, param="family")
+    if (given.minutes is None) == (given.steps is None):
+        raise Problem(400, "give one of minutes and steps.", param="minutes")
+    for key, value in given.settings.items():
+        if not SETTING.fullmatch(key) or len(str(value)) > 200 or ":" in str(value):
+            raise Problem(400, f"{key[:80]!r} cannot be set so.", param="settings")
+    _check_data(parts, owner, given.data)
+    return given.model_dump(exclude_defaults=True)
+
+
+def train(parts: Services, owner: str, given: Train) -> dict[str, Any]:
+    """The body of a training, whose name is the owner's from now on."""
+    body, name = forecast(parts, owner, given), given.name
+    if not NAME.fullmatch(name):
+        raise Problem(400, f"the name {name[:70]!r} is not a-z 0-9 . _ -", param="name")
+    if name in parts.models or not reserve(parts.settings.folder, name, owner):
+        raise Problem(400, f"the name {name!r} is taken.", param="name")
+    return body
+
+
+def judge(parts: Services, owner: str, given: Judge) -> dict[str, Any]:
+    """The body of a verdict."""
+    models = [named(parts.models, name).name for name in given.models or [given.model]]
+    return {"models": models, "n": given.n}
+
+
+def survey(parts: Services, owner: str, given: Survey) -> dict[str, Any]:
+    """The body of a look at data."""
+    _check_data(parts, owner, given.data)
+    return given.model_dump(exclude_defaults=True)
+
+
+def setting_words(body: Mapping[str, Any]) -> list[str]:
+    """The budget and the settings of a body as the command line takes them."""
+    budget = "steps" if body.get("steps") is not None else "minutes"
+    words = [f"--{budget}", str(body[budget])]
+    for key, value in (body.get("settings") or {}).items():
+        words += ["--set", f"{key}={json.dumps(value, ensure_ascii=False)}"]
+    return words
+
+
+def _check_data(parts: Services, owner: str, data: str) -> None:
+    """A built-in name, or the id of an own file; else there is no such file."""
+    if data not in BUILTIN:
+        parts.files.get(owner, data)
+
+
+CHECKS: dict[str, tuple[str, type[BaseModel], Callable[[Services, str, Any], dict[str, Any]]]] = {
+    "sample": ("generate", Sample, sample),
+    "train": ("train", Train, train),
+    "evaluate": ("train", Judge, judge),
+    "compare": ("train", Judge, judge),
+    "survey": ("train", Survey, survey),
+    "forecast": ("train", Forecast, forecast),
+}
+"""Kind of job -> the scope that it needs, its form, and what checks it."""

@@ -1,0 +1,120 @@
+"""Codes of data, from models that have them: in OpenAI's form, and of outputs by id."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import struct
+from typing import Annotated, Any, Literal
+
+import torch
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, Field
+from torch import Tensor
+
+from genloom.serve import given
+from genloom.serve.guard import allow
+from genloom.serve.known import Known, named
+from genloom.serve.problems import Problem
+from genloom.serve.services import Services, services
+
+router = APIRouter(prefix="/v1")
+MOST = 64  # data of a request
+
+
+class Embeddings(BaseModel, extra="allow"):
+    """OpenAI's fields; a datum travels as text: a picture in base64, points as a JSON list."""
+
+    input: str | list[Any]  # looked at below: of a million wrong ones one complaint is enough
+    model: str | None = None
+    dimensions: int | None = None
+    encoding_format: Literal["float", "base64"] = "float"
+    user: str | None = None
+
+
+class Encodings(BaseModel):
+    """Outputs of this server, by id."""
+
+    model: str | None = None
+    outputs: list[Annotated[str, Field(max_length=100)]] = Field(min_length=1, max_length=MOST)
+
+
+@router.post("/embeddings")
+async def embeddings(request: Request, body: Embeddings) -> dict[str, Any]:
+    """The code of each input."""
+    allow(request, "generate")
+    parts = services(request)
+    known = _able(parts, body.model)
+    inputs = [body.input] if isinstance(body.input, str) else body.input
+    if not 1 <= len(inputs) <= MOST:
+        text = f"input holds {len(inputs)} data: it must be 1 to {MOST}."
+        raise Problem(400, text, param="input")
+    texts = [one for one in inputs if isinstance(one, str)]
+    if len(texts) < len(inputs):
+        raise Problem(
+            400, f"{known.name} has no vocabulary: give texts, not tokens.", param="input"
+        )
+    items = await asyncio.to_thread(given.rows, texts, known.items)
+    codes = await parts.pool.encode(known.name, items)
+    size = codes.shape[1]
+    if body.dimensions not in (None, size):
+        raise Problem(400, f"{known.name} has codes of {size} numbers.", param="dimensions")
+    as_text = body.encoding_format == "base64"
+    return {
+        "object": "list",
+        "data": [
+            {"object": "embedding", "index": i, "embedding": _text(code) if as_text else code}
+            for i, code in enumerate(codes.tolist())
+        ],
+        "model": known.name,
+        "usage": {"prompt_tokens": len(texts), "total_tokens": len(texts)},
+    }
+
+
+@router.post("/encodings")
+async def encodings(request: Request, body: Encodings) -> dict[str, Any]:
+    """The codes of outputs: what sliders start from, and whose differences are directions."""
+    caller, parts = allow(request, "generate"), services(request)
+    known = _able(parts, body.model)
+
+    def read() -> Tensor:
+        found = []
+        for id in body.outputs:
+            record, content = parts.records.get(caller.id, id), parts.records.content(caller.id, id)
+            if record.kind != known.items.kind:
+                text = f"{known.name} reads {known.items.kind}; the output {id} is {record.kind}."
+                raise Problem(400, text, param="outputs")
+            found.append(_item(content, record.media_type, known))
+        return torch.stack(found)
+
+    codes = await parts.pool.encode(known.name, await asyncio.to_thread(read))
+    return {"object": "list", "model": known.name, "data": codes.tolist()}
+
+
+def _able(parts: Services, model: str | None) -> Known:
+    known = named(parts.models, model)
+    if known.latent is None:
+        able = ", ".join(name for name, one in parts.models.items() if one.latent)
+        raise Problem(
+            400,
+            f"{known.name} has no codes of data. Models that have: {able or 'none is served'}.",
+            param="model",
+            code="unsupported_model",
+        )
+    return known
+
+
+def _item(content: bytes, media_type: str, known: Known) -> Tensor:
+    if known.items.kind == "image":
+        return given.picture(content, known.items, "outputs")
+    if media_type == "application/json":
+        values = json.loads(content)["values"]
+    else:
+        values = [float(word) for word in content.decode().splitlines()[1].split(",")]
+    return torch.tensor(values, dtype=torch.float32)
+
+
+def _text(code: list[float]) -> str:
+    """Little-endian float32 in base64, as OpenAI's client asks for by default."""
+    return base64.b64encode(struct.pack(f"<{len(code)}f", *code)).decode()

@@ -1,0 +1,53 @@
+// A job, followed until it ends.
+
+import { events, get, post, remove, request } from "./api.js";
+
+const ENDED = ["succeeded", "failed", "cancelled"];
+const REST_MS = 3000; // before a stream that was cut is asked for again
+
+export const ended = ({ state }) => ENDED.includes(state);
+
+/** The job whenever it changes, until it ends; a stream that is cut before is taken up again. */
+export async function* following(id, signal) {
+  for (;;) {
+    const answer = await request("GET", `/v1/jobs/${encodeURIComponent(id)}/events`, undefined, { signal });
+    for await (const { event, data } of events(answer)) {
+      if (event !== "job") continue;
+      yield data;
+      if (ended(data)) return;
+    }
+    await new Promise((go) => setTimeout(go, REST_MS));
+  }
+}
+
+/** The job every few seconds, until it ends: for many at once, since a browser keeps few streams to a server. */
+export async function* looking(id, signal, rest = REST_MS) {
+  for (;;) {
+    await new Promise((go) => setTimeout(go, rest));
+    const job = await get(`/v1/jobs/${encodeURIComponent(id)}`, { signal });
+    yield job;
+    if (ended(job)) return;
+  }
+}
+
+/**
+ * Start a short job and wait for its end; cancelled on the server too where the reader leaves.
+ * @returns {Promise<object>} The job at its end.
+ */
+export async function finished(kind, body, signal, hear = () => {}) {
+  let job = await post("/v1/jobs", { kind, body }, { signal });
+  const path = `/v1/jobs/${encodeURIComponent(job.id)}`;
+  hear(job);
+  try {
+    for await (const next of following(job.id, signal)) {
+      job = next;
+      hear(job);
+    }
+  } finally {
+    if (!ended(job)) remove(path).catch(() => {}); // it has ended meanwhile, or goes on unread
+  }
+  return job;
+}
+
+/** Why a job failed, in the server's words. */
+export const reasonOf = ({ error }) => String((typeof error === "string" ? error : error?.message) ?? "");

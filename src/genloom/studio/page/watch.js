@@ -1,0 +1,188 @@
+// One training as it goes on: how far, its curves, its samples, its alarms; to stop and to resume.
+
+import { get, isAbort, post, remove, request } from "./api.js";
+import { charts } from "./chart.js";
+import { button, fill, h, icon, toast } from "./dom.js";
+import { Film, pictureFrame } from "./film.js";
+import { ended, looking, reasonOf } from "./follow.js";
+import { forgetModels } from "./models.js";
+import { duration, known, moment, number, t } from "./words.js";
+
+const LOOK_MS = 2000;
+
+/** A training on the page. */
+export class Watch {
+  /** @param {object} job @param {(job: object) => void} resumed Gets the job that goes on. */
+  constructor(job, resumed, signal) {
+    Object.assign(this, { job, resumed, signal });
+    this.path = `/v1/jobs/${encodeURIComponent(job.id)}`;
+    this.head = h("div.head");
+    this.meter = h("progress", { max: 1, value: job.progress, "aria-label": t("job.progress", { name: this.name }) });
+    this.said = h("p.soft");
+    this.alarms = h("div.alarms", { role: "status" });
+    this.curves = h("div.curves");
+    this.film = new Film({ name: t("watch.samples") });
+    this.foot = h("div.foot");
+    this.body = h(
+      "details.watching",
+      { open: !ended(job) },
+      h("summary", {}, t("watch.look")),
+      this.curves,
+      this.film.node,
+    );
+    this.node = h("li.job", {}, this.head, this.meter, this.said, this.alarms, this.body, this.foot);
+    this.shownSteps = "";
+    this.body.addEventListener("toggle", () => this.look());
+    this.draw();
+    if (!ended(job)) this.follow();
+  }
+
+  get name() {
+    return String(this.job.body?.name ?? this.job.id);
+  }
+
+  async follow() {
+    try {
+      for await (const job of looking(this.job.id, this.signal, LOOK_MS)) {
+        this.job = job;
+        this.draw();
+      }
+      if (this.job.state === "succeeded") forgetModels();
+      await this.look();
+    } catch (error) {
+      if (!isAbort(error)) toast(error.message, { bad: true });
+    }
+  }
+
+  draw() {
+    const { job } = this;
+    const over = ended(job);
+    const state = job.cancelling && !over ? "cancelling" : job.state;
+    fill(
+      this.head,
+      h("strong", { dir: "auto" }, this.name),
+      h(`span.badge.${over || job.state === "running" ? job.state : "queued"}`, {}, known(`job.${state}`, state)),
+    );
+    this.meter.hidden = over;
+    this.meter.value = job.state === "running" ? job.progress : 0;
+    if (over || job.state === "queued") this.say();
+    const failure = reasonOf(job);
+    if (failure) fill(this.alarms, h("p.failure", { dir: "auto" }, failure));
+    fill(this.foot, this.actions(over));
+    clearTimeout(this.timer);
+    if (!over) this.timer = setTimeout(() => this.look(), this.shownSteps ? LOOK_MS : 300);
+  }
+
+  say(curves) {
+    const { job } = this;
+    const { family, data, minutes } = job.body ?? {};
+    const asked = [known(`train.${family}`, family), data, minutes && t("time.minutes", { n: number(minutes) })];
+    const where =
+      !ended(job) && curves?.total
+        ? [
+            t("make.of", { step: number(curves.step), steps: number(curves.total) }),
+            Number.isFinite(curves.seconds_left) && t("watch.left", { time: duration(curves.seconds_left) }),
+          ]
+        : [job.state === "queued" && job.ahead > 0 ? t("job.ahead", { ahead: job.ahead }) : moment(job.created)];
+    fill(this.said, [...asked, ...where].filter(Boolean).join(" \u00b7 "));
+  }
+
+  actions(over) {
+    const { job } = this;
+    const link = (href, sign, words) => h("a.button", { href }, icon(sign), h("span", {}, words));
+    const made = job.state === "succeeded" && job.result?.model;
+    return [
+      made && link(`#/make?model=${encodeURIComponent(made)}`, "make", t("job.use", { name: made })),
+      !over && !job.cancelling && button("close", t("watch.stop"), () => this.stop(), { kind: ".quiet" }),
+      (job.state === "cancelled" || job.state === "failed") &&
+        job.started &&
+        button("play", t("watch.resume"), () => this.resume()),
+    ];
+  }
+
+  async stop() {
+    try {
+      await remove(this.path);
+      toast(t("watch.stopping"));
+    } catch (error) {
+      toast(error.message, { bad: true });
+    }
+  }
+
+  async resume() {
+    try {
+      this.resumed(await post(`${this.path}/resume`, {}));
+    } catch (error) {
+      toast(error.message, { bad: true });
+    }
+  }
+
+  /** Fetch curves and samples, where somebody looks; again in a while, as long as it runs. */
+  async look() {
+    clearTimeout(this.timer);
+    if (!this.body.open || this.signal.aborted || !this.job.started) return;
+    try {
+      const quiet = { signal: this.signal };
+      const [curves, samples] = await Promise.all([
+        get(`${this.path}/curves?points=300`, quiet),
+        get(`${this.path}/samples`, quiet),
+      ]);
+      this.plot(curves);
+      this.picture(samples.data);
+    } catch (error) {
+      if (isAbort(error)) return;
+      fill(this.curves, h("p.soft", {}, error.status === 404 ? t("watch.nothing") : error.message));
+    }
+    if (!ended(this.job)) this.timer = setTimeout(() => this.look(), LOOK_MS);
+  }
+
+  plot(curves) {
+    const unfolded = this.curves.querySelector("details")?.open ?? false;
+    const any = Object.keys(curves.series).length > 0;
+    fill(this.curves, any ? charts(curves.series, unfolded) : h("p.soft", {}, t("watch.nothing")));
+    this.say(curves);
+    if (this.job.error) return;
+    const active = (curves.alarms ?? []).filter((alarm) => alarm.active !== false);
+    fill(this.alarms, active.map(alarm));
+  }
+
+  frame({ step, media_type: kind }) {
+    const path = `${this.path}/samples/${encodeURIComponent(step)}`;
+    const text = t("make.step", { step: number(step) });
+    if (String(kind ?? "image").startsWith("image")) return pictureFrame(path, text, true);
+    return { text, large: () => page(path, this.signal), small: () => h("span.snip", {}, number(step)) };
+  }
+
+  /** New samples at the end of the film; it stays where it is while somebody looks at an earlier one. */
+  picture(data) {
+    const steps = data.map(({ step }) => step).join();
+    if (steps === this.shownSteps) return;
+    this.shownSteps = steps;
+    const atEnd = this.film.at >= this.film.frames.length - 1;
+    this.film.set(
+      data.map((one) => this.frame(one)),
+      { last: atEnd },
+    );
+  }
+}
+
+/** A sheet of texts, fetched when it is looked at. */
+function page(path, signal) {
+  const told = h("pre.page", { dir: "auto", tabindex: 0 }, t("loading"));
+  request("GET", path, undefined, { signal })
+    .then((answer) => answer.text())
+    .then((text) => fill(told, text))
+    .catch((error) => isAbort(error) || fill(told, error.message));
+  return told;
+}
+
+/** An alarm: what it means in plain words, and what the run says of it. */
+function alarm({ name, text }) {
+  const key = String(name).replaceAll(" ", "_");
+  return h(
+    "div.alarm",
+    {},
+    icon("held"),
+    h("div", {}, h("strong", {}, known(`alarm.${key}`, String(name))), h("p", { dir: "auto" }, String(text ?? ""))),
+  );
+}

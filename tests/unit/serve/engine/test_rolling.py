@@ -1,0 +1,294 @@
+"""Token models: requests join and leave between tokens, and none of them notices another."""
+
+from __future__ import annotations
+
+import gc
+import random
+import weakref
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+
+from genloom.artifact import Artifact
+from genloom.codecs import Text
+from genloom.core import Items
+from genloom.errors import BadInput
+from genloom.models.autoregressive import Autoregressive
+from genloom.nets.transformer import Transformer
+from genloom.safety.marks.tokens import Green, detect
+from genloom.serve.engine import rolling
+from genloom.serve.engine.batching import Batcher
+from genloom.serve.engine.marking import TextMark
+from genloom.serve.engine.messages import Done, Event, Failed, NewTokens, Preview
+from genloom.serve.engine.request import Request
+from tests.unit.serve.engine.made import finals, held, run
+
+ALPHABET = "abcdefghijklmnopqrstuvwxyz ,.\n"
+LENGTH = 60
+
+
+def writer(width: int = 32, length: int = LENGTH, scale: float = 0.3) -> Artifact:
+    """A model of text with random weights."""
+    torch.manual_seed(1)
+    items = Items("text", (length,), alphabet=ALPHABET)
+    codec = Text(items)
+    net = partial(Transformer, width=width, layers=2, heads=2)
+    model = Autoregressive(codec.space, {}, net=net)
+    for p in model.parameters():
+        torch.nn.init.normal_(p, std=scale)
+    recipe = {"model": {"use": "autoregressive"}, "data": {"source": "text"}}
+    return Artifact(Path(), recipe, {}, items, model.eval(), codec, "2" * 64)
+
+
+@pytest.fixture(scope="module")
+def models() -> dict[str, Artifact]:
+    torch.manual_seed(0)
+    return {"pixels": held("autoregressive"), "text": writer(), "wide": writer(96, 200, 0.1)}
+
+
+def wish(dice: random.Random, name: str, length: int, vocab: int) -> Request:
+    """A request of any kind that a token model takes."""
+    known = dice.choice((0, 0, 1, 3, 17, length - 2))
+    n, toward = dice.choice((1, 1, 1, 2, 5)), dice.choice((None, None, 77))
+    return Request(
+        model=name,
+        seeds=tuple(dice.randrange(1000) for _ in range(n)),
+        prompt=tuple(dice.randrange(vocab) for _ in range(known)),
+        options=dice.choice(({}, {}, {"temperature": 0.7}, {"top_k": 3, "min_p": 0.1})),
+        most=dice.choice((None, None, 1, 7, 30)),
+        stop=dice.choice(((), (), ((3,), (1, 2)))),
+        logprobs=dice.choice((None, None, 0, 2)),
+        tokens=dice.random() < 0.3,
+        previews=dice.choice((0, 0, 2)),
+        toward=toward,
+        mix=() if toward is None else tuple((i + 0.5) / n for i in range(n)),
+    )
+
+
+def same(a: Event, b: Event) -> bool:
+    """Bit for bit, but for the name and the number of neighbours."""
+    other = vars(b)
+    return type(a) is type(b) and all(
+        torch.equal(value, other[name]) if isinstance(value, torch.Tensor) else value == other[name]
+        for name, value in vars(a).items()
+        if name not in ("id", "crowd")
+    )
+
+
+@pytest.mark.parametrize(("name", "count"), [("text", 200), ("pixels", 60), ("wide", 40)])
+def test_requests_that_come_at_any_time_are_what_they_are_alone(models, name, count):
+    """Other prompts, ends, options, numbers of rows; every event of every one, exactly."""
+    dice, model = random.Random(11), models[name].model
+    wishes = [wish(dice, name, model.length, model.vocab) for _ in range(count)]
+    batcher, events, crowd = Batcher(models), [], []
+    waiting = [replace(one) for one in wishes]
+    while waiting or batcher.requests:
+        for _ in range(dice.choice((0, 0, 1, 3))):
+            if waiting:
+                batcher.add(waiting.pop())
+        events += batcher.step()
+        crowd += [len(one._decoding.rows) for one in batcher._running if one._decoding]
+    assert sum(crowd) / len(crowd) > 8  # they did meet
+    for request in wishes:
+        alone = run(Batcher(models), [request])
+        together = [event for event in events if event.id == request.id]
+        assert len(alone) == len(together)
+        assert all(map(same, alone, together))
+        assert not any(isinstance(event, Failed) for event in alone)
+
+
+def test_most_ends_a_request_and_the_rest_is_zero(models):
+    whole = Request(model="text", seeds=(1, 2), prompt=(4, 5))
+    part = replace(whole, most=9, id="part")
+    done = finals(run(Batcher(models), [whole, part]))
+    assert done[whole.id].lengths == [LENGTH] * 2 and done["part"].lengths == [11] * 2
+    assert torch.equal(done["part"].items[:, :11], done[whole.id].items[:, :11])
+    assert not done["part"].items[:, 11:].any()
+    assert done["part"].records[0]["length"] == "11"
+    assert "length" not in done[whole.id].records[0]
+    assert done["part"].stopped == [False, False]
+
+
+def test_a_stop_sequence_ends_its_row_before_it_and_no_other_row(models):
+    whole = Request(model="text", seeds=tuple(range(6)), prompt=(4, 5))
+    texts = finals(run(Batcher(models), [whole]))[whole.id].items.tolist()
+    stop = tuple(texts[2][20:22])
+
+    def end(text: list[int]) -> int | None:  # what is given does not count
+        found = [i for i in range(2, LENGTH - 1) if tuple(text[i : i + 2]) == stop]
+        return found[0] if found else None
+
+    request = replace(whole, stop=(stop, (ALPHABET.index("z"),) * 9), tokens=True, id="stops")
+    events = run(Batcher(models), [request])
+    done = finals(events)["stops"]
+    ends = [end(text) for text in texts]
+    assert ends[2] is not None and None in ends
+    assert done.stopped == [at is not None for at in ends]
+    assert done.lengths == [LENGTH if at is None else at for at in ends]
+    for i, at in enumerate(done.lengths):
+        assert done.items[i].tolist() == texts[i][:at] + [0] * (LENGTH - at)
+    news = torch.cat([event.tokens for event in events if isinstance(event, NewTokens)], 1)
+    for i, at in enumerate(ends):
+        drawn = LENGTH - 2 if at is None else at
+        assert news[i, :drawn].tolist() == texts[i][2 : 2 + drawn]
+        assert (news[i, drawn:] == -1).all()
+
+
+def test_rows_are_free_as_soon_as_they_end(models):
+    batcher = Batcher(models, rows={"text": 8})
+    batcher.add(Request(model="text", seeds=tuple(range(8)), most=3))
+    late = Request(model="text", seeds=(1, 2), most=1)
+    batcher.add(late)
+    assert [finals(batcher.step()) for _ in range(2)] == [{}, {}]
+    assert len(finals(batcher.step())) == 1
+    assert set(finals(batcher.step())) == {late.id}
+
+
+def test_log_probabilities_are_those_of_the_model(models):
+    request = Request(
+        model="text", seeds=(1, 2), prompt=(7,), logprobs=3, options={"temperature": 0.5}
+    )
+    events = run(Batcher(models), [request])
+    news = [event for event in events if isinstance(event, NewTokens)]
+    nats = torch.cat([event.nats for event in news if event.nats is not None], 1)
+    done = finals(events)[request.id]
+    with torch.no_grad():
+        expected = models["text"].model.token_log_prob(done.items, {})[:, 1:]
+    torch.testing.assert_close(nats[..., 0], expected, atol=1e-4, rtol=0)
+    assert (nats[..., 1:].diff(dim=-1) <= 0).all() and (nats[..., 1] >= nats[..., 0]).all()
+    top = torch.cat([event.top for event in news if event.top is not None], 1)
+    assert top.shape == nats[..., 1:].shape
+    hit = (top == done.items[:, 1:, None]).nonzero().tolist()
+    assert hit and all(nats[i, j, 1 + k] == nats[i, j, 0] for i, j, k in hit)
+
+
+def test_long_prompts_do_not_keep_the_others_waiting(models, monkeypatch):
+    monkeypatch.setattr(rolling, "READ", 60)
+    batcher = Batcher(models)
+    batcher.add(Request(model="text", seeds=(0,)))
+    for k in range(4):
+        batcher.add(Request(model="text", seeds=(k,), prompt=(1,) * 40))
+    batcher.add(Request(model="text", seeds=(5, 6), prompt=(1,) * 40))  # more than that at once
+    joined = []
+    for _ in range(6):
+        batcher.step()
+        joined.append(len(batcher._running[0]._decoding.rows))
+    assert joined == [2, 3, 4, 5, 7, 7]
+
+
+def test_cancel_frees_rows_at_once_and_memory_at_the_end(models):
+    batcher = Batcher(models)
+    first, second = (Request(model="text", seeds=(k, 9)) for k in range(2))
+    batcher.add(first)
+    batcher.add(second)
+    batcher.step()
+    (rows,) = batcher._running
+    assert batcher.cancel(first.id)
+    batcher.step()
+    assert len(rows._decoding.rows) == 2
+    cache = weakref.ref(rows._decoding)
+    del rows
+    assert batcher.cancel(second.id) and batcher.requests == 0
+    gc.collect()
+    assert cache() is None
+
+
+def test_a_step_that_breaks_fails_one_request_and_repeats_the_others(models):
+    artifact = writer()
+    begin = artifact.model.net.begin
+
+    def touchy(cache, first, tokens, cond):
+        if (tokens == 13).any():
+            raise RuntimeError("it broke")
+        begin(cache, first, tokens, cond)
+
+    artifact.model.net.begin = touchy
+    fine = [Request(model="t", seeds=(k,), tokens=True, previews=1) for k in range(2)]
+    bad = Request(model="t", seeds=(1,), prompt=(13, 13))
+    batcher = Batcher({"t": artifact})
+    events: list[Event] = []
+    for request in (fine[0], bad, fine[1]):
+        batcher.add(request)
+        events += batcher.step()
+    while batcher.requests:
+        events += batcher.step()
+    assert [event.id for event in events if isinstance(event, Failed)] == [bad.id]
+    for request in fine:
+        told = [event for event in events if event.id == request.id]
+        alone = run(Batcher(models | {"t": models["text"]}), [request])
+        assert len(told) == len(alone) and all(map(same, alone, told))
+
+
+def test_an_end_that_breaks_takes_no_other_end_with_it(models):
+    """Three end with one token, and the items of the second cannot be made."""
+    artifact = writer()
+    decode = artifact.codec.decode
+
+    def touchy(x):
+        if (x[:, 0] == 13).any():
+            raise RuntimeError("it broke")
+        return decode(x)
+
+    artifact.codec.decode = touchy
+    requests = [Request(model="t", seeds=(1,), prompt=(k,), most=3) for k in (5, 13, 6)]
+    events = run(Batcher({"t": artifact}), requests)
+    assert set(finals(events)) == {requests[0].id, requests[2].id}
+    assert [event.id for event in events if isinstance(event, Failed)] == [requests[1].id]
+
+
+WRONG = [
+    {"most": 0},
+    {"stop": ((),)},
+    {"stop": (("a",),)},
+    {"logprobs": 6},
+    {"logprobs": True},
+    {"toward": 3},
+    {"toward": 3, "mix": (1.1,)},
+    {"mix": (0.5,)},
+    {"toward": -1, "mix": (0.5,)},
+    {"latent": torch.zeros(1, 4)},
+    {"source": torch.zeros(1, LENGTH).long()},
+]
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_what_makes_no_sense_is_refused(models, wrong):
+    with pytest.raises(BadInput):
+        Batcher(models).add(Request(model="text", seeds=(1,), **wrong))
+
+
+def test_previews_of_pixels_show_what_is_drawn(models):
+    request = Request(model="pixels", seeds=(1,), previews=1)
+    events = run(Batcher(models), [request])
+    (preview,) = [event for event in events if isinstance(event, Preview)]
+    assert preview.step == models["pixels"].model.length // 2
+    assert isinstance(events[-1], Done)
+
+
+def test_texts_are_marked_where_that_is_wanted_and_pixels_never(models):
+    green = Green(b"a secret of the house", context=2)
+    marked, plain = Batcher(models, mark=TextMark(green)), Batcher(models)
+    request = Request(model="wide", seeds=tuple(range(20)))
+    told, bare = (finals(run(one, [request]))[request.id] for one in (marked, plain))
+    assert told.records[0]["watermark"] == "tokens" and "watermark" not in bare.records[0]
+    found = [detect(row.tolist(), green, len(ALPHABET)).p_value for row in told.items]
+    assert max(found) < 1e-3
+    other = [detect(row.tolist(), green, len(ALPHABET)).p_value for row in bare.items]
+    assert min(other) > 1e-4 and sum(p < 0.1 for p in other) <= 7
+    picture = Request(model="pixels", seeds=(1,))
+    a, b = (finals(run(one, [picture]))[picture.id] for one in (marked, plain))
+    assert torch.equal(a.items, b.items) and a.records == b.records
+    message = TextMark(green).message()
+    assert TextMark.read(message) == TextMark(green)
+
+
+def test_a_mark_begins_where_its_context_is_whole(models):
+    mark = TextMark(Green(b"a secret of the house", context=3))
+    logits = torch.zeros(3, 29)
+    previous = torch.full((3, 8), -1)
+    previous[1, -2:], previous[2, -3:] = 5, 5
+    changed = (mark(logits, previous) != logits).any(1)
+    assert changed.tolist() == [False, False, True]
