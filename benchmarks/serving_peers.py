@@ -137,6 +137,7 @@ def waits(
 
 def idle(servers: Mapping[str, Server]) -> dict[str, float]:
     """Cores that each takes while nobody asks it."""
+    time.sleep(LOOK_S)  # the last one may just have been started
     before = {name: server.cpu_s() for name, server in servers.items()}
     time.sleep(LOOK_S)
     return {name: (server.cpu_s() - before[name]) / LOOK_S for name, server in servers.items()}

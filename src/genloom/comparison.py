@@ -132,10 +132,11 @@ def _say(line: str) -> None:
 
 
 def _finished(source: str | Path) -> Path:
-    """The folder of a run that has a model."""
+    """The folder of a run that has a model, or of a model that came without its run."""
     from genloom.artifact import find
 
-    return find(source).parent
+    folder = find(source)
+    return folder.parent if folder.name == "model" else folder
 
 
 def _recipes(

@@ -107,6 +107,8 @@ class Stub:
                 return {"data": [[float(self.made[i]["seed"]), 0.5, 0.0] for i in body["outputs"]]}
             case "GET", ["outputs"]:
                 return {"data": list(self.made.values())[::-1][:100], "has_more": False}
+            case "DELETE", ["outputs", id]:
+                return {"id": id, "deleted": self.made.pop(id, None) is not None}
             case "GET", ["outputs", id, "content"]:
                 return self.content(id)
             case "GET", ["reviews" | "keys"]:

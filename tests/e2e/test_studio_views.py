@@ -128,6 +128,9 @@ def test_codes_move_by_sliders_and_along_directions(server, open_page):
     while last() != [[0, 1.5, 0]]:
         assert time.monotonic() < end, last()
         time.sleep(0.05)
+    while len(server.made) > 3:  # two that were there, and the one where the sliders stand now
+        assert time.monotonic() < end, list(server.made)
+        time.sleep(0.05)
     assert not complaints(page)
 
 

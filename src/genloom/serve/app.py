@@ -6,9 +6,8 @@ import asyncio
 import hashlib
 import logging
 import socket
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager, suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +27,7 @@ from genloom.serve.gate import Gate
 from genloom.serve.guard import Guard
 from genloom.serve.known import Known, learn
 from genloom.serve.making import Maker
+from genloom.serve.marker import Marker
 from genloom.serve.routes import ROUTERS
 from genloom.serve.runner import Runner
 from genloom.serve.services import Services
@@ -79,6 +79,7 @@ def create_app(settings: Settings) -> FastAPI:
         keyless=lambda: settings.local and not parts.keys.any(),
         hosts=settings.names(),
         max_body=settings.limits.body,
+        max_file=settings.limits.file,
         figures=parts.figures,
     )
     return app
@@ -131,7 +132,13 @@ def _parts(settings: Settings, known: dict[str, Known]) -> Services:
         sessions=Sessions(keys, hashlib.sha256(b"sessions" + secret).digest()),
         pool=pool,
         maker=Maker(
-            pool, keys, records, policy, marker(settings, identity), Gate.of(settings), figures
+            pool,
+            keys,
+            records,
+            policy,
+            Marker(settings.marks, settings.producer, identity),
+            Gate.of(settings),
+            figures,
         ),
         policy=policy,
         identity=identity,
@@ -161,23 +168,6 @@ def _identity(settings: Settings) -> Identity | None:
     from genloom.safety.marks.identity import Identity
 
     return Identity.open(settings.folder / "secret" / "identity")
-
-
-def marker(
-    settings: Settings, identity: Identity | None
-) -> Callable[[bytes, str, Mapping[str, str]], bytes]:
-    """What puts the server's marks on a file; text and tables have theirs in their records."""
-    from genloom.safety.marks.apply import mark
-    from genloom.safety.marks.record import Record
-
-    def put(content: bytes, media_type: str, told: Mapping[str, str]) -> bytes:
-        if not media_type.startswith("image/"):
-            return content
-        made = datetime.now(UTC).isoformat(timespec="seconds")
-        record = Record.of(told, producer=settings.producer, made=made)
-        return mark(content, media_type, record, settings.marks, identity=identity).data
-
-    return put
 
 
 @asynccontextmanager

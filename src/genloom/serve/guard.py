@@ -23,6 +23,7 @@ from genloom.serve.store import Key
 from genloom.serve.store.keys import SCOPES
 
 OPEN = ("/", "/healthz", "/readyz")  # without a key, and what lies under /studio/
+UPLOADS = "/v1/files"
 SIGN_IN = ("POST", "/v1/session")  # open as well, and counted where it fails
 INSIDE = "genloom.caller"  # of a request that the server makes itself; no client can set it
 BODIES = ("application/json", "multipart/form-data")
@@ -50,6 +51,7 @@ class Guard:
         keyless: Whether no key exists, so that whoever reaches this machine may do everything.
         hosts: Host names (without port) that the server answers to.
         max_body: Bytes of a request's body.
+        max_file: Bytes of one that uploads a file to be kept.
         figures: Where answers are counted.
     """
 
@@ -62,6 +64,7 @@ class Guard:
         keyless: Callable[[], bool],
         hosts: frozenset[str],
         max_body: int,
+        max_file: int,
         figures: Figures,
     ):
         self.app, self.authenticate, self.session, self.keyless = (
@@ -70,7 +73,8 @@ class Guard:
             session,
             keyless,
         )
-        self.hosts, self.max_body, self.figures = hosts, max_body, figures
+        self.hosts, self.figures = hosts, figures
+        self.max_body, self.max_file = max_body, max_file
         self.failures: dict[str, tuple[float, float]] = {}  # client -> (tokens, when)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -94,7 +98,7 @@ class Guard:
 
         try:
             scope["state"]["caller"] = scope.get(INSIDE) or self._admit(scope, headers)
-            await self.app(scope, self._limited(receive), answer)
+            await self.app(scope, self._limited(receive, self._most(scope)), answer)
         except Problem as problem:
             await problem.response()(scope, receive, answer)
         finally:
@@ -122,7 +126,7 @@ class Guard:
         """
         check_place(headers, self.hosts)
         if scope["method"] in ("POST", "PUT", "PATCH"):
-            self._check_body(headers)
+            self._check_body(headers, self._most(scope))
         path = scope["path"]
         if path in OPEN or path.startswith("/studio/"):
             return None
@@ -154,24 +158,27 @@ class Guard:
             )
         return caller
 
-    def _check_body(self, headers: Headers) -> None:
+    def _most(self, scope: Scope) -> int:
+        return self.max_file if scope["path"] == UPLOADS else self.max_body
+
+    def _check_body(self, headers: Headers, most: int) -> None:
         length = headers.get("content-length", "0")
-        if not length.isdecimal() or int(length) > self.max_body:
-            raise Problem(413, f"a body has at most {self.max_body} bytes.", code="too_large")
+        if not length.isdecimal() or int(length) > most:
+            raise Problem(413, f"a body has at most {most} bytes.", code="too_large")
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         empty = length == "0" and "transfer-encoding" not in headers
         if kind not in BODIES and not empty:
             raise Problem(400, f"a body is {' or '.join(BODIES)}, not {kind[:50]!r}.")
 
-    def _limited(self, receive: Receive) -> Receive:
+    def _limited(self, receive: Receive, most: int) -> Receive:
         seen = 0
 
         async def limited() -> Message:
             nonlocal seen
             message = await receive()
             seen += len(message.get("body", b""))
-            if seen > self.max_body:
-                raise Problem(413, f"a body has at most {self.max_body} bytes.", code="too_large")
+            if seen > most:
+                raise Problem(413, f"a body has at most {most} bytes.", code="too_large")
             return message
 
         return limited

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import secrets
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, final
@@ -24,6 +24,7 @@ from genloom.serve.engine.messages import Done, NewTokens, Preview
 from genloom.serve.figures import Figures
 from genloom.serve.gate import Gate, Standing
 from genloom.serve.known import Known
+from genloom.serve.marker import Marker
 from genloom.serve.problems import Problem
 from genloom.serve.settings import Limits
 from genloom.serve.store import Key, Keys, Made, Origin, Record, Records
@@ -47,6 +48,7 @@ class Output:
         content: Its bytes; empty where it is held or refused.
         text: What it says, for texts that may be shown.
         why: Of a refusal.
+        stopped: Whether a text ended by a stop sequence.
     """
 
     seed: int
@@ -55,6 +57,7 @@ class Output:
     content: bytes = b""
     text: str | None = None
     why: str | None = None
+    stopped: bool = False
 
     @property
     def state(self) -> str:
@@ -94,7 +97,7 @@ class Maker:
         keys: Keys,
         records: Records,
         policy: Policy | None,
-        mark: Callable[[bytes, str, Mapping[str, str]], bytes],
+        mark: Marker,
         gate: Gate,
         figures: Figures,
     ):
@@ -171,7 +174,8 @@ class Maker:
         outputs = []
         for i, (told, one) in enumerate(zip(done.records, made, strict=True)):
             record = None if one is None else next(kept)
-            output = Output(int(told["seed"]), told["label"] or None, record)
+            ended = bool(done.stopped) and done.stopped[i]
+            output = Output(int(told["seed"]), told["label"] or None, record, stopped=ended)
             if one is None or record is None or record.state != "free":
                 outputs.append(replace(output, why=_why(decisions[i])))
             else:

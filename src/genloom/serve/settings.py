@@ -24,6 +24,7 @@ class Limits:
         steps: Of a sampler.
         side: Pixels of a picture's side.
         body: Bytes of a request.
+        file: Bytes of a file that is uploaded to be kept.
         prompt: Characters of a prompt.
         waiting: Requests that wait for a worker; one more is answered with 429.
     """
@@ -33,6 +34,7 @@ class Limits:
     steps: int = 1000
     side: int = 2048
     body: int = 16 * 2**20
+    file: int = 256 * 2**20
     prompt: int = 100_000
     waiting: int = 256
 

@@ -23,7 +23,7 @@ class Text:
 
     text: str = ""
     sent: int = 0  # characters that were shown
-    count: int = 0  # tokens that were drawn
+    count: int = 0  # tokens, those of a stop not counted
     reason: str | None = None  # why it has ended
     scores: list[Score] = field(default_factory=list)  # of its characters, where asked for
 
@@ -64,6 +64,10 @@ class Writing:
                 shown.append((i, piece))
         return shown
 
+    def finish(self, i: int, text: str, *, stopped: bool) -> None:
+        """Take a whole text that was not seen growing; it ends before a stop, or at its length."""
+        self.texts[i] = Text(text, len(text), len(text), "stop" if stopped else "length")
+
     def refuse(self, i: int) -> None:
         """Take a text back: a filter does not let it out."""
         self.texts[i] = Text(count=self.texts[i].count, reason="content_filter")
@@ -75,7 +79,7 @@ class Writing:
             if text.text.endswith(stop):
                 text.text = text.text[: -len(stop)]
                 text.scores = text.scores[: len(text.text)]
-                text.reason = "stop"
+                text.count, text.reason = len(text.text), "stop"
                 return
         if text.count >= self.most:
             text.reason = "length"

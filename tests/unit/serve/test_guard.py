@@ -95,6 +95,7 @@ def test_wrong_keys_are_counted_and_the_bucket_fills_again(monkeypatch):
         keyless=lambda: False,
         hosts=HOSTS,
         max_body=1,
+        max_file=1,
         figures=Figures(),
     )
     now = 1000.0

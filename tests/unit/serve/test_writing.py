@@ -43,7 +43,7 @@ def test_texts_end_each_by_itself():
     assert [text.reason for text in writing.texts] == [None, "stop"]
     assert writing.add([[0], [-1]]) == [(0, "a")]
     assert [text.text for text in writing.texts] == ["aa", ""]
-    assert [text.count for text in writing.texts] == [2, 1]
+    assert [text.count for text in writing.texts] == [2, 0]
 
 
 def score(letter):
@@ -70,6 +70,13 @@ def test_scores_are_those_of_what_is_shown_and_none_of_a_stop():
     }
 
 
+def test_a_text_that_was_not_seen_growing_is_told_like_one_that_was():
+    grown, _ = write("aab", 5, ("b",))
+    whole = Writing(ALPHABET, 1, 5, ("b",))
+    whole.finish(0, "aa", stopped=True)
+    assert whole.texts == grown.texts
+
+
 def test_a_refused_text_says_nothing_but_that():
     writing, _ = write("aab", 5, ())
     writing.refuse(0)
@@ -88,5 +95,5 @@ def test_both_forms_tell_the_same(form, field):
     assert (said, choice["finish_reason"]) == ("aa", "stop")
     ends = told.closing()
     assert ends[0]["choices"][0]["finish_reason"] == "stop"
-    assert ends[1]["usage"] == {"prompt_tokens": 2, "completion_tokens": 3, "total_tokens": 5}
+    assert ends[1]["usage"] == {"prompt_tokens": 2, "completion_tokens": 2, "total_tokens": 4}
     assert len(told.opening()) == (form is CHAT)

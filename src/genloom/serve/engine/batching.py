@@ -30,7 +30,8 @@ from genloom.serve.engine.rolling import Rolling
 ROWS = 32
 WAIT_S = 0.002
 SHARE = 0.25  # of the time that the last batch took: worth waiting for its company to come again
-BUSY_S = 0.1  # how long a request that came too late for a batch waits for that one's end
+AGAIN_S = 0.1  # the longest such wait
+LATE_S = 10.0  # how long a request that came too late for a batch waits for that one's end
 COMPANIES = 256  # that are remembered
 log = logging.getLogger(__name__)
 
@@ -57,9 +58,9 @@ class Batcher:
         rows: The most that a batch holds, for models that are not named here: 32.
         wait_s: How long a batch waits, at most, for as many requests as its last one had, where a
             quarter of the time that one took is less. A request that nobody is known to join
-            starts at once; one that came too late for a batch waits up to 0.1 s for its end. Two
-            batches of one row in turn take as long as one after the other, and those that come
-            meanwhile share the second.
+            starts at once. One that came too late for a batch waits for its end, up to 10 s: two
+            batches in turn take as long as one after the other, a step costs four rows where there
+            is but one, and those that come meanwhile share the second.
         batches: How many run at once; more requests than fit wait, and share batches later.
         mark: Put on texts as they are drawn.
         clock: Seconds.
@@ -184,7 +185,7 @@ class Batcher:
         """When those of a company that wait begin, if nobody else comes."""
         jobs, met = self._waiting[company], self._met.get(company)
         if any(isinstance(one, Batch) and one.company == company for one in self._running):
-            return jobs[0].since + BUSY_S
+            return jobs[0].since + LATE_S
         return jobs[0].since if met is None or len(jobs) >= met.jobs else met.until
 
     def _remember(self, batch: Batch) -> None:
@@ -193,7 +194,7 @@ class Batcher:
         took = now - batch.since
         jobs = len(batch.jobs) + len(self._waiting.get(company, ()))
         self._met.pop(company, None)
-        self._met[company] = Met(jobs, now + min(max(self.wait_s, SHARE * took), BUSY_S))
+        self._met[company] = Met(jobs, now + min(max(self.wait_s, SHARE * took), AGAIN_S))
         if len(self._met) > COMPANIES:
             del self._met[next(iter(self._met))]
 

@@ -149,28 +149,44 @@ class Rolling:
         return decoding
 
     def _join(self) -> None:
+        """Let those who wait join, in their order; those that are alike join at once."""
         read = 0
+        while jobs := self._next(read):
+            first, prompt = jobs[0], asked(jobs[0]).prompt
+            read += sum(job.rows for job in jobs) * len(prompt)
+            model: Any = first.artifact.model
+            left = model.length - len(prompt)
+            joining = [Drawing(job, [], min(asked(job).most or left, left)) for job in jobs]
+            self._under_way += joining  # first: an error below is one of theirs
+            device = device_of(model)
+            given = [asked(job).prompt for job in jobs for _ in range(job.rows)]
+            rows = self._rows().join(
+                streams([asked(job) for job in jobs], device, fill=1),
+                {
+                    name: torch.cat([job.cond[name] for job in jobs]).to(device)
+                    for name in first.cond
+                },
+                torch.tensor(given, dtype=torch.long, device=device).view(len(given), len(prompt)),
+                **first.options,
+            )
+            for one in joining:
+                one.rows += rows[: one.job.rows]
+                rows = rows[one.job.rows :]
+                one.begin()
+
+    def _next(self, read: int) -> list[Job]:
+        """The jobs that join now and together, after so many tokens have been read."""
+        jobs: list[Job] = []
+        room = self.limit - len(self._rows().rows)
         while self.waiting:
             job = self.waiting[0]
-            prompt = asked(job).prompt
-            more = job.rows * len(prompt)
-            full = len(self._rows().rows) + job.rows > self.limit
-            if full or (read and read + more > READ):
-                return
-            read += more
-            self.waiting.popleft()
-            model: Any = job.artifact.model
-            left = model.length - len(prompt)
-            one = Drawing(job, [], min(asked(job).most or left, left))
-            self._under_way.append(one)  # first: an error below is its own
-            device = device_of(model)
-            one.rows += self._rows().join(
-                streams([asked(job)], device, fill=1),
-                {name: value.to(device) for name, value in job.cond.items()},
-                torch.tensor([prompt] * job.rows, dtype=torch.long, device=device),
-                **job.options,
-            )
-            one.begin()
+            more = job.rows * len(asked(job).prompt)
+            other = jobs and alike(job) != alike(jobs[0])
+            if job.rows > room or other or (read and read + more > READ):
+                break
+            jobs.append(self.waiting.popleft())
+            room, read = room - job.rows, read + more
+        return jobs
 
     def _free(self, rows: Iterable[Row | None]) -> None:
         for row in rows:
@@ -238,6 +254,11 @@ class Rolling:
         ]
         held = torch.stack([x for x in rows if x is not None])
         return held.view(-1, *one.job.artifact.codec.space.shape)
+
+
+def alike(job: Job) -> tuple[Any, ...]:
+    """Equal for jobs whose rows can join at once."""
+    return len(asked(job).prompt), tuple(sorted(job.options.items())), tuple(sorted(job.cond))
 
 
 def asked(job: Job) -> Request:

@@ -52,6 +52,17 @@ def content(request: Request, record_id: str) -> Response:
     return as_file(record, parts.records.content(caller.id, record_id))
 
 
+@router.get("/{record_id}/provenance")
+def provenance(request: Request, record_id: str) -> Response:
+    """The signed sidecar of an output that can carry no marks inside, such as a text."""
+    caller, parts = allow(request, "generate"), services(request)
+    record = parts.records.get(caller.id, record_id)
+    found = parts.maker.mark.beside(parts.records.content(caller.id, record_id), record)
+    name = media.file_name(record.id, media.form_of(record.kind, record.media_type))
+    how = {"content-disposition": f'attachment; filename="{name}.json"'}
+    return Response(found, media_type="application/json", headers=how)
+
+
 @router.get("/{record_id}/lineage")
 def lineage(request: Request, record_id: str) -> dict[str, Any]:
     """What an output comes from: its model, that model's data and verdict, and the licence."""

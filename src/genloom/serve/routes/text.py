@@ -129,7 +129,7 @@ def _asked(
         prompt=tokens,
         told=prompt,
         form="txt",
-        tokens=True,
+        tokens=body.stream or top is not None,
         most=most,
         stop=tuple(  # what has a character that the model does not know never comes
             tuple(map(alphabet.index, stop)) for stop in stops if set(stop) <= set(alphabet)
@@ -175,8 +175,11 @@ async def _pieces(
                         yield piece
             elif isinstance(event, Finished):
                 for i, output in enumerate(event.outputs):
-                    if output.state != "free":
+                    if output.state != "free" or output.text is None:
                         writing.refuse(i)
+                    elif not asked.tokens:
+                        text = output.text[len(asked.prompt) :]
+                        writing.finish(i, text, stopped=output.stopped)
                     elif filtered:
                         yield i, writing.texts[i].text
 

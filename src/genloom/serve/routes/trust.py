@@ -48,13 +48,16 @@ def moderate(request: Request, body: Moderated) -> dict[str, Any]:
 
 
 @router.post("/content_provenance_checks")
-async def check(request: Request, file: UploadFile) -> dict[str, Any]:
-    """What marks a file carries, and whether this server made it."""
+async def check(
+    request: Request, file: UploadFile, beside: UploadFile | None = None
+) -> dict[str, Any]:
+    """What marks a file carries, or its sidecar for it, and whether this server made it."""
     allow(request, "generate")
-    return await run_in_threadpool(_checked, services(request), await file.read())
+    data, told = await file.read(), await beside.read() if beside else None
+    return await run_in_threadpool(_checked, services(request), data, told)
 
 
-def _checked(parts: Services, data: bytes) -> dict[str, Any]:
+def _checked(parts: Services, data: bytes, beside: bytes | None) -> dict[str, Any]:
     identity = parts.identity
     if looks_like_image(data[:16]):
         given.measure(data, "file")
@@ -62,7 +65,8 @@ def _checked(parts: Services, data: bytes) -> dict[str, Any]:
     if identity is not None:
         alphabets = {one.items.alphabet for one in parts.models.values() if one.tokens}
         keys = verify.Keys(identity.secret, tester(identity.secret, alphabets))
-    found = verify.check(data, keys=keys, trust=identity.chain if identity else b"")
+    trust = identity.chain if identity else b""
+    found = verify.check(data, keys=keys, trust=trust, beside=beside)
     known = parts.records.known(hashlib.sha256(data).hexdigest())
     record = {"type": "record", "outcome": "detected" if known else "not_detected"}
     return {

@@ -1,6 +1,6 @@
 // Explore: the codes of a model that has them, moved by sliders and along directions.
 
-import { get, isAbort, post } from "./api.js";
+import { get, isAbort, post, remove } from "./api.js";
 import { nameOf } from "./detail.js";
 import { button, fill, h } from "./dom.js";
 import { chips, numberField } from "./fields.js";
@@ -119,9 +119,16 @@ class Codes {
       const [frame] = frames(this.model, await whole(this.model, data, own.signal), () => t("codes.alt"));
       fill(this.told);
       fill(this.look, frame.large());
+      this.forget(data[0].id);
     } catch (error) {
       failed(this.told, error);
     }
+  }
+
+  /** What a slider only passed through is not kept; where it stands now is. */
+  forget(now) {
+    if (this.kept) remove(`/v1/outputs/${encodeURIComponent(this.kept)}`).catch(() => {});
+    this.kept = now;
   }
 
   /** The pictures that a direction is made of. */

@@ -162,7 +162,10 @@ def test_who_comes_too_late_for_a_batch_shares_the_next_one(models):
         batcher.add(Request(model="tiny_flow", seeds=(k,), options={"steps": 50}))
         batcher.step()
     assert len(batcher._running) == 1
-    clock.now = 0.2  # that batch takes long: they wait no more
+    clock.now = 9.9
+    batcher.step()
+    assert len(batcher._running) == 1
+    clock.now = 10.1  # that batch takes long: they wait no more
     batcher.step()
     assert sorted(len(batch.jobs) for batch in batcher._running) == [1, 2]
 
