@@ -6,7 +6,8 @@ import asyncio
 import hashlib
 import logging
 import socket
-from collections.abc import AsyncGenerator, Mapping
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from genloom.safety.marks.identity import Identity
 
 DRAIN_S = 30.0
+KEYLESS_S = 0.2  # after which a key that another process made closes an open server
 log = logging.getLogger(__name__)
 
 
@@ -76,13 +78,27 @@ def create_app(settings: Settings) -> FastAPI:
         Guard,  # pyright: ignore[reportArgumentType]
         authenticate=parts.keys.authenticate,
         session=parts.sessions.read,
-        keyless=lambda: settings.local and not parts.keys.any(),
+        keyless=_remembered(lambda: settings.local and not parts.keys.any(), KEYLESS_S),
         hosts=settings.names(),
         max_body=settings.limits.body,
         max_file=settings.limits.file,
         figures=parts.figures,
     )
     return app
+
+
+def _remembered(ask: Callable[[], bool], seconds: float) -> Callable[[], bool]:
+    """An answer that is asked for anew when it is so old."""
+    known, until = False, 0.0
+
+    def answer() -> bool:
+        nonlocal known, until
+        now = time.monotonic()
+        if now >= until:
+            known, until = ask(), now + seconds
+        return known
+
+    return answer
 
 
 def _trained(folder: Path) -> dict[str, Known]:
