@@ -135,8 +135,7 @@ def _finished(source: str | Path) -> Path:
     """The folder of a run that has a model, or of a model that came without its run."""
     from genloom.artifact import find
 
-    folder = find(source)
-    return folder.parent if folder.name == "model" else folder
+    return runs.home(find(source))
 
 
 def _recipes(

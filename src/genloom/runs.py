@@ -127,6 +127,11 @@ def resume(run: str | Path, *, allow_code: bool = False, quiet: bool = False) ->
     return start(recipe, out=folder, allow_code=allow_code, quiet=quiet)
 
 
+def home(model: Path) -> Path:
+    """Where the verdict on a model lies: in its run, or beside its weights if it came without."""
+    return model.parent if (model.parent / "run.json").is_file() else model
+
+
 def judge(
     source: Artifact | str | Path,
     *,
@@ -167,7 +172,7 @@ def judge(
     )
     run = artifact.path.parent
     known = (run / "run.json").is_file()
-    folder = Path(out) if out else run if known else artifact.path
+    folder = Path(out) if out else home(artifact.path)
     folder.mkdir(parents=True, exist_ok=True)
     content = verdict.as_dict()
     page = {

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from genloom import runs
 from genloom.checkpoint import write_text
 from genloom.serve.known import Known
 
@@ -30,7 +31,7 @@ def keep_pairs(out: Path, known: Sequence[Known], report: Mapping[str, Any]) -> 
     compared = "verdicts" in report
     found = []
     for one in known:
-        path = (one.folder.parent if compared else out) / "verdict.json"
+        path = (runs.home(one.folder) if compared else out) / "verdict.json"
         verdict = json.loads(path.read_text(encoding="utf-8"))
         found += [_shown(pair, one.name) for pair in verdict["copies"].get("pairs", ())]
     write_text(out / PAIRS, json.dumps(found))

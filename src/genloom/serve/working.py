@@ -116,7 +116,7 @@ async def judge(work: Work) -> dict[str, Any]:
     known = [named(parts.models, name) for name in job.body["models"]]
     out = verdicts.folder_of(work.folder, job.id)
     words = [job.kind, *(str(one.folder) for one in known), "--out", str(out), "--json"]
-    if job.kind == "evaluate" and job.body.get("n"):
+    if job.body.get("n"):
         words += ["-n", str(int(job.body["n"]))]
     report = await verb(words, fine=(0, 20))
     return await asyncio.to_thread(_told, work, out, known, report)
