@@ -6,7 +6,7 @@ is ruled out becomes -inf, and at least one token stays.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, final
 
@@ -32,6 +32,26 @@ class Held(Protocol):
         ...
 
 
+@dataclass(frozen=True, eq=False)
+class Fresh:
+    """Rows of a cache that begin anew.
+
+    Args:
+        first: Their first one.
+        tokens: What they hold, (k, P), beginning with the start token unless P is 0.
+        cond: Name -> (k, ...).
+    """
+
+    first: int
+    tokens: Tensor
+    cond: Condition
+
+    @property
+    def rows(self) -> slice:
+        """Where they lie."""
+        return slice(self.first, self.first + len(self.tokens))
+
+
 class Caching(Protocol):
     """A causal net that reads one token at a time, in rows that begin and end on their own."""
 
@@ -39,12 +59,15 @@ class Caching(Protocol):
         """Room for n rows."""
         ...
 
-    def begin(self, cache: Any, first: int, tokens: Tensor, cond: Condition) -> None:
-        """Let the rows first, first + 1, ... begin anew with the tokens (k, P); P may be 0."""
+    def begin(self, cache: Any, fresh: Sequence[Fresh]) -> None:
+        """Let rows begin anew."""
         ...
 
-    def follow(self, cache: Any, tokens: Tensor) -> Tensor:
-        """Let rows 0 to n - 1 read one token each, (n,) -> logits of the next, (n, V)."""
+    def follow(self, cache: Any, tokens: Tensor, fresh: Sequence[Fresh] = ()) -> Tensor:
+        """Let rows 0 to n - 1 read one token each, (n,) -> logits of the next, (n, V).
+
+        Rows that begin meanwhile begin whatever those before them did to their places.
+        """
         ...
 
 
@@ -96,10 +119,13 @@ class Decoding:
         # The start token, then the datum; what is not drawn yet is 0.
         self._tokens = torch.zeros(self.most, 1 + length, dtype=torch.long, device=device)
         self._draws = torch.zeros(self.most, length, dtype=torch.float64, device=device)
+        self._fresh: list[Fresh] = []  # rows at the end that begin with the next step
         self._groups: list[tuple[dict[str, Any], Tensor | None]] = []
 
     def join(self, rng: Rng, cond: Condition, given: Tensor, **options: float) -> list[Row]:
-        """Add rows.
+        """Add rows; what they are given is read with the next step, and then they draw.
+
+        Those that join when there are no others draw with it.
 
         Args:
             rng: One stream for each.
@@ -111,7 +137,11 @@ class Decoding:
         assert first + n <= self.most, "there is room"
         place = slice(first, first + n)
         tokens = F.pad(given, (1, 0), value=self.start)
-        self.net.begin(self._cache, first, tokens[:, :known], cond)
+        one = Fresh(first, tokens[:, :known], cond)
+        if first and (known or self._fresh):  # nothing before them is left to begin
+            self._fresh.append(one)
+        else:
+            self.net.begin(self._cache, [one])
         self._tokens[place] = 0
         self._tokens[place, : known + 1] = tokens
         # All at once: a stream gives the same numbers in one draw or in many.
@@ -119,11 +149,11 @@ class Decoding:
         chosen = tuple(sorted(options.items()))
         joined = [Row(first + i, chosen) for i in range(n)]
         self.rows += joined
-        self._regroup()
         return joined
 
     def leave(self, row: Row) -> None:
-        """Take a row out; the last one takes its place."""
+        """Take a row out, between two steps; the last one takes its place."""
+        assert not self._fresh, "what was joined has been read"
         last = self.rows.pop()
         if last is not row:
             self._cache.move(last.place, row.place)
@@ -131,16 +161,21 @@ class Decoding:
                 part[row.place] = part[last.place]
             last.place = row.place
             self.rows[row.place] = last
-        self._regroup()
 
     def step(self) -> Tensor:
-        """Draw the next token of each row: (len(rows),), in the order of `rows`."""
-        n, filled = len(self.rows), len(self.rows) + -len(self.rows) % self.fill
+        """Draw the next token of each row, in the order of `rows`: (n,).
+
+        n is their number, but for the last ones that have just joined and read.
+        """
+        fresh, self._fresh = self._fresh, []
+        n = len(self.rows) - sum(len(one.tokens) for one in fresh)
+        filled = n + -n % self.fill
+        self._regroup(n)
         if filled > n:  # what lies there is nobody's: it must not run out of its room
             self._cache.lengths[n:filled] = 0
         at = self._cache.lengths[:filled, None].clone()
         pending = self._tokens[:filled].gather(1, at)[:, 0]
-        logits = self.logits = self.net.follow(self._cache, pending)[:n]
+        logits = self.logits = self.net.follow(self._cache, pending, fresh)[:n]
         if self.bias is not None:
             logits = self.bias(logits, self._last(at[:n]))
         token = drawn(self._narrowed(logits), self._draws[:n].gather(1, at[:n]))
@@ -156,9 +191,10 @@ class Decoding:
         back = at + torch.arange(1 - REACH, 1, device=at.device)
         return self._tokens[: len(at)].gather(1, back.clamp(min=0)).masked_fill(back < 1, -1)
 
-    def _regroup(self) -> None:
+    def _regroup(self, n: int) -> None:
+        """Which of the first n rows draw alike."""
         places: dict[tuple[tuple[str, float], ...], list[int]] = {}
-        for row in self.rows:
+        for row in self.rows[:n]:
             places.setdefault(row.options, []).append(row.place)
         only, device = len(places) == 1, self._tokens.device
         self._groups = [

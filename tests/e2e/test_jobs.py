@@ -152,7 +152,7 @@ def test_jobs_outlive_a_killed_server_in_their_order(own):
         told = events(client, running)
         assert [one["state"] for one in told if one["finished"]] == ["succeeded"]
         assert len(set(told[-1]["result"]["outputs"])) == 64
-        ends = [look(client, job) for job in queue]
+        ends = [events(client, job)[-1] for job in queue]
         assert [job["state"] for job in ends] == ["succeeded"] * 3
         assert [job["started"] for job in ends] == sorted(job["started"] for job in ends)
         assert look(client, gone)["state"] == "cancelled"

@@ -11,7 +11,7 @@ modded-nanogpt, 2024). Matrices lie in `blocks`, so that Muon finds them.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, final
@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genloom.core import Condition, Interval, Space, Tokens
+from genloom.decoding import Fresh
 from genloom.errors import BadInput
 from genloom.nets.embed import ConditionVector, Dropout
 from genloom.nets.pointwise import feed_forward, rms_norm, rotate
@@ -132,54 +133,32 @@ class Transformer(nn.Module):
         return self._logits(self._through(x, slice(tokens.shape[1]), _causal))
 
     @torch.no_grad()
-    def begin(self, cache: Cache, first: int, tokens: Tensor, cond: Condition) -> None:
-        """Let rows of a cache begin anew.
-
-        Args:
-            cache: Of `cache`.
-            first: Their first one.
-            tokens: What they hold, (k, P), beginning with the start token unless P is 0.
-            cond: Name -> (k, ...).
-        """
-        (k, known), rows = tokens.shape, slice(first, first + len(tokens))
-        cache.cond[rows], cache.lengths[rows] = self.cond(cond, k), known
-        cache.tokens[rows] = self.start
-        for part in (cache.keys, cache.values):
-            part[:, rows] = 0  # masked positions are multiplied by 0, which does not rid of a NaN
-        if not known:
-            return
-        before = self.shifts[-1]
-        cache.tokens[rows, before : before + known] = tokens
-        # Whole blocks of positions: what a row holds does not depend on how many begin with it.
-        places = torch.arange(known + -known % BLOCK, device=tokens.device)
-        places = places.clamp_(max=self.length - 1)
-        x = self._embed(F.pad(tokens, (0, len(places) - known))) + self.places[places]
-        if self.cond.parts:
-            x = x + cache.cond[rows, None]
-
-        def attend(i: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-            cache.keys[i, rows, :, : len(places)] = k.transpose(1, 2)
-            cache.values[i, rows, :, : len(places)] = v.transpose(1, 2)
-            return _causal(i, q, k, v)
-
-        self._through(x, places, attend)
+    def begin(self, cache: Cache, fresh: Sequence[Fresh]) -> None:
+        """Let rows of a cache begin anew."""
+        for one in fresh:
+            x, places = self._opened(cache, one)
+            if len(places):
+                self._through(x, places, partial(self._beginning, cache, one))
+            cache.lengths[one.rows] = one.tokens.shape[1]
 
     @torch.no_grad()
-    def follow(self, cache: Cache, tokens: Tensor) -> Tensor:
-        """Let the first n rows of a cache read one more token each.
+    def follow(self, cache: Cache, tokens: Tensor, fresh: Sequence[Fresh] = ()) -> Tensor:
+        """Let the first n rows of a cache read one more token each, and rows after them begin anew.
 
         All attend to a window as long as the longest row, in whole blocks, and mask what they do
-        not hold: a row's logits are the same, bit for bit, in any company of 4, 8, ... rows.
+        not hold: a row's logits are the same, bit for bit, in any company of 4, 8, ... rows. What
+        begins is computed with them, as weights are read once for both.
 
         Args:
             cache: Of `cache`.
             tokens: (n,).
+            fresh: Rows that begin; where they lie among the n, what those read is lost.
 
         Returns:
             Logits of the token after it, (n, V).
         """
         n, (heads, room), before = len(tokens), cache.keys.shape[2:4], self.shifts[-1]
-        rows, at = torch.arange(n, device=tokens.device), cache.lengths[:n]
+        rows, at = torch.arange(n, device=tokens.device), cache.lengths[:n].clone()
         window = -(-(int(at.max()) + 1) // WINDOW) * WINDOW
         hidden = torch.arange(window, device=tokens.device) > at[:, None]
         mask = cache.cond.new_zeros(hidden.shape).masked_fill_(hidden, -torch.inf)[:, None, None]
@@ -199,9 +178,59 @@ class Transformer(nn.Module):
         x = self._embed_at(cache.tokens, tokens, at) + self.places[at]
         if self.cond.parts:
             x = x + cache.cond[:n]
-        logits = self._logits(self._through(x[None], at, attend)[0])
         cache.lengths[:n] += 1
-        return logits
+        x = (
+            self._together(cache, x, at, attend, fresh)
+            if fresh
+            else self._through(x[None], at, attend)
+        )
+        return self._logits(x[0, :n])
+
+    def _together(
+        self, cache: Cache, x: Tensor, at: Tensor, attend: Attend, fresh: Sequence[Fresh]
+    ) -> Tensor:
+        """Rows that go on, (n, D) at places (n,), and rows that begin, in one pass."""
+        opened = [(one, *self._opened(cache, one)) for one in fresh]
+        opened = [(one, read, places) for one, read, places in opened if len(places)]
+        parts = [x, *(read.flatten(0, 1) for _, read, _ in opened)]
+        places = torch.cat([at, *(places.repeat(len(read)) for _, read, places in opened)])
+        sizes = [len(part) for part in parts]
+
+        def both(i: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+            first, *others = zip(*(part.split(sizes, 1) for part in (q, k, v)), strict=True)
+            found = [attend(i, *first)]
+            for (one, read, _), qkv in zip(opened, others, strict=True):
+                rows = [part.unflatten(1, read.shape[:2])[0] for part in qkv]
+                found.append(self._beginning(cache, one, i, *rows).flatten(0, 1)[None])
+            return torch.cat(found, 1)
+
+        x = self._through(torch.cat(parts)[None], places, both)
+        for one in fresh:
+            cache.lengths[one.rows] = one.tokens.shape[1]
+        return x
+
+    def _opened(self, cache: Cache, one: Fresh) -> tuple[Tensor, Tensor]:
+        """What the blocks read of rows that begin, (k, L, D), and its places, (L,)."""
+        (k, known), rows, tokens = one.tokens.shape, one.rows, one.tokens
+        cache.cond[rows], cache.tokens[rows] = self.cond(one.cond, k), self.start
+        for part in (cache.keys, cache.values):
+            part[:, rows] = 0  # masked positions are multiplied by 0, which does not rid of a NaN
+        before = self.shifts[-1]
+        cache.tokens[rows, before : before + known] = tokens
+        # Whole blocks of positions: what a row holds does not depend on how many begin with it.
+        places = torch.arange(known + -known % BLOCK, device=tokens.device)
+        places = places.clamp_(max=self.length - 1)
+        x = self._embed(F.pad(tokens, (0, len(places) - known))) + self.places[places]
+        return x + cache.cond[rows, None] if self.cond.parts else x, places
+
+    def _beginning(
+        self, cache: Cache, one: Fresh, i: int, q: Tensor, k: Tensor, v: Tensor
+    ) -> Tensor:
+        """Attention of block i in rows that begin; the cache holds what was read."""
+        held = k.shape[1]
+        cache.keys[i, one.rows, :, :held] = k.transpose(1, 2)
+        cache.values[i, one.rows, :, :held] = v.transpose(1, 2)
+        return _causal(i, q, k, v)
 
     def _through(self, x: Tensor, places: Tensor | slice, attend: Attend) -> Tensor:
         """The blocks: (B, L, D) at L places -> the same."""

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from genloom.core import Tokens
+from genloom.decoding import Fresh
 from genloom.errors import BadInput
 from genloom.nets.pointwise import feed_forward, rms_norm, rotate
 from genloom.nets.transformer import Transformer
@@ -60,7 +61,7 @@ def test_cached_logits_equal_the_full_ones(space):
     cond = {"label": torch.tensor([1, 0, -1, 2, 1])}
     full, cache = net(tokens, cond), net.cache(5)
     for i, held in enumerate(known):
-        net.begin(cache, i, tokens[i : i + 1, :held], {"label": cond["label"][i : i + 1]})
+        net.begin(cache, [Fresh(i, tokens[i : i + 1, :held], {"label": cond["label"][i : i + 1]})])
     lengths = torch.tensor(known)
     for _ in range(44):
         assert torch.equal(cache.lengths, lengths)
@@ -75,9 +76,9 @@ def test_a_row_is_what_it_was_after_a_move():
     net = awake(Tokens((11, 4), 7))
     cache, tokens = net.cache(2), torch.randint(0, 7, (1, 30))
     for row, held in enumerate((4, 30)):
-        net.begin(cache, row, tokens[:, :held], {"label": torch.tensor([row])})
+        net.begin(cache, [Fresh(row, tokens[:, :held], {"label": torch.tensor([row])})])
     expected = net.follow(cache, torch.tensor([1, 2]))
-    net.begin(cache, 1, tokens, {"label": torch.tensor([1])})
+    net.begin(cache, [Fresh(1, tokens, {"label": torch.tensor([1])})])
     cache.move(1, 0)
     torch.testing.assert_close(net.follow(cache, torch.tensor([2])), expected[1:])
 

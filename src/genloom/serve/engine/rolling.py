@@ -44,6 +44,11 @@ class Drawing:
     tails: list[list[int]] = field(default_factory=list)
     drawn: int = 0
 
+    @property
+    def place(self) -> int:
+        """Of its last row."""
+        return max(row.place for row in self.rows if row is not None)
+
     def begin(self) -> None:
         """Once the rows are there."""
         n = len(self.rows)
@@ -129,7 +134,8 @@ class Rolling:
         gone: list[Row | None] = []
         ended: list[Drawing] = []
         events: list[Event] = []
-        for one in self._under_way:
+        drawing = [one for one in self._under_way if one.place < len(token)]
+        for one in drawing:
             one.drawn += 1
             events += self._news(one, token)
             if self._ended(one, token, gone):

@@ -198,14 +198,14 @@ def test_cancel_frees_rows_at_once_and_memory_at_the_end(models):
 
 def test_a_step_that_breaks_fails_one_request_and_repeats_the_others(models):
     artifact = writer()
-    begin = artifact.model.net.begin
+    opened = artifact.model.net._opened
 
-    def touchy(cache, first, tokens, cond):
-        if (tokens == 13).any():
+    def touchy(cache, one):
+        if (one.tokens == 13).any():
             raise RuntimeError("it broke")
-        begin(cache, first, tokens, cond)
+        return opened(cache, one)
 
-    artifact.model.net.begin = touchy
+    artifact.model.net._opened = touchy
     fine = [Request(model="t", seeds=(k,), tokens=True, previews=1) for k in range(2)]
     bad = Request(model="t", seeds=(1,), prompt=(13, 13))
     batcher = Batcher({"t": artifact})
