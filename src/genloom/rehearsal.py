@@ -122,9 +122,9 @@ def forecast(
         BadInput: The recipe does not fit, or several processes were started.
         DiskFull: The run would not fit on the disk.
     """
+    from genloom import trainer
     from genloom.memory import kept_pages
     from genloom.recipe import resolve
-    from genloom.trainer import _Run  # its beginning is the rehearsal; here it goes no further
 
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise BadInput("a forecast is made by one process: leave torchrun away.")
@@ -132,7 +132,7 @@ def forecast(
     beside = Path("runs") if out is None else Path(out).parent
     place = next(folder for folder in (beside, *beside.absolute().parents) if folder.is_dir())
     with _ending(), TemporaryDirectory(dir=place, prefix=".forecast-") as room, kept_pages():
-        return _Run(plan, Path(room), 0, 1, "never", True)._begin()
+        return trainer.foresee(plan, Path(room))
 
 
 @contextmanager

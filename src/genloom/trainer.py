@@ -59,6 +59,11 @@ def train(
         return _Run(plan, out, rank, world, resume, quiet).run()
 
 
+def foresee(plan: Plan, out: Path) -> Forecast:
+    """Play every part of a run once, in a folder that is to be thrown away, and go no further."""
+    return _Run(plan, out, 0, 1, "never", True)._begin()
+
+
 class _Run:
     """One run in one folder."""
 
