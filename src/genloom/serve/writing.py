@@ -25,7 +25,7 @@ class Text:
     sent: int = 0  # characters that were shown
     count: int = 0  # tokens, those of a stop not counted
     reason: str | None = None  # why it has ended
-    scores: list[Score] = field(default_factory=list)  # of its characters, where asked for
+    scores: list[Score] = field(default_factory=list)  # of its characters and of a stop's, if asked
 
 
 @final
@@ -78,7 +78,6 @@ class Writing:
         for stop in self.stops:
             if text.text.endswith(stop):
                 text.text = text.text[: -len(stop)]
-                text.scores = text.scores[: len(text.text)]
                 text.count, text.reason = len(text.text), "stop"
                 return
         if text.count >= self.most:

@@ -73,6 +73,13 @@ def test_too_many_pixels_are_told_by_the_header():
         given.picture(png(np.zeros((2049, 4096), dtype=np.uint8)), GREY)
 
 
+def test_pixels_are_counted_over_all_rows():
+    large = base64.b64encode(png(np.zeros((2048, 2048), dtype=np.uint8))).decode()
+    assert len(given.rows([large], GREY)) == 1
+    with pytest.raises(Problem, match="in all"):
+        given.rows([large] * 3, GREY)
+
+
 def test_rows_are_pictures_in_base64_or_points_in_json():
     text = base64.b64encode(png(np.full((8, 8), 7))).decode()
     found = given.rows([text, f"data:image/png;base64,{text}"], GREY)
