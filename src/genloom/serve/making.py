@@ -76,6 +76,11 @@ class Finished:
         """The bytes of each; empty where it may not be seen."""
         return [output.content for output in self.outputs]
 
+    def without_the_hidden(self, event: NewTokens) -> NewTokens:
+        """The tokens of outputs that may be seen; -1 for those of all others."""
+        hidden = torch.tensor([output.state != "free" for output in self.outputs])
+        return replace(event, tokens=event.tokens.masked_fill(hidden[:, None], -1))
+
 
 @final
 class Maker:
@@ -109,6 +114,8 @@ class Maker:
     ) -> AsyncGenerator[Preview | NewTokens | Finished]:
         """Yield previews and tokens as they come, and at last what is finished.
 
+        Of a model whose outputs are filtered nothing is shown before the filters have seen all of
+        it: there are no previews, and tokens come at the end, -1 for texts that may not be seen.
         Stop iterating to cancel.
 
         Raises:
@@ -125,6 +132,9 @@ class Maker:
                     400, f"the prompt is refused: {why}.", code="content_policy_violation"
                 )
         start, name = time.perf_counter(), asked.known.name
+        kind = asked.known.items.kind
+        judged = self.policy is not None and self.policy.judges(kind, name)
+        held: list[NewTokens] = []
         async with self._submitted(asked) as events:
             async for event in events:
                 if isinstance(event, Done):
@@ -132,9 +142,13 @@ class Maker:
                     finished = Finished(await asyncio.to_thread(work))
                     self.figures.model_seconds.add(name, time.perf_counter() - start)
                     self.figures.model_rows.add(name, event.crowd)
+                    for tokens in held:
+                        yield finished.without_the_hidden(tokens)
                     yield finished
                     return
-                if isinstance(event, Preview | NewTokens):
+                if judged and isinstance(event, NewTokens):
+                    held.append(event)
+                elif not judged and isinstance(event, Preview | NewTokens):
                     yield event
 
     def _submitted(self, asked: Asked) -> Answer:
@@ -143,6 +157,18 @@ class Maker:
         except Full:
             self.figures.model_rejected[asked.known.name] += 1
             raise
+
+    async def encode(self, caller: Key, known: Known, items: Tensor) -> Tensor:
+        """The codes of items, (n, D); they count as samples.
+
+        Raises:
+            Problem: The gate lets nobody use the model.
+            Refusal: A limit of the key is reached.
+            Unavailable: No worker could do it.
+        """
+        self.gate.admit(known)
+        await self.spend(caller, len(items))
+        return await self.pool.encode(known.name, items)
 
     async def spend(self, caller: Key, samples: int) -> None:
         """Count samples; a key without limits is not written to, and needs no thread.

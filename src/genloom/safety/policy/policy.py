@@ -106,6 +106,12 @@ class Policy:
         """Models that filters name; a server checks that it has them, for a typo guards nothing."""
         return {name for g in (*self.inputs_by, *self.outputs_by) for name in g.models}
 
+    def judges(self, kind: str, model: str) -> bool:
+        """Whether a filter looks at items of this kind that the model makes."""
+        return any(
+            _applies(guarded, model) and kind in guarded.filter.reads for guarded in self.outputs_by
+        )
+
     def inputs(self, text: str, model: str | None = None) -> Decision:
         """What is decided about a prompt or another text that comes in.
 

@@ -43,8 +43,7 @@ class Encodings(BaseModel):
 @router.post("/embeddings")
 async def embeddings(request: Request, body: Embeddings) -> dict[str, Any]:
     """The code of each input."""
-    allow(request, "generate")
-    parts = services(request)
+    caller, parts = allow(request, "generate"), services(request)
     known = _able(parts, body.model)
     inputs = [body.input] if isinstance(body.input, str) else body.input
     if not 1 <= len(inputs) <= MOST:
@@ -56,7 +55,7 @@ async def embeddings(request: Request, body: Embeddings) -> dict[str, Any]:
             400, f"{known.name} has no vocabulary: give texts, not tokens.", param="input"
         )
     items = await asyncio.to_thread(given.rows, texts, known.items)
-    codes = await parts.pool.encode(known.name, items)
+    codes = await parts.maker.encode(caller, known, items)
     size = codes.shape[1]
     if body.dimensions not in (None, size):
         raise Problem(400, f"{known.name} has codes of {size} numbers.", param="dimensions")
@@ -88,7 +87,7 @@ async def encodings(request: Request, body: Encodings) -> dict[str, Any]:
             found.append(_item(content, record.media_type, known))
         return torch.stack(found)
 
-    codes = await parts.pool.encode(known.name, await asyncio.to_thread(read))
+    codes = await parts.maker.encode(caller, known, await asyncio.to_thread(read))
     return {"object": "list", "model": known.name, "data": codes.tolist()}
 
 

@@ -124,8 +124,9 @@ async def _events(request: Request, parts: Services, asked: Asked) -> AsyncGener
                 yield "generation.preview", {"step": event.step, "data": shown}
             elif isinstance(event, NewTokens):
                 for i, row in enumerate(event.tokens.tolist()):
-                    piece = "".join(items.alphabet[token] for token in row)
-                    yield "generation.text", {"index": i, "text": piece}
+                    piece = "".join(items.alphabet[token] for token in row if token >= 0)
+                    if piece:
+                        yield "generation.text", {"index": i, "text": piece}
             elif isinstance(event, Finished):
                 yield "generation.completed", _completed(asked, event, start)
 

@@ -163,16 +163,14 @@ async def _answer(
 async def _pieces(
     request: Request, parts: Services, asked: Asked, writing: Writing
 ) -> AsyncGenerator[tuple[int, str]]:
-    """(index, new text); behind filters nothing is shown before they have seen the whole text."""
-    filtered = parts.policy is not None
+    """(index, new text) until every text has ended; see `Maker.make` for filters."""
     alphabet = asked.known.items.alphabet
     async with aclosing(parts.maker.make(allow(request, "generate"), asked)) as events:
         async for event in events:
             if isinstance(event, NewTokens):
                 scores = None if asked.logprobs is None else scores_of(event, alphabet)
                 for piece in writing.add(event.tokens.tolist(), scores):
-                    if not filtered:
-                        yield piece
+                    yield piece
             elif isinstance(event, Finished):
                 for i, output in enumerate(event.outputs):
                     if output.state != "free" or output.text is None:
@@ -180,8 +178,6 @@ async def _pieces(
                     elif not asked.tokens:
                         text = output.text[len(asked.prompt) :]
                         writing.finish(i, text, stopped=output.stopped)
-                    elif filtered:
-                        yield i, writing.texts[i].text
 
 
 def scores_of(event: NewTokens, alphabet: str) -> list[list[Score]]:

@@ -1,0 +1,59 @@
+"""Codes of data are made under the same limits as samples."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from genloom.serve.figures import Figures
+from genloom.serve.making import Maker
+from genloom.serve.problems import Problem
+from genloom.serve.store import Keys, QuotaSpent, Store
+
+
+class Pool:
+    """Encodes to zeros, and counts."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def encode(self, model: str, items: torch.Tensor) -> torch.Tensor:
+        self.asked += len(items)
+        return torch.zeros(len(items), 2)
+
+
+class Closed:
+    """A gate that lets nobody through."""
+
+    def admit(self, known: Any) -> None:
+        raise Problem(403, "the model waits for a verdict.", code="gate_not_passed")
+
+
+def maker(store: Store, gate: Any) -> tuple[Maker, Pool]:
+    pool = Pool()
+    rest: Any = SimpleNamespace()
+    return Maker(pool, Keys(store, bytes(32)), rest, None, rest, gate, Figures()), pool  # pyright: ignore
+
+
+def test_codes_count_as_samples(tmp_path):
+    with Store(tmp_path / "store.db") as store:
+        made, pool = maker(store, SimpleNamespace(admit=lambda known: None))
+        key, _ = made.keys.make("ada", ["generate"], per_day=3)
+        known: Any = SimpleNamespace(name="codes")
+        asyncio.run(made.encode(key, known, torch.zeros(2, 1)))
+        with pytest.raises(QuotaSpent):
+            asyncio.run(made.encode(key, known, torch.zeros(2, 1)))
+        assert pool.asked == 2
+
+
+def test_a_model_that_waits_at_the_gate_gives_no_codes(tmp_path):
+    with Store(tmp_path / "store.db") as store:
+        made, pool = maker(store, Closed())
+        key, _ = made.keys.make("ada", ["generate"])
+        with pytest.raises(Problem, match="waits"):
+            asyncio.run(made.encode(key, SimpleNamespace(name="codes"), torch.zeros(1, 1)))  # pyright: ignore
+        assert pool.asked == 0
