@@ -9,18 +9,18 @@ import socket
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 from starlette.staticfiles import StaticFiles
 
 from genloom import __version__
-from genloom.artifact import CARD
 from genloom.errors import BadInput, nearest
 from genloom.safety.marks.texts import CONTEXT
 from genloom.safety.marks.tokens import Green
 from genloom.serve import problems
+from genloom.serve.adoption import DRAIN_S, Adoption, trained
 from genloom.serve.engine.marking import TextMark
 from genloom.serve.engine.pool import Pool
 from genloom.serve.figures import Figures
@@ -34,13 +34,23 @@ from genloom.serve.runner import Runner
 from genloom.serve.services import Services
 from genloom.serve.sessions import Sessions
 from genloom.serve.settings import Settings
-from genloom.serve.store import Batches, Blobs, Files, Jobs, Keys, Records, Store, Votes, pepper
+from genloom.serve.store import (
+    Batches,
+    Blobs,
+    Files,
+    Folders,
+    Jobs,
+    Keys,
+    Records,
+    Store,
+    Votes,
+    pepper,
+)
 from genloom.studio import FOLDER
 
 if TYPE_CHECKING:
     from genloom.safety.marks.identity import Identity
 
-DRAIN_S = 30.0
 KEYLESS_S = 0.2  # after which a key that another process made closes an open server
 log = logging.getLogger(__name__)
 
@@ -51,9 +61,10 @@ def create_app(settings: Settings) -> FastAPI:
     Raises:
         BadInput: A model is no artifact, the policy has a mistake, or the server would be open.
     """
+    settings = replace(settings, folder=settings.folder.absolute())
     settings.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     known = {name: learn(name, folder) for name, folder in settings.models.items()}
-    parts = _parts(settings, {**_trained(settings.folder / "runs"), **known})
+    parts = _parts(settings, known)
     settings.check(keyed=parts.keys.any())
 
     @asynccontextmanager
@@ -101,27 +112,16 @@ def _remembered(ask: Callable[[], bool], seconds: float) -> Callable[[], bool]:
     return answer
 
 
-def _trained(folder: Path) -> dict[str, Known]:
-    """Models that jobs trained before this start; one that is damaged is left out."""
-    found = {}
-    for run in sorted(folder.glob("*")):
-        if not (run / "model" / CARD).is_file():
-            continue  # a run that has not ended
-        try:
-            found[run.name] = learn(run.name, run / "model")
-        except BadInput as error:
-            log.error("%s is not served: %s", run.name, error)
-    return found
-
-
 def _parts(settings: Settings, known: dict[str, Known]) -> Services:
-    """Everything but the running of it."""
+    """Everything but the running of it; `known` are the operator's models."""
     folder = settings.folder
     store = Store(settings.database or f"sqlite:///{folder / 'genloom.sqlite'}")
     blobs = Blobs(settings.blobs or folder / "blobs")
     secret = pepper(folder / "secret" / "pepper")
     keys = Keys(store, secret)
     records, files_ = Records(store, blobs), Files(store, blobs)
+    folders = Folders(store, None if settings.blobs is None else blobs, folder)
+    known = {**trained(folders), **known}
     identity = _identity(settings)
     policy = None
     if settings.policy is not None:
@@ -142,6 +142,7 @@ def _parts(settings: Settings, known: dict[str, Known]) -> Services:
         keys=keys,
         records=records,
         files=files_,
+        folders=folders,
         jobs=Jobs(store),
         batches=Batches(store),
         votes=Votes(store),
@@ -190,25 +191,18 @@ def _identity(settings: Settings) -> Identity | None:
 async def _working(parts: Services, app: FastAPI) -> AsyncGenerator[None]:
     """Workers and the runner of jobs, until the server stops; then what runs may end."""
     await parts.pool.__aenter__()
-
-    async def adopt(name: str, folder: Path) -> None:
-        """Serve one model more: new workers that know it take the place of the old ones."""
-        known = {**parts.models, name: await asyncio.to_thread(learn, name, folder)}
-        pool = _pool(parts.settings, known, parts.identity)
-        await pool.__aenter__()
-        before, parts.pool = parts.pool, pool
-        parts.maker.pool, parts.models = pool, known
-        await before.drain(DRAIN_S)
-        await before.__aexit__(None, None, None)
-
-    runner = asyncio.create_task(Runner(parts, adopt, app, socket.gethostname()[:60]).run())
-    runner.add_done_callback(_tell)
+    adoption = Adoption(parts, lambda known: _pool(parts.settings, known, parts.identity))
+    runner = Runner(parts, adoption.adopt, app, socket.gethostname()[:60])
+    tasks = [asyncio.create_task(work) for work in (runner.run(), adoption.follow())]
+    for task in tasks:
+        task.add_done_callback(_tell)
     try:
         yield
     finally:
-        runner.cancel()
-        with suppress(asyncio.CancelledError, Exception):
-            await runner
+        for task in tasks:
+            task.cancel()
+            with suppress(asyncio.CancelledError, Exception):
+                await task
         await parts.pool.drain(DRAIN_S)
         await parts.pool.__aexit__(None, None, None)
         if parts.policy is not None:
@@ -218,4 +212,4 @@ async def _working(parts: Services, app: FastAPI) -> AsyncGenerator[None]:
 
 def _tell(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and task.exception() is not None:
-        log.error("jobs are no longer done", exc_info=task.exception())
+        log.error("jobs are no longer followed", exc_info=task.exception())

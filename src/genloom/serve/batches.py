@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any, final
 
@@ -41,8 +41,8 @@ class BatchWork:
         app: The server, which is asked.
         batches: Where its state is kept.
         files: Where its requests lie, and its answers will.
-        spool: Folder for answers until it ends.
-        told: Called with the share that is done.
+        spool: The batch's own folder, for answers until it ends.
+        told: Called with the share that is done, as soon as the spool has it.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class BatchWork:
         batches: Batches,
         files: Files,
         spool: Path,
-        told: Callable[[float], None],
+        told: Callable[[float], Awaitable[None]],
     ):
         self.app, self.batches, self.files, self.spool = app, batches, files, spool
         self.told = told
@@ -69,7 +69,7 @@ class BatchWork:
             return {"batch": batch_id, "status": "failed"}
         if batch.status == "validating":
             batch = self.batches.move(batch_id, "in_progress", total=len(lines))
-        path = self.spool / f"{batch_id}.jsonl"
+        path = self.spool / "answers.jsonl"
         path.parent.mkdir(parents=True, exist_ok=True)
         answers = {answer["custom_id"]: answer for answer in _read(path)}
         left = [line for line in lines if line["custom_id"] not in answers]
@@ -83,7 +83,7 @@ class BatchWork:
                     answers[answer["custom_id"]] = answer
                     out.write(json.dumps(answer) + "\n")
                 out.flush()
-                self.told(len(answers) / len(lines))
+                await self.told(len(answers) / len(lines))
         return await asyncio.to_thread(self._end, caller, batch, lines, answers, path)
 
     def _lines(self, caller: Key, batch: Batch) -> list[dict[str, Any]]:

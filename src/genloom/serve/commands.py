@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from genloom.errors import BadInput
@@ -21,6 +22,7 @@ async def verb(
     look: Callable[[], None] = lambda: None,
     fine: Sequence[int] = (0,),
     hide: Mapping[str, str] | None = None,
+    at: Path | None = None,
 ) -> dict[str, Any]:
     """Run `genloom WORDS` and read the JSON that it prints.
 
@@ -32,6 +34,7 @@ async def verb(
         look: Called every half second.
         fine: Exit codes of work that was done.
         hide: Text of ours, such as a path -> what its owner reads instead.
+        at: Where relative paths begin; None: where this process is.
 
     Raises:
         BadInput: It failed; the message is its own.
@@ -42,6 +45,7 @@ async def verb(
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         env=os.environ | {"NO_COLOR": "1"},
+        cwd=at,
     )
     talk = asyncio.create_task(_said(process))
     try:

@@ -75,7 +75,7 @@ class Verdicts:
         except OSError:
             return []
         if changed != self._looked_ns or time.time() - changed / 1e9 < SETTLED_S:
-            self._jobs = [self._at(path) for path in self.folder.glob(f"*/{FILE}")]
+            self._jobs = [self._at(path) for path in self.folder.glob(f"**/{FILE}")]
             self._looked_ns = changed
         return self._jobs
 

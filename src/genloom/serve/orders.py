@@ -111,7 +111,7 @@ def train(parts: Services, owner: str, given: Train) -> dict[str, Any]:
     body, name = forecast(parts, owner, given), given.name
     if not NAME.fullmatch(name):
         raise Problem(400, f"the name {name[:70]!r} is not a-z 0-9 . _ -", param="name")
-    if name in parts.models or not reserve(parts.settings.folder, name, owner):
+    if name in parts.models or not reserve(parts.folders, name, owner):
         raise Problem(400, f"the name {name!r} is taken.", param="name")
     return body
 

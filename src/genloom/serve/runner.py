@@ -10,7 +10,6 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
-from pathlib import Path
 from typing import Any, final
 
 from starlette.types import ASGIApp
@@ -29,7 +28,7 @@ from genloom.serve.problems import as_problem
 from genloom.serve.services import Services
 from genloom.serve.store import Job, Key, LeaseLost, TooFast
 from genloom.serve.store.holders import gone, holder
-from genloom.serve.working import Work
+from genloom.serve.working import Work, kept
 
 LEASE_S, BEAT_S, PIECE = 30.0, 1.0, 32
 IDLE_S, CHECK = 0.25, 20  # between questions for a job; every so many, for jobs of the dead
@@ -44,7 +43,7 @@ class Runner:
 
     Args:
         parts: Of the server.
-        adopt: Called with (name, folder) of a model that was trained, to serve it.
+        adopt: Called with the name of a model that was trained, to serve it.
         app: The server, which answers the requests of batches.
         host: This machine's name, for people.
     """
@@ -52,7 +51,7 @@ class Runner:
     def __init__(
         self,
         parts: Services,
-        adopt: Callable[[str, Path], Awaitable[None]],
+        adopt: Callable[[str], Awaitable[None]],
         app: ASGIApp,
         host: str,
     ):
@@ -135,12 +134,17 @@ class Runner:
         return {"model": known.name, "outputs": made[:10_000], "n": total, "seed": first}
 
     async def _batch(self, work: Work) -> dict[str, Any]:
-        def told(share: float) -> None:
-            work.progress = share
+        parts, batch = self.parts, work.job.body["batch"]
+        async with kept(parts.folders, f"batches/{batch}", work.job.owner) as folder:
 
-        parts = self.parts
-        carrying = BatchWork(self.app, parts.batches, parts.files, work.folder / "batches", told)
-        return await carrying.run(self._owner(work.job), work.job.body["batch"])
+            async def told(share: float) -> None:
+                work.progress = share
+                await folder.soon()
+
+            carrying = BatchWork(self.app, parts.batches, parts.files, folder.path, told)
+            result = await carrying.run(self._owner(work.job), batch)
+        await asyncio.to_thread(parts.folders.drop, folder.name)
+        return result
 
     async def _piece(self, caller: Key, asked: Asked) -> list[Output]:
         """The outputs of one piece; what only hinders it for now is waited for.

@@ -13,7 +13,17 @@ from genloom.serve.known import Known
 from genloom.serve.making import Maker
 from genloom.serve.sessions import Sessions
 from genloom.serve.settings import Settings
-from genloom.serve.store import Batches, Blobs, Files, Jobs, Keys, Records, Store, Votes
+from genloom.serve.store import (
+    Batches,
+    Blobs,
+    Files,
+    Folders,
+    Jobs,
+    Keys,
+    Records,
+    Store,
+    Votes,
+)
 
 if TYPE_CHECKING:
     from genloom.safety.marks.identity import Identity
@@ -32,6 +42,7 @@ class Services:
     keys: Keys
     records: Records
     files: Files
+    folders: Folders
     jobs: Jobs
     batches: Batches
     votes: Votes

@@ -1,7 +1,7 @@
 """The runs that jobs train: whose they are, and what they show of themselves while they go on.
 
-A run lies in `runs/NAME/` of the server's folder, where a model's name is its run's. `owner.json`
-in it says whose it is, from before the first step on.
+A run is the folder `runs/NAME` of the store, where a model's name is its run's; it is its owner's
+from before the first step on.
 """
 
 from __future__ import annotations
@@ -12,52 +12,38 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from genloom.checkpoint import write_text
 from genloom.progress import Journal
-from genloom.serve.store import Job, NotFound
+from genloom.serve.store import Folders, Job, NotFound
 
-OWNER, STATE = "owner.json", "run.json"
+STATE = "run.json"
+SHOWN = ("run.json", "metrics.jsonl", "samples/")  # of a run, while it goes on
 LAST = b"IEND\xaeB`\x82"  # bytes of a PNG; without them it is still being written
 FORMS = {".png": "image/png", ".txt": "text/plain; charset=utf-8"}
 
 
-def reserve(folder: Path, name: str, owner: str) -> bool:
-    """Keep a name for an owner; False where it is another's, or a run has begun under it.
-
-    Args:
-        folder: The server's.
-        name: Checked already to be no path.
-        owner: Of the run to come.
-    """
-    run = folder / "runs" / name
-    run.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    try:
-        run.mkdir(mode=0o700)
-    except FileExistsError:
-        return owner_of(run) == owner and not (run / STATE).exists()
-    write_text(run / OWNER, json.dumps({"owner": owner}))
-    return True
+def name_of(model: str) -> str:
+    """What the run of a model is called in the store."""
+    return f"runs/{model}"
 
 
-def owner_of(run: Path) -> str | None:
-    """Whose a run is; None where nobody says."""
-    try:
-        return json.loads((run / OWNER).read_text(encoding="utf-8"))["owner"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+def reserve(folders: Folders, model: str, owner: str) -> bool:
+    """Keep a name for an owner; False where it is another's, or a run has begun under it."""
+    name = name_of(model)
+    if folders.reserve(name, owner):
+        return True
+    return folders.owner(name) == owner and not folders.holds(name, STATE)
 
 
-def run_of(folder: Path, job: Job) -> Path:
-    """The run of a training job.
+def run_of(folders: Folders, job: Job) -> Path:
+    """What the run of a training job shows so far.
 
     Raises:
         NotFound: The job trains nothing, or the run is not its owner's.
     """
-    name = job.body.get("name")
-    run = folder / "runs" / str(name)
-    if job.kind != "train" or name is None or owner_of(run) != job.owner:
+    name = name_of(str(job.body.get("name")))
+    if job.kind != "train" or folders.owner(name) != job.owner:
         raise NotFound("run")
-    return run
+    return folders.bring(name, *SHOWN)
 
 
 def state_of(run: Path) -> dict[str, Any]:

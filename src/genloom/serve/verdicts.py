@@ -1,4 +1,4 @@
-"""What judging leaves in the server's folder: close pairs to look at, for each job."""
+"""What judging leaves behind: close pairs to look at, in a folder for each job."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from typing import Any
 from genloom import runs
 from genloom.checkpoint import write_text
 from genloom.serve.known import Known
+from genloom.serve.store import Folders, NotFound
 
-PAIRS = "pairs.json"
+PAIRS, VERDICT = "pairs.json", "verdict.json"
 SHOWN = ("generated_item", "train_item")  # of a pair, in a verdict
 
 
-def folder_of(folder: Path, job_id: str) -> Path:
-    """Where a job's verdict is kept."""
-    return folder / "verdicts" / job_id
+def name_of(job_id: str) -> str:
+    """What the folder of a job's verdict is called in the store."""
+    return f"verdicts/{job_id}"
 
 
 def keep_pairs(out: Path, known: Sequence[Known], report: Mapping[str, Any]) -> None:
-    """Write the close pairs of all judged models beside the report.
+    """Write the close pairs of all judged models beside the report, and the compared verdicts.
 
     Args:
         out: The job's folder.
@@ -31,8 +32,12 @@ def keep_pairs(out: Path, known: Sequence[Known], report: Mapping[str, Any]) -> 
     compared = "verdicts" in report
     found = []
     for one in known:
-        path = (runs.home(one.folder) if compared else out) / "verdict.json"
-        verdict = json.loads(path.read_text(encoding="utf-8"))
+        path = (runs.home(one.folder) if compared else out) / VERDICT
+        text = path.read_text(encoding="utf-8")
+        if compared:
+            (out / one.name).mkdir(parents=True, exist_ok=True)
+            write_text(out / one.name / VERDICT, text)
+        verdict = json.loads(text)
         found += [_shown(pair, one.name) for pair in verdict["copies"].get("pairs", ())]
     write_text(out / PAIRS, json.dumps(found))
 
@@ -47,11 +52,12 @@ def _shown(pair: Mapping[str, Any], model: str) -> dict[str, Any]:
     return told
 
 
-def pairs(folder: Path, job_id: str) -> list[dict[str, Any]]:
+def pairs(folders: Folders, job_id: str) -> list[dict[str, Any]]:
     """The close pairs that a job found; none for one that kept none."""
     try:
-        return json.loads((folder_of(folder, job_id) / PAIRS).read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        out = folders.bring(name_of(job_id), PAIRS)
+        return json.loads((out / PAIRS).read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotFound):
         return []
 
 

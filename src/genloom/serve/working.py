@@ -5,25 +5,34 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import json
+import re
 import shutil
 import time
-from collections.abc import Awaitable, Callable, Mapping
+import tomllib
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from genloom import runs
+from genloom.artifact import RECIPE
 from genloom.data.builtin import BUILTIN
 from genloom.errors import BadInput
 from genloom.health import RULES
 from genloom.serve import trainings, verdicts
 from genloom.serve.commands import verb
-from genloom.serve.known import named
+from genloom.serve.known import Known, named
 from genloom.serve.orders import setting_words
 from genloom.serve.services import Services
-from genloom.serve.store import Job
+from genloom.serve.store import Folders, Job
 
 ENDED = (0, *sorted({rule.error.exit_code for rule in RULES.values()}))  # a model, and an alarm
 UPLOADS = (".zip", ".npz", ".txt", ".csv", ".parquet", ".gz")
+UPLOADED = "uploads"  # within the server's folder
+UPLOAD = rf"{UPLOADED}/[a-z2-7]{{26}}\.[a-z]+"  # as a recipe names it
+KEEP_S = 5.0  # between copies of what is in work
 FINDINGS, SHAPES, CLASSES = 200, 50, 1000  # of a survey, that its owner is told
 LETTERS = 300  # of a path in a finding
 FREE_S = 60.0  # until a training that lost its server has saved and ended
@@ -63,38 +72,88 @@ class Work:
         ending = Path(file.filename).suffix.lower()
         if ending not in UPLOADS:
             raise BadInput(f"data files end in {', '.join(UPLOADS)}, not {ending[:20]!r}.")
-        path = self.folder / "uploads" / f"{file.id}{ending}"
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if not path.exists():
-            aside = path.with_name(f".{path.name}.{job.id}")
-            aside.write_bytes(self.parts.files.content(job.owner, data))
-            aside.rename(path)
-        return str(path), {str(path): file.filename, path.name: file.filename}
+        path = self.fetched(f"{UPLOADED}/{file.id}{ending}")
+        names = str(self.folder / path), path, Path(path).name
+        return path, dict.fromkeys(names, file.filename)
+
+    def fetched(self, path: str) -> str:
+        """An upload's path within the server's folder, with the file there, on any machine."""
+        target = self.folder / path
+        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not target.exists():
+            aside = target.with_name(f".{target.name}.{self.job.id}")
+            aside.write_bytes(self.parts.blobs.get(target.stem))
+            aside.rename(target)
+        return path
 
 
-async def train(work: Work, adopt: Callable[[str, Path], Awaitable[None]]) -> dict[str, Any]:
+@dataclass
+class Kept:
+    """A folder in which work goes on, see `kept`."""
+
+    folders: Folders
+    name: str
+    path: Path
+    kept: float = -KEEP_S
+
+    def look(self) -> None:
+        """Keep it, if it is a while since it was kept.
+
+        Raises:
+            LeaseLost: Another process has taken the work on.
+        """
+        if time.monotonic() > self.kept + KEEP_S:
+            self.folders.keep(self.name)
+            self.kept = time.monotonic()
+
+    async def soon(self) -> None:
+        """`look`, from a coroutine."""
+        await asyncio.to_thread(self.look)
+
+
+@asynccontextmanager
+async def kept(folders: Folders, name: str, owner: str) -> AsyncGenerator[Kept]:
+    """A folder as whoever worked in it last has left it; it is kept at the end, however it ends.
+
+    Raises:
+        BadInput: It is another's.
+    """
+    await asyncio.to_thread(folders.reserve, name, owner)
+    if await asyncio.to_thread(folders.owner, name) != owner:
+        raise BadInput(f"the name {name.partition('/')[2]!r} is taken.")
+    path = await asyncio.to_thread(folders.bring, name)
+    try:
+        yield Kept(folders, name, path)
+    finally:
+        await asyncio.to_thread(folders.keep, name)
+
+
+async def train(work: Work, adopt: Callable[[str], Awaitable[None]]) -> dict[str, Any]:
     """Begin a run, or go on with it where it stopped, and serve its model."""
-    body, name = work.job.body, str(work.job.body["name"])
-    run = work.folder / "runs" / name
-    own = await asyncio.to_thread(trainings.reserve, work.folder, name, work.job.owner)
-    if not own and await asyncio.to_thread(trainings.owner_of, run) != work.job.owner:
-        raise BadInput(f"the name {name!r} is taken.")
+    model, folders = str(work.job.body["name"]), work.parts.folders
     source, hide = await asyncio.to_thread(work.source)
-    if (run / trainings.STATE).exists():
-        words = ["train", "--resume", str(run)]
-        await asyncio.to_thread(_await_free, run)
+    async with kept(folders, trainings.name_of(model), work.job.owner) as run:
+        report = await _trained(work, run, source, hide | {str(run.path): model})
+    await asyncio.to_thread(partial(folders.keep, run.name, done=True))
+    await adopt(model)
+    return {"model": model, "steps": report["step"], "seconds": report["seconds"]}
+
+
+async def _trained(work: Work, run: Kept, source: str, hide: Mapping[str, str]) -> dict[str, Any]:
+    if (run.path / trainings.STATE).exists():
+        words = ["train", "--resume", str(run.path)]
+        await asyncio.to_thread(_await_free, run.path)
     else:
-        words = ["train", "--data", source, "--model", body["family"], "--out", str(run)]
-        words += setting_words(body)
+        family = work.job.body["family"]
+        words = ["train", "--data", source, "--model", family, "--out", str(run.path)]
+        words += setting_words(work.job.body)
 
     def look() -> None:
-        work.progress = trainings.share_done(run)
+        work.progress = trainings.share_done(run.path)
+        run.look()
 
-    report = await verb(
-        [*words, "--quiet", "--json"], look=look, fine=ENDED, hide=hide | {str(run): name}
-    )
-    await adopt(name, run)
-    return {"model": name, "steps": report["step"], "seconds": report["seconds"]}
+    words += ["--quiet", "--json"]
+    return await verb(words, look=look, fine=ENDED, hide=hide, at=work.folder)
 
 
 def _await_free(run: Path) -> None:
@@ -114,15 +173,32 @@ async def judge(work: Work) -> dict[str, Any]:
     """Evaluate a model, or compare several; the page is kept as a file of the owner."""
     job, parts = work.job, work.parts
     known = [named(parts.models, name) for name in job.body["models"]]
-    out = verdicts.folder_of(work.folder, job.id)
-    words = [job.kind, *(str(one.folder) for one in known), "--out", str(out), "--json"]
-    if job.body.get("n"):
-        words += ["-n", str(int(job.body["n"]))]
-    report = await verb(words, fine=(0, 20))
-    return await asyncio.to_thread(_told, work, out, known, report)
+    at = await asyncio.to_thread(_beside_data, work, known)
+    async with kept(parts.folders, verdicts.name_of(job.id), job.owner) as out:
+        words = [job.kind, *(str(one.folder.absolute()) for one in known)]
+        words += ["--out", str(out.path), "--json"]
+        if job.body.get("n"):
+            words += ["-n", str(int(job.body["n"]))]
+        report = await verb(words, fine=(0, 20), at=at)
+        return await asyncio.to_thread(_told, work, out.path, known, report)
 
 
-def _told(work: Work, out: Path, known: list[Any], report: dict[str, Any]) -> dict[str, Any]:
+def _beside_data(work: Work, known: Sequence[Known]) -> Path | None:
+    """Where the data of models are found by their recipes; what was uploaded is there then."""
+    found = None
+    for one in known:
+        recipe = runs.home(one.folder) / RECIPE
+        if not recipe.is_file():
+            continue
+        data = tomllib.loads(recipe.read_text(encoding="utf-8")).get("data", {})
+        source = str(data.get("source", ""))
+        if re.fullmatch(UPLOAD, source):
+            work.fetched(source)
+            found = work.folder
+    return found
+
+
+def _told(work: Work, out: Path, known: list[Known], report: dict[str, Any]) -> dict[str, Any]:
     verdicts.keep_pairs(out, known, report)
     told = verdicts.plain(report)
     page = (out / "report.html").read_bytes()
@@ -139,7 +215,7 @@ async def survey(work: Work) -> dict[str, Any]:
     for name in ("size", "channels", "length"):
         if work.job.body.get(name) is not None:
             words += [f"--{name}", str(work.job.body[name])]
-    return surveyed(await verb(words, fine=(0, 2), hide=hide))
+    return surveyed(await verb(words, fine=(0, 2), hide=hide, at=work.folder))
 
 
 def surveyed(report: Mapping[str, Any]) -> dict[str, Any]:
@@ -172,6 +248,6 @@ async def forecast(work: Work) -> dict[str, Any]:
     words = ["train", "--forecast", "--data", source, "--model", work.job.body["family"]]
     words += [*setting_words(work.job.body), "--out", str(room / "run"), "--quiet", "--json"]
     try:
-        return await verb(words, hide=hide)
+        return await verb(words, hide=hide, at=work.folder)
     finally:
         shutil.rmtree(room, ignore_errors=True)

@@ -55,13 +55,16 @@ class Place:
         self.batches, self.files = Batches(store), Files(store, Blobs(folder / "blobs"))
         self.app, self.spool, self.shares = Doubler(), folder / "spool", []
 
+    async def told(self, share: float) -> None:
+        self.shares.append(share)
+
     def add(self, *rows: str) -> str:
         content = "\n".join(rows).encode()
         file = self.files.add(LOCAL.id, "in.jsonl", "batch", content)
         return self.batches.add(LOCAL.id, file.id, URL, {}).id
 
     def work(self, id: str):
-        work = BatchWork(self.app, self.batches, self.files, self.spool, self.shares.append)
+        work = BatchWork(self.app, self.batches, self.files, self.spool, self.told)
         asyncio.run(work.run(LOCAL, id))
         return self.batches.get(LOCAL.id, id)
 
@@ -95,7 +98,7 @@ def test_what_was_answered_before_a_kill_is_not_asked_again(place):
     place.app.dies_at = 20  # in the second piece of sixteen
     with pytest.raises(asyncio.CancelledError):
         place.work(id)
-    spool = place.spool / f"{id}.jsonl"
+    spool = place.spool / "answers.jsonl"
     with spool.open("ab") as file:
         file.write(b'{"custom_id": "n39", "resp')  # a write that the kill cut short
     before, place.app.asked, place.app.dies_at = place.app.asked, [], None
@@ -107,10 +110,9 @@ def test_what_was_answered_before_a_kill_is_not_asked_again(place):
 
 def test_a_cancelled_batch_files_what_it_has(place):
     id = place.add(*(line(n) for n in range(40)))
-    ask, app = place.shares.append, place.app
+    app = place.app
 
-    def cancel(share):
-        ask(share)
+    async def cancel(share):
         if share < 0.5:
             place.batches.cancel(LOCAL.id, id)
 

@@ -11,6 +11,7 @@ import pytest
 
 from genloom.cli import main
 from genloom.serve.known import learn
+from genloom.serve.store import Folders, Store
 from tests.e2e.server import make_models, serving
 
 GATE = '[gate]\nrequire = "pass"\nmax.copies = 0.02\n'
@@ -40,6 +41,10 @@ def server(models, tmp_path_factory):
     root = tmp_path_factory.mktemp("gated")
     (root / "gate.toml").write_text(GATE, "utf-8")
     shutil.copytree(models["words"], root / "state" / "runs" / "words" / "model")
+    with Store(root / "state" / "genloom.sqlite") as store:
+        folders = Folders(store, None, root / "state")
+        folders.reserve("runs/words", "local")
+        folders.keep("runs/words", done=True)
     judge(models["digits"], learn("digits", models["digits"]).hash)
     served = {name: models[name] for name in ("digits", "moons")}
     more = ["--gate", str(root / "gate.toml"), "--ungated", "moons"]

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from genloom.serve import trainings
-from genloom.serve.store import Job, NotFound
+from genloom.serve.store import Folders, Job, NotFound, Store
 
 BODY = {"name": "mine"}
 JOB = Job("j", "ann", "train", BODY, "running", 0, 1, False, "w", "l", 0, 0, None, None, None)
@@ -18,11 +18,19 @@ JOB = Job("j", "ann", "train", BODY, "running", 0, 1, False, "w", "l", 0, 0, Non
 
 @pytest.fixture
 def run(tmp_path):
-    """A run of ann's, which has begun."""
-    assert trainings.reserve(tmp_path, "mine", "ann")
+    """The folder of ann's run."""
     folder = tmp_path / "runs" / "mine"
-    (folder / "samples").mkdir()
+    (folder / "samples").mkdir(parents=True)
     return folder
+
+
+@pytest.fixture
+def folders(run, tmp_path):
+    """With ann's run, which is about to begin."""
+    with Store(tmp_path / "store.db") as store:
+        found = Folders(store, None, tmp_path)
+        assert trainings.reserve(found, "mine", "ann")
+        yield found
 
 
 def tell(run, **state):
@@ -34,17 +42,19 @@ def log(run, *lines, cut=""):
     (run / "metrics.jsonl").write_text(text + cut)
 
 
-def test_a_name_is_its_first_owners_and_free_for_him_until_it_is_used(run, tmp_path):
-    assert trainings.owner_of(run) == "ann"
-    assert not trainings.reserve(tmp_path, "mine", "bob")
-    assert trainings.reserve(tmp_path, "mine", "ann")
+def test_a_name_is_its_first_owners_and_free_for_him_until_it_is_used(run, folders):
+    assert not trainings.reserve(folders, "mine", "bob")
+    assert trainings.reserve(folders, "mine", "ann")
+    folders.keep("runs/mine")  # of a training that failed before it began
+    assert trainings.reserve(folders, "mine", "ann")
     tell(run, step=1)
-    assert not trainings.reserve(tmp_path, "mine", "ann")
-    assert trainings.reserve(tmp_path, "other", "bob")
+    folders.keep("runs/mine")
+    assert not trainings.reserve(folders, "mine", "ann")
+    assert trainings.reserve(folders, "other", "bob")
 
 
-def test_only_the_owners_training_leads_to_the_run(run, tmp_path):
-    assert trainings.run_of(tmp_path, JOB) == run
+def test_only_the_owners_training_leads_to_the_run(run, folders):
+    assert trainings.run_of(folders, JOB) == run
     for other in (
         replace(JOB, owner="bob"),
         replace(JOB, kind="sample"),
@@ -52,10 +62,7 @@ def test_only_the_owners_training_leads_to_the_run(run, tmp_path):
         replace(JOB, body={"name": "none"}),
     ):
         with pytest.raises(NotFound):
-            trainings.run_of(tmp_path, other)
-    (run / "owner.json").unlink()
-    with pytest.raises(NotFound):
-        trainings.run_of(tmp_path, JOB)
+            trainings.run_of(folders, other)
 
 
 def test_a_run_that_has_not_begun_has_empty_curves(run):

@@ -50,7 +50,7 @@ def resume(request: Request, job_id: str) -> dict[str, Any]:
     if job.kind != "train" or job.state not in ("cancelled", "failed"):
         text = f"this job is a {job.kind} that is {job.state}: only a training that was cancelled "
         raise Problem(400, f"{text}or has failed can go on.", code="not_resumable")
-    run_of(parts.settings.folder, job)
+    run_of(parts.folders, job)
     if job.body["name"] in parts.models:
         raise Problem(400, f"{job.body['name']!r} is trained already.", code="not_resumable")
     return shown(parts, parts.jobs.add(caller.id, "train", {**job.body, "resumes": job.id}))

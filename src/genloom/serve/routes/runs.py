@@ -21,14 +21,14 @@ def curves(
 ) -> dict[str, Any]:
     """Figures of a training, at most `points` of each; they grow while it runs."""
     parts, job = _asked(request, job_id)
-    return trainings.curves(trainings.run_of(parts.settings.folder, job), points)
+    return trainings.curves(trainings.run_of(parts.folders, job), points)
 
 
 @router.get("/samples")
 def samples(request: Request, job_id: str) -> dict[str, Any]:
     """The sheets of samples that a training has drawn."""
     parts, job = _asked(request, job_id)
-    found = trainings.samples(trainings.run_of(parts.settings.folder, job))
+    found = trainings.samples(trainings.run_of(parts.folders, job))
     data = [
         {"step": step, "media_type": kind, "url": f"/v1/jobs/{job.id}/samples/{step}"}
         for step, kind in found
@@ -40,7 +40,7 @@ def samples(request: Request, job_id: str) -> dict[str, Any]:
 def sample(request: Request, job_id: str, step: int) -> Response:
     """One sheet: a picture, or text."""
     parts, job = _asked(request, job_id)
-    content, kind = trainings.sheet(trainings.run_of(parts.settings.folder, job), step)
+    content, kind = trainings.sheet(trainings.run_of(parts.folders, job), step)
     return Response(content, media_type=kind, headers={"content-disposition": "inline"})
 
 
@@ -55,7 +55,7 @@ def report(request: Request, job_id: str) -> dict[str, Any]:
 def pairs(request: Request, job_id: str) -> dict[str, Any]:
     """The samples that are nearest to training items, each beside the item."""
     parts, job = _asked(request, job_id)
-    return {"data": verdicts.pairs(parts.settings.folder, _judged(job).id)}
+    return {"data": verdicts.pairs(parts.folders, _judged(job).id)}
 
 
 def _asked(request: Request, job_id: str) -> tuple[Services, Job]:

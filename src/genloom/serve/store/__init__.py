@@ -26,6 +26,7 @@ from genloom.serve.store.errors import (
     TooFast,
 )
 from genloom.serve.store.files import File, Files
+from genloom.serve.store.folders import Change, Folders
 from genloom.serve.store.jobs import Job, Jobs
 from genloom.serve.store.keys import Key, Keys, Left
 from genloom.serve.store.output import Made, Origin, Record
@@ -38,8 +39,10 @@ __all__ = [
     "Batch",
     "Batches",
     "Blobs",
+    "Change",
     "File",
     "Files",
+    "Folders",
     "Held",
     "Job",
     "Jobs",

@@ -168,3 +168,13 @@ votes = _table(
     Index("votes_pair", "owner", "first", "second", unique=True),
     Index("votes_models", "owner", "first_model", "second_model"),
 )
+
+folders = _table(
+    "folders",
+    "folder",
+    Column("version", Integer, nullable=False),
+    Column("files", Json, nullable=False),  # path -> blob
+    Column("done", Boolean, nullable=False),
+    Column("changed", Double, nullable=False),
+    Index("folders_changed", "changed"),
+)

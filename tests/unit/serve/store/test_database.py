@@ -21,7 +21,7 @@ from genloom.serve.store import Blobs, Jobs, Records, Store, database, tables
 from genloom.serve.store.tables import metadata, usage
 
 ROOT = Path(__file__).parents[4]
-NEWEST = "0003"
+NEWEST = "0004"
 
 
 def test_the_migrations_make_the_tables(store):
