@@ -2,7 +2,8 @@
 
 The GNU C library gives large freed blocks back to the system at once, and the kernel clears every
 page that it hands out again. A convolutional net frees and takes the same megabytes at each step:
-about 3,000 pages a step for a small VAE, a quarter of its time in one measurement.
+about 3,000 pages a step for a small VAE, a quarter of its time in one measurement. A process that
+waits for requests has the opposite need, see `free_at_once`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 M_MMAP_THRESHOLD, M_TRIM_THRESHOLD = -3, -1
 KEEP = {M_MMAP_THRESHOLD: 32 << 20, M_TRIM_THRESHOLD: -1}
 USUAL = {M_MMAP_THRESHOLD: 4 << 20, M_TRIM_THRESHOLD: 8 << 20}  # as the library sets them itself
+SPARING = KEEP | {M_TRIM_THRESHOLD: 1 << 20}
 
 _depth = 0
 
@@ -41,6 +43,19 @@ def kept_pages() -> Iterator[None]:
         if library is not None and _depth == 0:
             _set(library, USUAL)
             library.malloc_trim(0)
+
+
+def free_at_once() -> None:
+    """From now on little freed memory stays with this process: for one that serves for long.
+
+    Left alone, the library learns from the largest block freed so far, up to 32 MiB, to keep twice
+    its size free, and in each thread anew: a server whose six threads had read large pictures held
+    150 MB free, 477 MB instead of 334. Mapping what is smaller than 32 MiB would save as much, but
+    makes reading a picture a fifth slower. Where the C library is another one, nothing changes.
+    """
+    library = _glibc()
+    if library is not None:
+        _set(library, SPARING)
 
 
 @functools.cache

@@ -118,10 +118,12 @@ def serve(args: argparse.Namespace) -> int:
         import uvicorn
     except ModuleNotFoundError as error:
         raise need(error.name or "fastapi", "serve", "The server") from None
+    from genloom.memory import free_at_once
     from genloom.serve.app import create_app
     from genloom.serve.gate import check_gate
     from genloom.serve.reproduce import note_models
 
+    free_at_once()
     settings = settings_of(args)
     app = create_app(settings)
     parts = app.state.services

@@ -12,6 +12,8 @@ from tests.e2e.attacks.memory import growth, resident, slope
 from tests.e2e.attacks.wire import JSON, Wire
 from tests.e2e.server import serving
 
+ROUNDS = 6
+WARM = 2  # rounds: every kind of request has been seen, and each thread has a heap of its own
 LEFT = 400  # bytes of a request that may stay for good; a leaked one leaves thousands
 SMALL = {
     "model": ("GET", "/v1/models", b""),
@@ -40,15 +42,15 @@ def test_a_server_grows_once_and_then_no_more(alone):
     wire = Wire(alone.url)
     figures = [resident(alone)]
     asked = [*abuse.ALL.values(), *bombs.others().values(), *dict(bombs.pictures()).values()]
-    for _ in range(4):
+    for _ in range(ROUNDS):
         for route, body, headers in asked:
             wire.ask("POST", route, body, headers)
             wire.close()
         time.sleep(0.5)
         figures.append(resident(alone))
     print(json.dumps({"rss_mb": [round(figure / 2**20, 1) for figure in figures]}))
-    assert figures[-1] < 1.1 * figures[2], figures
-    assert figures[-1] < 3 * figures[0], figures
+    assert figures[-1] < 1.05 * figures[WARM], figures
+    assert figures[-1] < 1.25 * figures[0], figures  # 1.5 where threads keep what they free
 
 
 @pytest.mark.slow
