@@ -21,7 +21,8 @@ from torch import Tensor, nn
 from benchmarks.harness import arguments, contest, report
 from genloom.core import Real
 from genloom.learner import Learner, Micro, reseed
-from genloom.models.gan import Gan, dcgan, wgan_gp
+from genloom.models.gan import Gan
+from genloom.models.gan_presets import dcgan, wgan_gp
 from genloom.nets.layout import channels_last, to_channels_last
 from genloom.options import TrainOptions
 
@@ -133,7 +134,12 @@ def repeated(game: str, side: str, seed: int) -> Callable[[], None]:
         loop = tutorial(model, options)
     else:
         loop = ours(model, options, last=side == "genloom")
-    return lambda: [loop(index, x) for index in range(steps)] and None
+
+    def once() -> None:
+        for index in range(steps):
+            loop(index, x)
+
+    return once
 
 
 def main() -> None:

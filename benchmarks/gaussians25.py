@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -59,34 +60,58 @@ def judge(x: Tensor) -> dict[str, float]:
     }
 
 
+def trial(
+    name: str, model: dict, seed: int, *, steps: int, batch: int, samples: int, out: Path
+) -> dict:
+    """Train a model on the grid through the library, and judge its samples.
+
+    Args:
+        name: Of the run's folder.
+        model: The recipe's [model] table.
+        seed: Of weights, data order and noise; samples have the same seeds in every trial.
+        steps: Updates.
+        batch: Data per update.
+        samples: How many are judged.
+        out: Where the run and the data lie.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    grid = out / "grid.npz"
+    if not grid.exists():
+        np.savez(grid, x=draw(20_000, seed=0).numpy())
+    folder = out / f"{name}-{seed}"
+    shutil.rmtree(folder, ignore_errors=True)
+    options = {"steps": steps, "batch": batch, "seed": seed, "threads": 1}
+    recipe = {"data": {"source": str(grid)}, "model": model, "train": options}
+    runs.start(recipe, out=folder)
+    figures = judge(load(folder).sample(samples, seed=10**6, batch=samples))
+    record = json.loads((folder / "run.json").read_text())
+    alarms = [alarm["alarm"] for alarm in record["alarms"]]
+    return {**figures, "alarms": alarms, "seconds": round(record["seconds"], 1), "steps": steps}
+
+
+def parser(description: str | None, sides: Iterable[str], out: str) -> argparse.ArgumentParser:
+    """What every benchmark on this grid asks."""
+    found = argparse.ArgumentParser(description=description)
+    found.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    found.add_argument("--sides", nargs="+", default=list(sides), choices=list(sides))
+    found.add_argument("--steps", type=int, default=6000)
+    found.add_argument("--batch", type=int, default=256)
+    found.add_argument("--samples", type=int, default=10_000)
+    found.add_argument("--out", type=Path, default=Path(out))
+    return found
+
+
 def main() -> None:
     """Train both sides for each seed; one JSON line each, then a line that sums up."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--sides", nargs="+", default=list(SIDES), choices=list(SIDES))
-    parser.add_argument("--steps", type=int, default=6000)
-    parser.add_argument("--batch", type=int, default=256)
-    parser.add_argument("--samples", type=int, default=10_000)
-    parser.add_argument("--out", type=Path, default=Path("runs/gaussians25"))
-    args = parser.parse_args()
-    args.out.mkdir(parents=True, exist_ok=True)
-    np.savez(args.out / "grid.npz", x=draw(20_000, seed=0).numpy())
+    args = parser(__doc__, SIDES, "runs/gaussians25").parse_args()
+    size = {"steps": args.steps, "batch": args.batch, "samples": args.samples}
     for side in args.sides:
         covered, alarmed = [], []
         for seed in args.seeds:
-            folder = args.out / f"{side}-{seed}"
-            shutil.rmtree(folder, ignore_errors=True)
-            options = {"steps": args.steps, "batch": args.batch, "seed": seed, "threads": 1}
-            source = {"source": str(args.out / "grid.npz")}
-            recipe = {"data": source, "model": SIDES[side], "train": options}
-            runs.start(recipe, out=folder)
-            figures = judge(load(folder).sample(args.samples, seed=10**6, batch=args.samples))
-            record = json.loads((folder / "run.json").read_text())
-            figures |= {"alarms": [alarm["alarm"] for alarm in record["alarms"]]}
+            figures = trial(side, SIDES[side], seed, out=args.out, **size)
             covered.append(figures["modes"])
             alarmed.append("collapse" in figures["alarms"])
-            line = {"side": side, "seed": seed, **figures, "seconds": round(record["seconds"], 1)}
-            print(json.dumps({**line, "steps": args.steps, **machine()}), flush=True)
+            print(json.dumps({"side": side, "seed": seed, **figures, **machine()}), flush=True)
         print(
             f"{side}: modes of 25 by seed {covered}, collapse alarm by seed {alarmed}", flush=True
         )

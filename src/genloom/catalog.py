@@ -35,33 +35,63 @@ def _codec(target: str, about: str) -> Entry:
 
 CATALOG: dict[str, Entry] = {
     "gan": _model("gan:Gan", "relativistic GAN with R1 and R2 (R3GAN); fast, sharp"),
-    "dcgan": _model("gan:dcgan", "the convolutional GAN of 2015, non-saturating loss"),
-    "mlp_gan": _model("gan:mlp_gan", "the first GAN: two perceptrons"),
-    "wgan_gp": _model("gan:wgan_gp", "Wasserstein GAN with gradient penalty"),
-    "lsgan": _model("gan:lsgan", "least-squares GAN"),
+    "dcgan": _model("gan_presets:dcgan", "the convolutional GAN of 2015, non-saturating loss"),
+    "mlp_gan": _model("gan_presets:mlp_gan", "the first GAN: two perceptrons"),
+    "wgan_gp": _model("gan_presets:wgan_gp", "Wasserstein GAN with gradient penalty"),
+    "lsgan": _model("gan_presets:lsgan", "least-squares GAN"),
+    "wgan": _model("gan_presets:wgan", "Wasserstein GAN with weight clipping"),
+    "sngan": _model("gan_presets:sngan", "residual GAN with spectral normalization"),
+    "biggan": _model("gan_presets:biggan", "residual GAN with labels in every block; truncation"),
+    "began": _model("began:Began", "boundary equilibrium GAN: an autoencoder discriminates"),
     "vae": _model("vae:Vae", "variational autoencoder; a likelihood bound and a latent code"),
     "autoencoder": _model("vae:autoencoder", "reconstructs; no distribution over codes is learned"),
     "cvae": _model("vae:cvae", "variational autoencoder given a label"),
     "beta_vae": _model("vae:beta_vae", "variational autoencoder with a weighted KL term"),
+    "hvae": _model("hvae:Hvae", "hierarchical VAE: latents on several grids, top down"),
+    "vqvae": _model("vqvae:Vqvae", "autoencoder with discrete codes, and a prior over them"),
+    "fsq": _model("vqvae:fsq", "discrete codes without a codebook, and a prior over them"),
+    "kl_autoencoder": _model(
+        "kl_autoencoder:KlAutoencoder", "autoencoder to a grid of real codes, for latent models"
+    ),
     "flow": _model("diffusion:flow", "flow matching: straight paths from noise to data"),
     "diffusion": _model(
         "diffusion:Diffusion", "denoising diffusion; target and noise law by option"
     ),
     "ddpm": _model("diffusion:ddpm", "the diffusion model of 2020: predicts the noise"),
     "edm": _model("diffusion:edm", "diffusion with the preconditioning of Karras et al., 2022"),
+    "realnvp": _model("glow:realnvp", "normalizing flow over fixed masks; a density or a bound"),
+    "glow": _model("glow:Glow", "normalizing flow over learned channel mixes; a likelihood"),
+    "meanflow": _model("meanflow:MeanFlow", "average velocity: samples in 1 to 4 steps"),
+    "distilled": _model(
+        "distilled:Distilled", "a few-step student of a trained flow or diffusion model"
+    ),
     "autoregressive": _model(
         "autoregressive:Autoregressive", "decoder over tokens: text, pixels; an exact likelihood"
     ),
+    "pixelcnn": _model("pixel:pixelcnn", "gated masked convolutions over pixels; exact likelihood"),
+    "pixelrnn": _model("pixel:pixelrnn", "LSTM over rows or diagonals of pixels"),
+    "pixelcnnpp": _model(
+        "pixelcnnpp:PixelCnnPlusPlus", "pixels one by one, mixed logistics; exact bits of a picture"
+    ),
     "unet": _net("unet:UNet", "U-Net over 1 to 3 spatial axes, for diffusion and flow"),
+    "dit": _net("dit:Dit", "transformer over patches, 1 to 3 spatial axes, for diffusion and flow"),
     "mlp": _net("mlp:Mlp", "perceptron for points and flattened grids, for diffusion and flow"),
     "transformer": _net("transformer:Transformer", "decoder over tokens, for autoregressive"),
+    "pixelcnn_net": _net("pixelcnn:PixelCnn", "two stacks of masked convolutions, likewise"),
+    "pixelcnnpp_net": _net("pixelcnnpp:PixelCnnPp", "masked stacks over scales, for pixelcnnpp"),
+    "pixelrnn_net": _net("pixelrnn:PixelRnn", "row or diagonal LSTMs over a grid, likewise"),
     "conv_coder": _net("conv:conv_coder", "convolutional encoder and decoder, for vae"),
+    "ladder": _net("ladder:Ladder", "stages of latent grids, for hvae"),
+    "grid_coder": _net("grid_coder:grid_coder", "to a coarser grid and back, for vqvae"),
     "mlp_coder": _net("dense:mlp_coder", "perceptrons as encoder and decoder, for vae"),
     "r3_players": _net("r3gan:r3_players", "residual generator and discriminator, for gan"),
     "dcgan_players": _net(
         "dcgan:dcgan_players", "the generator and discriminator of DCGAN, for gan"
     ),
+    "sn_players": _net("resgan:sn_players", "the residual pair of SNGAN, for gan"),
+    "biggan_players": _net("resgan:biggan_players", "the residual pair of BigGAN, for gan"),
     "mlp_players": _net("dense:mlp_players", "perceptrons as generator and discriminator, for gan"),
+    "coupling_net": _net("coupling:CouplingNet", "three layers, for glow and realnvp"),
     "image": _codec("Image", "images as real grids in [-1, 1]"),
     "pixels": _codec("Pixels", "images as tokens: quantised pixels or patches of them"),
     "points": _codec("Points", "real vectors"),

@@ -4,6 +4,10 @@ Everything is said in one unit, r = sigma / (standard deviation of the data): th
 x = y + r * noise for unit-variance y. A variance-preserving process has a = 1/sqrt(1 + r^2) before
 y and b = r * a before the noise (a^2 is DDPM's "alpha bar"); the straight path of flow matching has
 t = r / (1 + r). A law maps u, uniform in [0, 1), to r: stratified u give stratified levels.
+
+Tables are not stretched to a signal-to-noise ratio of zero (Lin et al., 2023, arXiv:2305.08891).
+The flaw that cures is that sampling starts from pure noise where training ended with some of the
+datum: here tables end at r = 157 and beyond, and sampling starts from the data's mean.
 """
 
 from __future__ import annotations

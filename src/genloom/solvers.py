@@ -20,7 +20,7 @@ from torch import Tensor
 from genloom.errors import BadInput
 
 Denoise = Callable[[Tensor, Tensor], Tensor]  # (B, *shape), sigma (B,) -> (B, *shape)
-SolverName = Literal["unipc", "dpmpp", "heun", "euler", "ancestral"]
+SolverName = Literal["unipc", "dpmpp", "heun", "euler", "ancestral", "dpmpp_sde"]
 
 
 def euler(denoiser: Denoise, x: Tensor, sigmas: Sequence[float] | Tensor) -> Iterator[Tensor]:
@@ -48,14 +48,31 @@ def dpmpp(denoiser: Denoise, x: Tensor, sigmas: Sequence[float] | Tensor) -> Ite
 
     The exponential integrator in lambda = -ln sigma, with a linear extrapolation of D.
     """
-    old, h_old = None, 0.0
-    for s, t in _steps(sigmas):
-        d = _at(denoiser, x, s)
+    for d, _ in _multistep(denoiser, x, _steps(sigmas)):
         yield d
+
+
+def carried(denoiser: Denoise, x: Tensor, sigmas: Sequence[float] | Tensor) -> Tensor:
+    """Where the path of `dpmpp` from (x, sigmas[0]) is at sigmas[-1], which may be above 0."""
+    for _, after in _multistep(denoiser, x, _falling(sigmas)):
+        x = after
+    return x
+
+
+def _multistep(
+    denoiser: Denoise, x: Tensor, levels: Sequence[tuple[float, float]]
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """The steps of DPM-Solver++(2M): D where each begins, and x where it ends."""
+    old, h_old = None, 0.0
+    for s, t in levels:
+        d = _at(denoiser, x, s)
         if t > 0:
             h = math.log(s / t)
             x = torch.lerp(_extrapolated(d, old, h_old / h), x, t / s)
             old, h_old = d, h
+        else:
+            x = d
+        yield d, x
 
 
 def unipc(denoiser: Denoise, x: Tensor, sigmas: Sequence[float] | Tensor) -> Iterator[Tensor]:
@@ -86,22 +103,35 @@ def ancestral(
     noise: Callable[[], Tensor],
     *,
     eta: float = 1.0,
+    order: Literal[1, 2] = 1,
 ) -> Iterator[Tensor]:
-    """DDPM's reverse process. Ho et al., 2020 (arXiv:2006.11239), Alg. 2, variance beta tilde.
+    """A reverse process with fresh noise: DDPM, DDIM with eta, SDE-DPM-Solver++(2M).
+
+    Order 1 is DDPM's own, with variance beta tilde (Ho et al., 2020, arXiv:2006.11239, Alg. 2), and
+    with eta = 0 DDIM, which is `euler` (Song et al., 2020, arXiv:2010.02502, Eq. 16). Order 2
+    extrapolates D from the last two, as the multistep solver for the SDE of Lu et al., 2022
+    (arXiv:2211.01095); with eta = 0 it is `dpmpp`.
 
     Args:
         denoiser: D(x; sigma).
         x: Start, with noise of deviation sigmas[0].
         sigmas: Decreasing, 0 at the end.
         noise: Draws a standard normal of x's shape.
-        eta: Share of the fresh noise; 0 is DDIM (Song et al., 2020, arXiv:2010.02502, Eq. 16).
+        eta: Share of the fresh noise, in [0, 1].
+        order: Of the mean of a step.
     """
+    old, h_old = None, 0.0
     for s, t in _steps(sigmas):
         d = _at(denoiser, x, s)
         yield d
         if t > 0:
+            h = math.log(s / t)
             fresh = eta * t * math.sqrt(1 - (t / s) ** 2)
-            x = torch.lerp(d, x, math.sqrt(t**2 - fresh**2) / s) + fresh * noise()
+            x = torch.lerp(_extrapolated(d, old, h_old / h), x, math.sqrt(t**2 - fresh**2) / s) + (
+                fresh * noise()
+            )
+            if order == 2:
+                old, h_old = d, h
 
 
 def resampled(
@@ -141,10 +171,20 @@ SOLVERS: Mapping[str, Callable[[Denoise, Tensor, Sequence[float] | Tensor], Iter
 }
 """The solvers without randomness, by name."""
 
+STOCHASTIC: Mapping[str, Literal[1, 2]] = {"ancestral": 1, "dpmpp_sde": 2}
+"""Those of `ancestral`, by name, with their order."""
+
 
 def _steps(sigmas: Sequence[float] | Tensor) -> list[tuple[float, float]]:
+    levels = _falling(sigmas)
+    if levels[-1][1] != 0:
+        raise BadInput(f"sigmas must fall strictly and end in 0, not in {levels[-1][1]}.")
+    return levels
+
+
+def _falling(sigmas: Sequence[float] | Tensor) -> list[tuple[float, float]]:
     values = [float(s) for s in sigmas]
-    if len(values) < 2 or values[-1] != 0 or any(t >= s for s, t in pairwise(values)):
+    if len(values) < 2 or values[-1] < 0 or any(t >= s for s, t in pairwise(values)):
         raise BadInput(f"sigmas must fall strictly and end in 0, and be 2 or more, not {values}.")
     return list(pairwise(values))
 

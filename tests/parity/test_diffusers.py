@@ -69,10 +69,10 @@ def start():
     return torch.randn(200, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
 
-def ours(solver, start, sigmas, *rest):
+def ours(solver, start, sigmas, *rest, **options):
     """Our loop, from the same start: theirs is scaled to unit variance, ours is not."""
     x = start * math.sqrt(1 + sigmas[0] ** 2)
-    return deque(solver(denoiser, x, sigmas, *rest), maxlen=1).pop()
+    return deque(solver(denoiser, x, sigmas, *rest, **options), maxlen=1).pop()
 
 
 def test_tables_are_equal(diffusers):
@@ -126,3 +126,76 @@ def test_ddpm_is_ancestral(diffusers, start):
         return torch.randn(200, 2, generator=again, dtype=torch.float64)
 
     assert (ours(ancestral, start, sigmas, noise) - x).abs().max() < 1e-4
+
+
+def drawn(count):
+    """Standard normal draws, the same for both sides."""
+    generator = torch.Generator().manual_seed(1)
+    return [torch.randn(200, 2, generator=generator, dtype=torch.float64) for _ in range(count)]
+
+
+@pytest.mark.parametrize("eta", [0.0, 0.4, 1.0])
+def test_ddim_with_eta_is_ancestral_with_a_share_of_the_noise(diffusers, start, eta):
+    theirs = diffusers.DDIMScheduler(
+        **LINEAR, timestep_spacing="trailing", clip_sample=False, set_alpha_to_one=True
+    )
+    theirs.set_timesteps(20)
+    kept, x = theirs.alphas_cumprod.double(), start
+    for t, noise in zip(theirs.timesteps, drawn(20), strict=True):
+        eps = gaussian_eps(x, float(kept[t]))
+        x = theirs.step(eps, t, x, eta=eta, variance_noise=noise).prev_sample
+    sigmas = [*(table("linear")[t].item() for t in theirs.timesteps), 0.0]
+    found = ours(ancestral, start, sigmas, iter(drawn(20)).__next__, eta=eta)
+    assert (found - x).abs().max() < 1e-4
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+def test_sde_dpm_solver(diffusers, start):
+    theirs = diffusers.DPMSolverMultistepScheduler(
+        **LINEAR,
+        algorithm_type="sde-dpmsolver++",
+        timestep_spacing="trailing",
+        final_sigmas_type="zero",
+        lower_order_final=True,
+    )
+    theirs.set_timesteps(20)
+    kept, x = theirs.alphas_cumprod.double(), start
+    for t, noise in zip(theirs.timesteps, drawn(20), strict=True):
+        eps = gaussian_eps(x, float(kept[t]))
+        x = theirs.step(eps, t, x, variance_noise=noise).prev_sample
+    sigmas = [*(table("linear")[t].item() for t in theirs.timesteps), 0.0]
+    found = ours(ancestral, start, sigmas, iter(drawn(20)).__next__, order=2)
+    assert (found - x).abs().max() < 1e-4
+
+
+def test_guidance_is_rescaled_as_theirs(diffusers):
+    from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import rescale_noise_cfg
+
+    from genloom.core import Real
+    from genloom.models.diffusion import flow
+
+    model = flow(Real((1, 8, 8)), {})
+    torch.manual_seed(0)
+    plain, guided = torch.randn(3, 1, 8, 8), 3 * torch.randn(3, 1, 8, 8)
+    wanted = rescale_noise_cfg(guided, plain, guidance_rescale=0.7)
+    assert torch.allclose(model._rescaled(guided, plain, 0.7), wanted, atol=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_dit_of_peebles_and_xie_has_the_same_output():
+    from benchmarks.dit_step import Shape, diffusers_dit, our_dit
+
+    shape = Shape(channels=3, side=12, width=48, layers=3, heads=4, patch=2, batch=3)
+    torch.manual_seed(0)
+    theirs = diffusers_dit(shape).eval()
+    for name, p in theirs.named_parameters():  # their zero biases would hide a misplaced one
+        if ".emb." not in name:
+            p.data.add_(0.05 * torch.randn_like(p))
+    ours = our_dit(theirs, shape).eval()
+    x, t = torch.randn(3, 3, 12, 12), torch.tensor([1, 400, 999])
+    label = torch.tensor([0, 9, 10])  # theirs hides a label by one more class, ours by -1
+    with torch.no_grad():
+        wanted = theirs(x, t, label).sample
+        found = ours(x, t, {"label": torch.tensor([0, 9, -1])})
+    assert wanted.std() > 0.1
+    assert (found - wanted).abs().max() < 1e-3

@@ -1,4 +1,4 @@
-"""Solvers on a Gaussian, whose denoiser is exact: order of convergence, mean and variance."""
+"""Solvers on Gaussians and a mixture of them, whose denoisers are exact: order, mean, variance."""
 
 import math
 from collections import deque
@@ -9,7 +9,7 @@ import torch
 
 from genloom.errors import BadInput
 from genloom.schedules import karras
-from genloom.solvers import SOLVERS, ancestral, unipc
+from genloom.solvers import SOLVERS, ancestral, carried, dpmpp, unipc
 
 MEAN, STD, HIGH, LOW = 0.7, 0.5, 80.0, 0.002
 
@@ -39,6 +39,86 @@ def test_order_of_convergence(name, order):
     ]
     found = [math.log2(a / b) for a, b in pairwise(errors)]
     assert all(order - 0.15 < f < order + 0.35 for f in found), (found, errors)
+
+
+def mixture(x, sigma):
+    """E[datum | noisy] of N(1, 0.3^2) and N(-0.6, 0.5^2) at odds 0.7 to 0.3."""
+    weights, means, stds = (
+        torch.tensor(v, dtype=x.dtype) for v in ((0.7, 0.3), (1.0, -0.6), (0.3, 0.5))
+    )
+    x, variance = x[..., None], sigma[:, None, None] ** 2 + stds**2
+    logits = weights.log() - (x - means).square() / (2 * variance) - variance.log() / 2
+    means = means + stds**2 / variance * (x - means)
+    return (logits.softmax(-1) * means).sum(-1)
+
+
+def smooth(steps):
+    """Levels from 8 to 0.05, smooth in the step's number: there the order shows soonest."""
+    return torch.cat([karras(steps, 0.05, 8.0, rho=3.0)[:-1], torch.zeros(1)]).double()
+
+
+@pytest.fixture(scope="module")
+def far():
+    """Starts, and where the exact path of the mixture leads from them down to sigma = 0.05."""
+    x = torch.linspace(-16, 16, 40, dtype=torch.float64)[:, None]
+    fine = torch.logspace(math.log10(8.0), math.log10(0.05), 4001, dtype=torch.float64)
+    return x, carried(mixture, x, fine)
+
+
+@pytest.mark.parametrize(
+    ("name", "order"), [("euler", 1.0), ("heun", 2.0), ("dpmpp", 2.0), ("unipc", 2.0)]
+)
+def test_order_of_convergence_on_a_mixture(name, order, far):
+    """Slopes of the error in the denoised guess at the last level, against the number of steps."""
+    x, end = far
+    exact = mixture(end, torch.full((len(x),), 0.05, dtype=x.dtype))
+    errors = [
+        (last(SOLVERS[name](mixture, x, smooth(steps))) - exact).square().mean().sqrt().item()
+        for steps in (64, 128, 256)
+    ]
+    found = [math.log2(a / b) for a, b in pairwise(errors)]
+    assert all(order - 0.2 < f < order + 1.2 for f in found), (found, errors)
+
+
+def spread(steps, **options):
+    """The variance of what `ancestral` draws from the Gaussian of mean 0, exactly.
+
+    Every step is linear, so a batch with one unit draw each tells what each draw adds.
+    """
+    draws = iter(range(1, steps))
+    sigmas = smooth(steps)
+
+    def centred(x, sigma):
+        return x * STD**2 / (sigma[:, None] ** 2 + STD**2)
+
+    def noise():
+        unit = torch.zeros(steps, 1, dtype=torch.float64)
+        unit[next(draws)] = 1.0
+        return unit
+
+    x = torch.zeros(steps, 1, dtype=torch.float64)
+    x[0] = math.sqrt(8.0**2 + STD**2)  # the first row is the start, of the exact deviation
+    return last(ancestral(centred, x, sigmas, noise, **options)).square().sum().item()
+
+
+@pytest.mark.parametrize(("order", "eta"), [(1, 1.0), (1, 0.5), (2, 1.0), (2, 0.0)])
+def test_weak_order_of_convergence_with_fresh_noise(order, eta):
+    low = 0.05
+    exact = STD**4 / (low**2 + STD**2)  # the variance of the denoised datum at the last level
+    errors = [abs(spread(n, order=order, eta=eta) - exact) for n in (128, 256, 512)]
+    found = [math.log2(a / b) for a, b in pairwise(errors)]
+    assert all(order - 0.2 < f < order + 0.6 for f in found), (found, errors)
+
+
+def test_a_path_may_be_carried_in_parts():
+    x, sigmas = start(), karras(12, LOW, HIGH)
+    whole = carried(denoiser, x, sigmas)
+    assert torch.equal(whole, last(dpmpp(denoiser, x, sigmas)))
+    fine = torch.logspace(math.log10(HIGH), -1, 2000, dtype=torch.float64)
+    exact = MEAN + (x - MEAN) * math.sqrt((0.1**2 + STD**2) / (HIGH**2 + STD**2))
+    assert (carried(denoiser, x, fine) - exact).abs().max() < 1e-4
+    with pytest.raises(BadInput, match="fall strictly"):
+        carried(denoiser, x, [1.0, -0.5])
 
 
 @pytest.mark.parametrize("name", list(SOLVERS))
@@ -103,6 +183,8 @@ def test_ancestral_without_noise_is_euler():
     sigmas = karras(10, LOW, HIGH)
     a = last(ancestral(denoiser, start(), sigmas, lambda: torch.zeros(64, 3), eta=0.0))
     assert torch.allclose(a, last(SOLVERS["euler"](denoiser, start(), sigmas)))
+    b = last(ancestral(denoiser, start(), sigmas, lambda: torch.zeros(64, 3), eta=0.0, order=2))
+    assert torch.allclose(b, last(SOLVERS["dpmpp"](denoiser, start(), sigmas)))
 
 
 @pytest.mark.parametrize("sigmas", [[1.0], [1.0, 0.5], [0.5, 1.0, 0.0], [1.0, 1.0, 0.0]])

@@ -31,11 +31,12 @@ from genloom.core import (
 from genloom.core import options as sampling_options
 from genloom.errors import BadInput
 from genloom.models.bound import Ends, variational
-from genloom.models.targets import TARGETS, TargetName
+from genloom.models.coupling_ot import transport
+from genloom.models.targets import TARGETS, TargetName, WeightName, min_snr
 from genloom.nets.mlp import Mlp
 from genloom.nets.unet import UNet
 from genloom.schedules import LAWS, LawName
-from genloom.solvers import SOLVERS, SolverName
+from genloom.solvers import SOLVERS, STOCHASTIC, SolverName
 
 Net = Callable[[int, int, int, Mapping[str, Space]], nn.Module]
 
@@ -51,6 +52,10 @@ class Diffusion(Generative):
             c_noise = ln(r) / 4; None is a U-Net, or an MLP where there is no spatial axis.
         target: What the net predicts.
         law: At which noise levels it is trained; None is the law usual for the target.
+        weight: How noise levels are weighed in the loss: by the target alone, or also by
+            min(SNR, 5), which keeps easy levels from ruling (see `targets.min_snr`).
+        coupling: Which noise a datum is paired with: any, or that of the batch's cheapest
+            transport (see `coupling_ot`). Pairs are sought within a micro-batch.
         drop: Share of training rows whose conditions are hidden; above 0 it allows guidance.
     """
 
@@ -79,11 +84,14 @@ class Diffusion(Generative):
         net: Net | None = None,
         target: TargetName = "flow",
         law: LawName | None = None,
+        weight: WeightName = "target",
+        coupling: Literal["independent", "ot"] = "independent",
         drop: Annotated[float, Interval(ge=0, le=1)] = 0.1,
     ):
         super().__init__(space, conditions)
         self.target, usual = TARGETS[target]
-        self.target_name, self.drop = target, drop
+        self.target_name, self.weight, self.drop = target, weight, drop
+        self.coupling = coupling
         self.law_name: LawName = law or usual
         channels, *spatial = self.space.shape
         net = net or self.usual_net(self.space)
@@ -129,18 +137,43 @@ class Diffusion(Generative):
         u = stratified(n, device=x.device)
         sigma = LAWS[self.law_name](u) * self.scale
         noise = normal_like(x)
+        mean, std = self._channels(x)
+        if self.coupling == "ot":
+            noise = transport(noise, (x - mean) / std)
         if self.drop and cond:
             cond = hide(cond, stratified(n, device=x.device) < self.drop)
-        mean, std = self._channels(x)
         target = self.target(like(sigma, x) / std)
         z = target.scale * (x - mean + like(sigma, x) * noise) / std
         wanted = target.of_datum * ((x - mean) / std) + target.of_noise * noise
         predicted = self.net(z, self._c_noise(sigma), cond)
-        return {self.target_name: (predicted - wanted).square().mean()}
+        error = (predicted - wanted).square()
+        if self.weight == "min-snr":
+            error = error * min_snr(target, like(sigma, x) / std)
+        return {self.target_name: error.mean()}
 
     def denoise(self, x: Tensor, sigma: Tensor, cond: Condition) -> Tensor:
         """E[datum | datum + sigma * noise = x], within the range of the data where it is known."""
         return self._within(self._denoise(x, sigma, cond))
+
+    def start(self, rng: Rng, sigma: float) -> Tensor:
+        """Where sampling starts: noise of deviation sigma about the mean of the data."""
+        noise = rng.normal(*self.space.shape).to(self.mean.dtype)
+        return self._channels(noise)[0] + sigma * noise
+
+    def error(self, x: Tensor, sigma: Tensor, wanted: Tensor, cond: Condition) -> Tensor:
+        """Squared error of a prediction, where D(x; sigma) should be `wanted`; x's shape.
+
+        Args:
+            x: Noisy data, (B, *shape).
+            sigma: Their noise, (B,).
+            wanted: Denoised data, (B, *shape).
+            cond: Conditions of each row.
+        """
+        mean, std = self._channels(x)
+        target = self.target(like(sigma, x) / std)
+        z = target.scale * (x - mean) / std
+        aim = ((wanted - mean) / std - target.from_input * z) / target.from_net
+        return (self.net(z, self._c_noise(sigma), cond) - aim).square()
 
     @torch.no_grad()
     def log_prob(self, x: Tensor, cond: Condition) -> Tensor:
@@ -171,6 +204,8 @@ class Diffusion(Generative):
         guidance: Annotated[float, Interval(ge=0, le=20)] = 1.5,
         guide_from: Annotated[float, Interval(ge=0, le=1000)] = 0.3,
         guide_to: Annotated[float, Interval(ge=0, le=1000)] = 5.0,
+        rescale: Annotated[float, Interval(ge=0, le=1)] = 0.0,
+        eta: Annotated[float, Interval(ge=0, le=1)] = 1.0,
     ) -> Iterator[Tensor]:
         """Yield the denoised guess of every step.
 
@@ -178,18 +213,22 @@ class Diffusion(Generative):
             rng: One stream per sample.
             cond: Conditions of each sample.
             steps: Noise levels that are visited; heun evaluates the net twice at each.
-            solver: How to go from level to level; ancestral adds fresh noise (DDPM).
+            solver: How to go from level to level. `euler` is DDIM; `ancestral` (DDPM) and
+                `dpmpp_sde` add fresh noise.
             guidance: Weight of the condition; 1 is the plain conditional model (Ho and Salimans,
                 2022, arXiv:2207.12598, Eq. 6, w = guidance - 1). Without effect where nothing was
                 dropped in training.
             guide_from: Least r that is guided (Kynkaanniemi et al., 2024, arXiv:2404.07724).
             guide_to: Greatest r that is guided.
+            rescale: How far a guided guess is given back the contrast of a plain one, where
+                guidance over-exposes (Lin et al., 2023, arXiv:2305.08891, Eq. 14 to 16).
+            eta: Share of the fresh noise, where the solver adds any; `ancestral` with 0 is DDIM at
+                the levels of its own table.
         """
         sigmas = self._levels(steps, solver)
-        denoiser = self._guided(cond, guidance, guide_from, guide_to)
-        start = rng.normal(*self.space.shape).to(self.mean.dtype)
-        x = self._channels(start)[0] + sigmas[0].item() * start
-        yield from self._solve(denoiser, x, sigmas, solver, rng)
+        denoiser = self.guided(cond, guidance, guide_from, guide_to, rescale)
+        x = self.start(rng, sigmas[0].item())
+        yield from self._solve(denoiser, x, sigmas, solver, rng, eta)
 
     def edit_steps(
         self,
@@ -218,7 +257,8 @@ class Diffusion(Generative):
         if len(sigmas) == 1:
             yield source
             return
-        free = self._guided(cond, chosen["guidance"], chosen["guide_from"], chosen["guide_to"])
+        how = ("guidance", "guide_from", "guide_to", "rescale")
+        free = self.guided(cond, *(chosen[name] for name in how))
 
         def denoiser(x: Tensor, sigma: Tensor) -> Tensor:
             d = free(x, sigma)
@@ -229,14 +269,21 @@ class Diffusion(Generative):
             fresh = partial(rng.normal, *self.space.shape)
             yield from solvers.resampled(denoiser, x, sigmas, fresh, rounds=rounds)
         else:
-            yield from self._solve(denoiser, x, sigmas, chosen["solver"], rng)
+            yield from self._solve(denoiser, x, sigmas, chosen["solver"], rng, chosen["eta"])
 
     def _solve(
-        self, denoiser: solvers.Denoise, x: Tensor, sigmas: Tensor, solver: str, rng: Rng
+        self,
+        denoiser: solvers.Denoise,
+        x: Tensor,
+        sigmas: Tensor,
+        solver: str,
+        rng: Rng,
+        eta: float,
     ) -> Iterator[Tensor]:
-        if solver == "ancestral":
+        if solver in STOCHASTIC:
             fresh = partial(rng.normal, *self.space.shape)
-            yield from solvers.ancestral(denoiser, x, sigmas, fresh)
+            order = STOCHASTIC[solver]
+            yield from solvers.ancestral(denoiser, x, sigmas, fresh, eta=eta, order=order)
         else:
             yield from SOLVERS[solver](denoiser, x, sigmas)
 
@@ -251,7 +298,18 @@ class Diffusion(Generative):
             found = schedules.karras(steps, low, high)
         return found * self.scale.item()
 
-    def _guided(self, cond: Condition, weight: float, low: float, high: float) -> solvers.Denoise:
+    def guided(
+        self, cond: Condition, weight: float, low: float, high: float, rescale: float = 0.0
+    ) -> solvers.Denoise:
+        """The denoiser under conditions, for solvers: all rows of a call are at one level.
+
+        Args:
+            cond: Conditions of each row.
+            weight: Of the condition; 1 is the plain conditional denoiser.
+            low: Least r that is guided.
+            high: Greatest r that is guided.
+            rescale: See `sample_steps`.
+        """
         if weight == 0:
             cond = {}
         if weight in (0, 1) or not cond or not self.drop:
@@ -266,9 +324,21 @@ class Diffusion(Generative):
                 return self.denoise(x, sigma, cond)
             d = self._denoise(torch.cat([x, x]), torch.cat([sigma, sigma]), both)
             shown, blind = d.chunk(2)
-            return self._within(torch.lerp(blind, shown, weight))
+            d = torch.lerp(blind, shown, weight)
+            return self._within(self._rescaled(d, shown, rescale) if rescale else d)
 
         return denoiser
+
+    def _rescaled(self, d: Tensor, shown: Tensor, share: float) -> Tensor:
+        """Guided guesses with the deviation of plain ones.
+
+        Lin et al. scale what the net predicts; here it is the denoised datum about the data's mean,
+        which is the same for every target and leaves the brightness of data off zero as it is.
+        """
+        mean, std = self._channels(d)
+        unit, plain = (d - mean) / std, (shown - mean) / std
+        wanted, found = (v.flatten(1).std(1, correction=0) + 1e-6 for v in (plain, unit))
+        return mean + std * unit * like(1 + share * (wanted / found - 1), d)
 
     def _denoise(self, x: Tensor, sigma: Tensor, cond: Condition) -> Tensor:
         mean, std = self._channels(x)

@@ -1,4 +1,4 @@
-"""What a decoder's output says of a datum: Bernoulli, Gaussian and logistic likelihoods.
+"""What a decoder's output says of a datum: Bernoulli, Gaussian, logistic, mixed logistics.
 
 Each is a module with `factors` (channels it reads per channel of the datum), `log_prob` in nats,
 `mean` and `draw`. Where the space has levels, `log_prob` is the mass of a level and sums to one.
@@ -185,3 +185,100 @@ class LocationScale(nn.Module):
 
     def _quantile(self, u: Tensor) -> Tensor:
         return torch.logit(u) if self.shape == "logistic" else torch.special.ndtri(u)
+
+
+@final
+class LogisticMixture(nn.Module):
+    """A mixture of discretized logistics at each pixel, whose channels follow one another.
+
+    Salimans et al., 2017 (arXiv:1701.05517), Eq. 1 and 2 (mass of a level, the tails with the
+    first and last), Eq. 3 (the mean of a channel is linear in the channels before it, with
+    coefficients in (-1, 1)); here for any number of channels.
+
+    Args:
+        channels: Of the datum.
+        levels: Number of values over [-1, 1].
+        mixtures: Components.
+        floor: Of the log scale.
+    """
+
+    def __init__(self, channels: int, levels: int, *, mixtures: int, floor: float = -7.0):
+        super().__init__()
+        self.channels, self.levels, self.mixtures, self.floor = channels, levels, mixtures, floor
+        self.bin = 2 / (levels - 1)
+        pairs = channels * (channels - 1) // 2
+        self.sizes = [mixtures, *[mixtures * n for n in (channels, channels, pairs)]]
+
+    @property
+    def outputs(self) -> int:
+        """Channels that it reads: weights, means, log scales, coefficients of each component."""
+        return sum(self.sizes)
+
+    def start(self, log_scale: float = -1.5) -> Tensor:
+        """A bias for the output that spreads the components over the range: (outputs,)."""
+        bias = torch.zeros(self.outputs)
+        weights, means, scales, _ = bias.split(self.sizes)
+        assert len(weights) == self.mixtures
+        spread = torch.linspace(-1, 1, self.mixtures + 2)[1:-1]
+        means.copy_(spread.repeat_interleave(self.channels))
+        scales.fill_(log_scale)
+        return bias
+
+    def log_prob(self, out: Tensor, x: Tensor) -> Tensor:
+        """Nats of mass of each pixel, (B, *spatial). out: (B, outputs, *spatial)."""
+        log_weights, means, log_scales, coefficients = self._parts(out)
+        means = torch.stack(
+            [self._mean(means, coefficients, c, x) for c in range(self.channels)], 2
+        )
+        x, half = x[:, None], self.bin / 2
+        inverse = (-log_scales).exp()
+        below, above = (x - half - means) * inverse, (x + half - means) * inverse
+        # log(cdf(above) - cdf(below)), without cancellation in the tails
+        between = torch.log(-torch.expm1(-self.bin * inverse))
+        mass = F.logsigmoid(above) + F.logsigmoid(-below) + between
+        mass = torch.where(x < -1 + half, F.logsigmoid(above), mass)
+        mass = torch.where(x > 1 - half, F.logsigmoid(-below), mass)
+        return (log_weights + mass.sum(2)).logsumexp(1)
+
+    def draw(self, out: Tensor, u: Tensor, *, temperature: float = 1.0) -> Tensor:
+        """One pixel per row, each channel on a level: (n, outputs) -> (n, channels).
+
+        Args:
+            out: Of one place.
+            u: Uniform in [0, 1), float64, (n, 1 + channels).
+            temperature: Scales the log weights and the spread; 0 takes the likeliest component's
+                centre.
+        """
+        log_weights, means, log_scales, coefficients = self._parts(out)
+        cdf = (log_weights.double() / max(temperature, 1e-9)).softmax(1).cumsum(1)
+        chosen = (cdf <= u[:, :1] * cdf[:, -1:]).sum(1).clamp(max=self.mixtures - 1)
+        one = chosen[:, None, None]
+        means, log_scales, coefficients = (
+            part.gather(1, one.expand(-1, 1, part.shape[2]))
+            for part in (means, log_scales, coefficients)
+        )
+        noise = temperature * torch.logit(u[:, 1:].clamp(min=1e-300)).to(out.dtype)
+        x = torch.zeros_like(noise)
+        for c in range(self.channels):
+            mean = self._mean(means, coefficients, c, x)[:, 0]
+            value = mean + log_scales[:, 0, c].exp() * noise[:, c]
+            level = ((value + 1) / self.bin).round().clamp(0, self.levels - 1)
+            x[:, c] = level * self.bin - 1
+        return x
+
+    def _parts(self, out: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Log weights (B, K, *), means and log scales (B, K, C, *), coefficients (B, K, P, *)."""
+        weights, means, scales, coefficients = out.split(self.sizes, 1)
+        means, scales, coefficients = (
+            part.unflatten(1, (self.mixtures, part.shape[1] // self.mixtures))
+            for part in (means, scales, coefficients)
+        )
+        return weights.log_softmax(1), means, scales.clamp(min=self.floor), coefficients.tanh()
+
+    def _mean(self, means: Tensor, coefficients: Tensor, c: int, x: Tensor) -> Tensor:
+        """Of channel c, given those before it: (B, K, *)."""
+        first = c * (c - 1) // 2
+        mean = means[:, :, c]
+        for j in range(c):
+            mean = mean + coefficients[:, :, first + j] * x[:, None, j]
+        return mean

@@ -17,6 +17,7 @@ from torch import Tensor
 from genloom.schedules import LawName
 
 TargetName = Literal["flow", "edm", "v", "eps", "x0"]
+WeightName = Literal["target", "min-snr"]
 
 
 class Target(NamedTuple):
@@ -59,6 +60,16 @@ def edm(r: Tensor) -> Target:
     """F of Karras et al., 2022, Table 1: for unit-variance data it is -v."""
     a, b = _preserving(r)
     return Target(a, b, -a, a, b)
+
+
+def min_snr(target: Target, r: Tensor, *, gamma: float = 5.0) -> Tensor:
+    """Weight of the squared error of what a net predicts, so that the datum's has min(SNR, gamma).
+
+    Hang et al., 2023 (arXiv:2303.09556), section 3.4, for every target at once: an error of the
+    prediction is `from_net` times as large in D, and the signal-to-noise ratio is 1 / r^2. For
+    the noise that gives their min(SNR, gamma) / SNR, for v min(SNR, gamma) / (SNR + 1).
+    """
+    return target.from_net.square() * r.pow(-2).clamp(max=gamma)
 
 
 def _preserving(r: Tensor) -> tuple[Tensor, Tensor]:

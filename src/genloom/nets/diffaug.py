@@ -6,12 +6,13 @@ rectangle of half the size that is cut out (set to zero). Draws come from `core.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from genloom.core import uniform
+from genloom.core import like, uniform
 
 Augment = Literal["none", "translation", "translation+cutout"]
 
@@ -44,9 +45,25 @@ def cutout(x: Tensor, *, share: float = 0.5) -> Tensor:
     return x * ~cut
 
 
-def augment(x: Tensor, kind: Augment) -> Tensor:
-    """Real and generated rows alike, before the discriminator; "none" returns x itself."""
-    if kind == "none":
-        return x
-    x = translate(x)
-    return cutout(x) if kind == "translation+cutout" else x
+TRANSFORMS: dict[str, Callable[[Tensor], Tensor]] = {
+    "none": lambda x: x,
+    "translation": translate,
+    "cutout": cutout,
+}
+
+
+def augment(x: Tensor, kind: Augment, p: Tensor | None = None) -> Tensor:
+    """Real and generated rows alike, before the discriminator; "none" returns x itself.
+
+    Args:
+        x: (B, C, H, W).
+        kind: Which transforms, joined by "+".
+        p: Probability of each transform for each row; None: always.
+    """
+    for name in kind.split("+"):
+        if p is None:
+            x = TRANSFORMS[name](x)
+        else:
+            chosen = like(uniform(len(x), device=x.device) < p, x)
+            x = torch.where(chosen, TRANSFORMS[name](x), x)
+    return x

@@ -88,6 +88,11 @@ class UNet(nn.Module):
         self.vector = ConditionVector(conditions, features)
         self.sequence = ConditionSequence(conditions, features)
         self.grid = ConditionGrid(conditions)
+        if self.sequence.lengths and attend > levels:
+            raise BadInput(
+                f"{', '.join(self.sequence.lengths)} must be attended to, but attend = {attend} "
+                f"leaves no attention. Set it to {levels} or less."
+            )
         context = features if self.sequence.lengths else 0
         widths = [width * min(2**i, cap) for i in range(levels)]
 
@@ -153,11 +158,8 @@ class UNet(nn.Module):
 
     def _fold(self, x: Tensor) -> Tensor:
         """Blocks of stem**axes places become channels; the far edges are padded with zeros."""
-        pad = [(-side) % self.stem for side in x.shape[2:]]
-        if any(pad):
-            x = F.pad(x, [amount for side in reversed(pad) for amount in (0, side)])
         if self.stem > 1:
-            x = space_to_depth(x, self.stem)
+            x = space_to_depth(padded(x, self.stem), self.stem)
         return channels_last(x) if x.ndim in FORMATS else x
 
     def _unfold(self, x: Tensor, spatial: torch.Size) -> Tensor:
@@ -278,6 +280,12 @@ class Attention(nn.Module):
 
     def _split(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+
+def padded(x: Tensor, factor: int) -> Tensor:
+    """(B, C, *spatial) with zeros at the far edges, so that the factor divides every side."""
+    pad = [(-side) % factor for side in x.shape[2:]]
+    return F.pad(x, [amount for side in reversed(pad) for amount in (0, side)]) if any(pad) else x
 
 
 def space_to_depth(x: Tensor, factor: int) -> Tensor:

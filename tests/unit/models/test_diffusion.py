@@ -10,11 +10,12 @@ from torch import nn
 from genloom.core import Denoiser, Real, Rng, Tokens, options, rows
 from genloom.errors import BadInput
 from genloom.models.diffusion import Diffusion, ddpm, edm, flow
-from genloom.models.targets import TARGETS
+from genloom.models.targets import TARGETS, min_snr
 from genloom.nets.mlp import Mlp
 from genloom.nets.unet import UNet
 from genloom.sampling import sample
 from genloom.schedules import LAWS, table
+from genloom.solvers import SOLVERS, STOCHASTIC
 
 LABEL = {"label": Tokens((), 2)}
 SMALL = partial(Mlp, width=48, blocks=2)
@@ -186,7 +187,7 @@ def learnt():
     return model.eval()
 
 
-@pytest.mark.parametrize("solver", ["unipc", "dpmpp", "heun", "euler", "ancestral"])
+@pytest.mark.parametrize("solver", ["unipc", "dpmpp", "heun", "euler", "ancestral", "dpmpp_sde"])
 def test_it_learns_and_every_solver_samples_it(learnt, solver):
     label = torch.arange(400) % 2
     steps = 64 if solver in ("euler", "ancestral") else 20
@@ -215,14 +216,66 @@ def test_the_denoiser_it_learns_is_the_posterior_mean(learnt):
 def test_guidance_extrapolates_in_its_interval_alone(learnt):
     x, cond = torch.randn(6, 2), {"label": torch.arange(6) % 2}
     with torch.no_grad():
-        guided = learnt._guided(cond, 3.0, 0.3, 5.0)
+        guided = learnt.guided(cond, 3.0, 0.3, 5.0)
         for r, inside in ((0.1, False), (1.0, True), (9.0, False)):
             sigma = torch.full((6,), r) * learnt.scale
             shown, blind = learnt.denoise(x, sigma, cond), learnt.denoise(x, sigma, {})
             wanted = blind + (3.0 if inside else 1.0) * (shown - blind)
             assert torch.allclose(guided(x, sigma), wanted, atol=1e-4)
-        none = learnt._guided(cond, 0.0, 0.3, 5.0)
+        none = learnt.guided(cond, 0.0, 0.3, 5.0)
         assert torch.allclose(none(x, sigma), blind, atol=1e-5)
+
+
+def test_rescaled_guidance_has_the_contrast_of_the_plain_guess(learnt):
+    x, cond = 4 * torch.randn(6, 2), {"label": torch.arange(6) % 2}
+    sigma = torch.ones(6) * learnt.scale
+    with torch.no_grad():
+        plain = learnt.denoise(x, sigma, cond)
+        free, half, full = (
+            learnt.guided(cond, 6.0, 0.3, 5.0, share)(x, sigma) for share in (0.0, 0.5, 1.0)
+        )
+
+    def contrast(d):
+        return ((d - learnt.mean) / learnt.std).std(1, correction=0)
+
+    assert torch.allclose(contrast(full), contrast(plain), rtol=1e-2, atol=1e-4)
+    assert (contrast(free) - contrast(plain)).abs().max() > 0.01
+    assert torch.allclose(half, (free + full) / 2, atol=1e-5)
+
+
+def test_eta_is_the_share_of_fresh_noise(learnt):
+    label = {"label": torch.arange(4) % 2}
+    for solver in STOCHASTIC:
+        kept = {"steps": 8, "solver": solver}
+        none, again = (sample(learnt, 4, label, eta=0.0, **kept) for _ in range(2))
+        assert torch.equal(none, again)
+        assert not torch.allclose(none, sample(learnt, 4, label, eta=1.0, **kept), atol=1e-3)
+    flat = sample(learnt, 4, label, eta=0.0, steps=8, solver="ancestral")
+    assert torch.allclose(flat, sample(learnt, 4, label, steps=8, solver="euler"), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "formula"),
+    [
+        ("eps", lambda snr: snr.clamp(max=5) / snr),
+        ("v", lambda snr: snr.clamp(max=5) / (snr + 1)),
+        ("x0", lambda snr: snr.clamp(max=5)),
+    ],
+)
+def test_min_snr_weighs_as_its_paper_says(name, formula):
+    """Hang et al., section 3.4; and the loss is the weighted mean over levels."""
+    r = torch.logspace(-2, 2, 9, dtype=torch.float64)
+    assert torch.allclose(min_snr(TARGETS[name][0](r), r), formula(r**-2), rtol=1e-9)
+    plain, weighed = (
+        Diffusion(Real((1,)), {}, net=Oracle, target=name, weight=weight)
+        for weight in ("target", "min-snr")
+    )
+    y = torch.randn(4000, 1)
+    torch.manual_seed(1)
+    found = weighed.loss(y, {})[name].item()
+    u = (torch.arange(4000) + 0.5) / 4000
+    snr = LAWS[plain.law_name](u).double() ** -2
+    assert found == pytest.approx(formula(snr).mean().item(), rel=0.1)  # of targets of power 1
 
 
 def test_guidance_is_the_plain_model_where_nothing_was_dropped():
@@ -230,7 +283,7 @@ def test_guidance_is_the_plain_model_where_nothing_was_dropped():
     for p in model.parameters():
         torch.nn.init.normal_(p, std=0.3)
     x, sigma, cond = torch.randn(4, 2), torch.ones(4), {"label": torch.arange(4) % 2}
-    assert torch.equal(model._guided(cond, 3.0, 0.3, 5.0)(x, sigma), model.denoise(x, sigma, cond))
+    assert torch.equal(model.guided(cond, 3.0, 0.3, 5.0)(x, sigma), model.denoise(x, sigma, cond))
 
 
 def test_a_sample_depends_on_its_seed_alone(learnt):
@@ -255,7 +308,7 @@ def test_guesses_stay_in_the_range_of_data_with_levels():
 def test_options_come_from_the_signature():
     found = options(Diffusion.sample_steps)
     assert found["steps"].default == 16 and found["solver"].default == "unipc"
-    assert set(found["solver"].choices) == {"unipc", "dpmpp", "heun", "euler", "ancestral"}
+    assert set(found["solver"].choices) == {*SOLVERS, *STOCHASTIC}
     assert set(options(Diffusion.__init__)["target"].choices) == set(TARGETS)
     assert set(options(Diffusion.__init__)["law"].choices) == set(LAWS)
 
@@ -324,3 +377,18 @@ def exact_pair():
 
     model._denoise = lambda x, sigma, cond: denoise(x, sigma)
     return model
+
+
+def test_optimal_transport_pairs_each_datum_with_the_noise_near_it():
+    """Of two data far apart, neither is ever reached from the other's side."""
+    torch.manual_seed(0)
+    x = torch.tensor([[-1.0], [1.0]]).repeat(32, 1)
+    seen = {}
+    for coupling in ("independent", "ot"):
+        model = Diffusion(Real((1,)), {}, net=Oracle, coupling=coupling)
+        model.prepare(x, {})
+        noises = []
+        model.net.forward = lambda z, t, cond, noises=noises: noises.append(z) or torch.zeros_like(z)
+        model.loss(x, {})
+        seen[coupling] = (noises[0] * x > 0).double().mean().item()
+    assert seen["independent"] < 0.9 and seen["ot"] > 0.95

@@ -1,5 +1,6 @@
-"""GAN: exact penalties, whose weights move, what a step costs, presets."""
+"""GAN: exact losses and penalties, whose weights move, what a step costs, presets."""
 
+import copy
 import math
 from functools import partial
 
@@ -9,9 +10,13 @@ from torch import nn
 
 from genloom.core import Real, Step, Tokens
 from genloom.errors import BadInput
-from genloom.models.gan import Gan, dcgan, frozen, lsgan, mlp_gan, wgan_gp, zero_centred
+from genloom.learner import Learner, Micro
+from genloom.models.adversarial import LOSSES, Tally, frozen, overlap, zero_centred
+from genloom.models.gan import Gan, truncated
+from genloom.models.gan_presets import biggan, dcgan, lsgan, mlp_gan, sngan, wgan, wgan_gp
 from genloom.nets.dcgan import dcgan_players
 from genloom.nets.dense import mlp_players
+from genloom.options import TrainOptions
 from genloom.sampling import sample
 
 PIXELS = Real((1, 8, 8), levels=256)
@@ -96,22 +101,39 @@ def test_gamma_falls_along_a_cosine_to_its_value():
 
 
 def test_losses_at_known_logits():
-    from genloom.models.gan import LOSSES
-
     r, f, sp = torch.tensor(2.0), torch.tensor(-1.0), math.log1p(math.exp(-3.0))
     table = {
         "rp": (sp, 3 + sp),
         "ns": (math.log1p(math.exp(-2)) + math.log1p(math.exp(-1)), math.log1p(math.e)),
+        "mm": (math.log1p(math.exp(-2)) + math.log1p(math.exp(-1)), -math.log1p(math.exp(-1))),
         "hinge": (0.0, 1.0),
         "ls": (1.0, 2.0),
         "wgan": (-3.0, 1.0),
     }
+    assert table.keys() == LOSSES.keys()
     for name, expected in table.items():
         found = [loss(r, f).item() for loss in LOSSES[name]]
         assert found == pytest.approx(expected, rel=1e-5), name
 
 
-@pytest.mark.parametrize("make", [Gan, mlp_gan, dcgan, lsgan, partial(wgan_gp, turns=1)])
+PRESETS = [Gan, mlp_gan, dcgan, lsgan, *(partial(f, turns=1) for f in (wgan, wgan_gp))]
+
+
+def test_minimax_is_the_value_of_the_game():
+    """log D(x) + log(1 - D(G(z))) with D = sigmoid(logit): one side raises it, one lowers it."""
+    r, f = torch.randn(2, 50, dtype=torch.float64)
+    value = torch.sigmoid(r).log() + (1 - torch.sigmoid(f)).log()
+    judge, please = LOSSES["mm"]
+    torch.testing.assert_close(judge(r, f), -value)
+    f.requires_grad_()
+    (ours,) = torch.autograd.grad(please(r, f).sum(), f)
+    (theirs,) = torch.autograd.grad((1 - torch.sigmoid(f)).log().sum(), f)
+    torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    "make", [*PRESETS, *(partial(f, turns=1, width=2) for f in (sngan, biggan))]
+)
 def test_a_yield_moves_only_its_player(make):
     model, (x, cond) = make(PIXELS, LABEL, latent=4), batch()
     trained = [p.requires_grad for p in model.parameters()]
@@ -129,7 +151,7 @@ def test_a_yield_moves_only_its_player(make):
     assert [p.requires_grad for p in model.parameters()] == trained
 
 
-@pytest.mark.parametrize("loss", ["rp", "ns", "hinge", "ls", "wgan"])
+@pytest.mark.parametrize("loss", LOSSES)
 def test_an_offset_that_pairs_cannot_see_is_not_trained(loss):
     model = Gan(PIXELS, LABEL, loss=loss, penalty="none")
     fixed = [name for name, p in model.named_parameters() if not p.requires_grad]
@@ -179,10 +201,139 @@ def test_samples_do_not_depend_on_their_neighbours():
     assert model.generator.training
 
 
-def test_truncation_scales_the_noise():
+def test_truncation_gives_the_truncated_normal_law():
+    truncnorm = pytest.importorskip("scipy.stats").truncnorm
+    z = torch.linspace(-4, 4, 41, dtype=torch.float64)
+    found = truncated(z, 0.7)
+    rank = torch.special.ndtr(z)
+    expected = torch.from_numpy(truncnorm(-0.7, 0.7).ppf(rank.numpy()))
+    torch.testing.assert_close(found, expected, atol=1e-9, rtol=1e-7)
+    assert found.abs().max() <= 0.7
+
+
+def test_truncation_is_an_option_of_sampling():
     model = Gan(PIXELS, LABEL, net=small)
     assert torch.equal(*(sample(model, 2, truncation=0.0)[i] for i in (0, 1)))
-    assert not torch.equal(*(sample(model, 2)[i] for i in (0, 1)))
+    whole, wide, narrow = (sample(model, 2, truncation=t) for t in (6.0, 5.9, 0.5))
+    torch.testing.assert_close(whole, wide, atol=1e-3, rtol=1e-3)
+    assert torch.equal(whole, sample(model, 2)) and not torch.allclose(narrow, whole, atol=1e-2)
+
+
+def test_clipping_follows_the_update_of_the_critic():
+    model, x = Gan(PIXELS, {}, net=small, loss="wgan", penalty="clip", bound=0.02), batch()[0]
+    turns = model.losses(x, {}, Step(0, 9))
+    _, terms = next(turns)
+    assert set(terms) == {"discriminator"}
+    before = [p.detach().clone() for p in model.generator.parameters()]
+    for p in model.discriminator.parameters():
+        p.data.fill_(3.0)
+    next(turns)
+    assert all(bool((p == 0.02).all()) for p in model.discriminator.parameters())
+    assert all(torch.equal(a, b) for a, b in zip(before, model.generator.parameters()))
+
+
+def test_overlap_is_zero_for_orthogonal_filters_alone():
+    conv, back = nn.Conv2d(3, 4, 2), nn.ConvTranspose2d(3, 4, 2)
+    nn.init.orthogonal_(conv.weight)
+    torch.testing.assert_close(overlap(conv), torch.zeros(()), atol=1e-8, rtol=0)
+    rows = back.weight.detach().transpose(0, 1).flatten(1)
+    expected = ((rows @ rows.T) * (1 - torch.eye(4))).square().sum()
+    torch.testing.assert_close(overlap(back).detach(), expected)
+    tall = nn.Linear(2, 5)
+    gram = tall.weight @ tall.weight.T
+    torch.testing.assert_close(overlap(tall), gram.fill_diagonal_(0).square().sum())
+    assert expected > 0.01
+
+
+def test_the_generator_pays_for_overlap():
+    plain = biggan(PIXELS, {}, width=2, latent=6, turns=1, orthogonal=0.0)
+    model = biggan(PIXELS, {}, width=2, latent=6, turns=1, orthogonal=0.5)
+    x = batch()[0]
+    assert set(follow(plain, x, {}, lr=0)["generator"]) == {"generator"}
+    terms = follow(model, x, {}, lr=0)["generator"]
+    assert terms["orthogonal"] == pytest.approx(0.5 * overlap(model.generator).item(), rel=1e-5)
+
+
+def accumulated(model: Gan, parts: int, steps: int = 8) -> Gan:
+    """A copy after some steps on batches of 8 in so many micro-batches."""
+    torch.manual_seed(1)
+    model, size = copy.deepcopy(model), 8 // parts
+    choices = TrainOptions(lr=1e-3, eps=1e-3, schedule="constant", warmup=0.0)
+    learner = Learner(model, choices, steps)
+    for index in range(steps):
+        x, cond = batch(8)
+        micros = [
+            Micro(x[i : i + size], {"label": cond["label"][i : i + size]}, i, 8, range(size))
+            for i in range(0, 8, size)
+        ]
+        learner.step(index, micros)
+    return model
+
+
+@pytest.mark.parametrize("make", [sngan, biggan])
+def test_micro_batches_equal_the_batch(make):
+    """With adaptive augmentation and power iteration, which both have a state of their own."""
+    chosen = {"augment": "translation+cutout", "adaptive": 0.0, "turns": 1}
+    model = make(PIXELS, LABEL, width=2, latent=6, **chosen)
+    model.adaptive.p.fill_(0.5)
+    whole, split = (accumulated(model, parts) for parts in (1, 4))
+    for (name, a), b in zip(whole.state_dict().items(), split.state_dict().values(), strict=True):
+        torch.testing.assert_close(a, b, atol=2e-6, rtol=1e-4, msg=name)
+    assert whole.adaptive.p != 0.5
+
+
+def test_power_iteration_moves_once_a_step_and_not_in_sampling():
+    model, (x, cond) = sngan(PIXELS, LABEL, width=2, latent=4, turns=1), batch()
+    u = next(v for k, v in model.discriminator.state_dict().items() if k.endswith("0.u"))
+    turns = model.losses(x, cond, Step(0, 9))
+    first = u.clone()
+    next(turns)
+    assert torch.equal(u, first)
+    for p in model.discriminator.parameters():
+        p.data += 0.1 * torch.randn_like(p)
+    next(turns)
+    second = u.clone()
+    assert not torch.equal(second, first)
+    assert next(turns, None) is None
+    sample(model, 2)
+    assert torch.equal(u, second)
+
+
+@pytest.mark.parametrize(("sign", "way"), [(1.0, 1), (-1.0, -1)])
+def test_adaptive_augmentation_follows_the_sign_on_data(sign, way):
+    model = Gan(
+        PIXELS, {}, net=linear_players, loss="ns", penalty="none",
+        augment="translation", adaptive=0.6,
+    )  # fmt: skip
+    model.adaptive.p.fill_(0.5)
+    model.discriminator.weight.data.fill_(sign)
+    model.discriminator.weight.requires_grad_(False)
+    seen = []
+    for index in range(8):
+        for _ in model.losses(torch.full((4, 1, 8, 8), 1.0), {}, Step(index, 800)):
+            pass
+        seen.append(model.adaptive.p.item())
+    expected = [0.5] * 3 + [0.5 + way * 0.05] * 4 + [0.5 + way * 0.1]
+    assert seen == pytest.approx(expected)
+
+
+def test_a_tally_is_the_mean_over_rows_and_is_taken_once():
+    tally = Tally(2)
+    tally.add(torch.tensor([1.0, 3.0]), torch.tensor([0.0, 0.0]))
+    tally.add(torch.tensor([8.0]), torch.tensor([3.0]))
+    torch.testing.assert_close(tally.take(), torch.tensor([4.0, 1.0]))
+    assert tally.take() is None
+
+
+def test_vitals_tell_of_overfitting_and_collapse():
+    model, x = Gan(PIXELS, {}, net=linear_players, loss="ns", penalty="none"), batch()[0]
+    model.discriminator.weight.data.fill_(1.0)
+    follow(model, x.abs(), {}, lr=0)
+    assert model.vitals()["overfit"].item() == 1
+    follow(model, -x.abs(), {}, lr=0)
+    assert model.vitals()["overfit"].item() == -1
+    model.shown = x, 0.25 * x
+    assert model.vitals()["batch_diversity"].item() == pytest.approx(0.25)
 
 
 def test_it_learns_where_points_lie():
@@ -214,3 +365,5 @@ def test_augmentation_is_for_pictures():
     )
     terms = follow(model, batch()[0], {})
     assert all(math.isfinite(v) for t in terms.values() for v in t.values())
+    with pytest.raises(BadInput, match="nothing to adapt"):
+        Gan(PIXELS, {}, adaptive=0.6)

@@ -4,12 +4,13 @@ import math
 
 import pytest
 import torch
+from scipy.stats import logistic
 from torch.distributions import Bernoulli as TorchBernoulli
 from torch.distributions import Normal
 
 from genloom.core import Real, Rng
 from genloom.errors import BadInput
-from genloom.models.likelihoods import Bernoulli, LocationScale, make
+from genloom.models.likelihoods import Bernoulli, LocationScale, LogisticMixture, make
 
 GREY = Real((1, 4, 4), levels=256)
 
@@ -122,3 +123,73 @@ def test_the_space_chooses_and_bernoulli_refuses_grey():
     assert isinstance(points, LocationScale) and (points.shape, points.factors) == ("gaussian", 1)
     with pytest.raises(BadInput, match="256 levels"):
         make(GREY, "bernoulli", None)
+
+
+def mixture_output(mixture: LogisticMixture, n: int) -> torch.Tensor:
+    """Outputs (n, outputs, 1, 1), the same in each row."""
+    torch.manual_seed(2)
+    return (mixture.start() + torch.randn(mixture.outputs)).view(1, -1, 1, 1).expand(n, -1, 1, 1)
+
+
+@pytest.mark.parametrize("levels", [2, 17, 256])
+def test_masses_of_a_mixture_sum_to_one(levels):
+    mixture = LogisticMixture(1, levels, mixtures=5)
+    x = torch.linspace(-1, 1, levels).view(-1, 1, 1, 1)
+    mass = mixture.log_prob(mixture_output(mixture, levels), x).exp()
+    assert mass.shape == (levels, 1, 1)
+    assert mass.sum().item() == pytest.approx(1, abs=1e-5)
+
+
+def test_masses_of_three_coupled_channels_sum_to_one():
+    mixture = LogisticMixture(3, 5, mixtures=3)
+    x = torch.cartesian_prod(*[torch.linspace(-1, 1, 5)] * 3).view(-1, 3, 1, 1)
+    mass = mixture.log_prob(mixture_output(mixture, 125), x).exp()
+    assert mass.sum().item() == pytest.approx(1, abs=1e-5)
+
+
+def test_a_mixture_agrees_with_scipy():
+    mixture = LogisticMixture(3, 256, mixtures=2)
+    out, levels = mixture_output(mixture, 1)[0, :, 0, 0].double(), torch.tensor([0, 131, 255])
+    x, k = (levels / 127.5 - 1).double(), 2
+    weights = out[:k].softmax(0)
+    means, scales = out[k : 4 * k].view(k, 3), out[4 * k : 7 * k].view(k, 3).exp()
+    a = out[7 * k :].view(k, 3).tanh()
+    total = 0.0
+    for i in range(k):
+        centres = (
+            means[i, 0],
+            means[i, 1] + a[i, 0] * x[0],
+            means[i, 2] + a[i, 1] * x[0] + a[i, 2] * x[1],
+        )
+        mass = weights[i].item()
+        for c in range(3):
+            cdf = logistic(loc=centres[c].item(), scale=scales[i, c].item()).cdf
+            high = 1.0 if levels[c] == 255 else cdf(x[c].item() + 1 / 255)
+            low = 0.0 if levels[c] == 0 else cdf(x[c].item() - 1 / 255)
+            mass *= high - low
+        total += mass
+    found = mixture.log_prob(out.view(1, -1, 1, 1), x.view(1, 3, 1, 1)).exp()
+    assert found.item() == pytest.approx(total, rel=1e-6)
+
+
+def test_draws_of_a_mixture_follow_its_masses():
+    mixture, n = LogisticMixture(2, 3, mixtures=3), 20_000
+    u = Rng([0]).uniform(n, 3)[0]
+    drawn = mixture.draw(mixture_output(mixture, n)[:, :, 0, 0], u)
+    x = torch.cartesian_prod(*[torch.linspace(-1, 1, 3)] * 2).view(-1, 2, 1, 1)
+    p = mixture.log_prob(mixture_output(mixture, 9), x).exp().flatten()
+    counts = ((drawn + 1).long() * torch.tensor([3, 1])).sum(1).bincount(minlength=9)
+    assert (counts / n - p).abs().max() < 0.012
+
+
+def test_without_temperature_a_draw_is_the_likeliest_centre():
+    mixture = LogisticMixture(1, 256, mixtures=3)
+    out = torch.tensor([[0.0, 2.0, 1.0, -0.5, 0.2, 0.9, 0.0, 0.0, 0.0]])
+    (value,) = mixture.draw(out, torch.tensor([[0.99, 0.001]]).double(), temperature=0.0)
+    assert value.item() == pytest.approx(0.2, abs=1 / 255)
+
+
+def test_far_values_have_finite_mass():
+    mixture = LogisticMixture(1, 256, mixtures=1)
+    out = torch.tensor([0.0, 30.0, -9.0]).view(1, 3, 1, 1)
+    assert mixture.log_prob(out, torch.zeros(1, 1, 1, 1)).isfinite().all()
