@@ -140,10 +140,12 @@ class Guard:
     def _caller(self, scope: Scope, headers: Headers) -> Key:
         word, _, secret = headers.get("authorization", "").partition(" ")
         client = _client(scope)
-        if word.lower() == "bearer" and secret and not self.keyless():
-            self._check_failures(client)
-            caller = self.authenticate(secret.strip())
-            if caller is None:
+        if word.lower() == "bearer" and secret:
+            closed = not self.keyless()
+            if closed:
+                self._check_failures(client)
+            caller = self.authenticate(secret.strip())  # a key of a moment ago counts already
+            if caller is None and closed:
                 self._note_failure(client)
         else:
             caller = self.session(_cookie(headers)) if _cookie(headers) else None

@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 
 import pytest
+from starlette.datastructures import Headers
 
 from genloom.serve.figures import Figures
-from genloom.serve.guard import Guard, check_place
+from genloom.serve.guard import LOCAL, Guard, check_place
 from genloom.serve.problems import Problem
 from genloom.serve.sessions import LASTS_S, Sessions
 from genloom.serve.store import Keys, Store
@@ -109,3 +110,26 @@ def test_wrong_keys_are_counted_and_the_bucket_fills_again(monkeypatch):
     guard._check_failures("b")
     now += 2.1  # thirty a minute
     guard._check_failures("a")
+
+
+def test_a_key_counts_from_its_first_moment_on(keys):
+    """Whether there are keys is remembered for a moment: it must not make a key's holder anybody."""
+    key, secret = keys.make("anna", ["generate"])
+    guard = Guard(
+        None,  # pyright: ignore[reportArgumentType]
+        authenticate=keys.authenticate,
+        session=lambda _: None,
+        keyless=lambda: True,
+        hosts=HOSTS,
+        max_body=1,
+        max_file=1,
+        figures=Figures(),
+    )
+
+    def caller(word):
+        headers = Headers({"authorization": f"Bearer {word}"})
+        return guard._caller({"client": ("a", 1)}, headers)
+
+    assert caller(secret).id == key.id
+    for _ in range(50):  # of a client of OpenAI's, which must send something
+        assert caller("anything").id == LOCAL.id
