@@ -7,6 +7,7 @@ artifact and nowhere else. The format has a version; an unknown one is an error.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,16 +20,20 @@ from safetensors import SafetensorError
 from safetensors.torch import load_model, save_model
 from torch import Tensor
 
-from genloom import __version__, card, environment, sampling, toml
+from genloom import __version__, card, environment, given, sampling, toml
 from genloom.checkpoint import digest, replacing, write_text
-from genloom.core import Codec, Condition, Generative, Items, check_options, options
+from genloom.codecs import Latent
+from genloom.core import Caption, Codec, Condition, Generative, Items, check_options, options
 from genloom.errors import BadInput, nearest
-from genloom.recipe import model_of
+from genloom.recipe import build, model_of
 
 FORMAT = 1
 WEIGHTS, RECIPE, CARD, README = "weights.safetensors", "recipe.toml", "card.json", "README.md"
+INNER = "autoencoder"  # the artifact that a codec is made of, in the folder of the outer one
+FILES = WEIGHTS, RECIPE, f"{INNER}/{WEIGHTS}", f"{INNER}/{RECIPE}"  # whose hashes a card has
 LARGEST_TEXT = 16 * 2**20  # bytes of a recipe or a card; a longer one is not ours
 Label = int | str | Sequence[int | str] | None
+Text = str | Sequence[str] | None
 
 
 @final
@@ -64,21 +69,59 @@ class Artifact:
         """The sampling options with their defaults."""
         return {name: o.default for name, o in options(self.model.sample_steps).items()}
 
-    def condition(self, seeds: Sequence[int], label: Label = None) -> Condition:
+    def condition(
+        self,
+        seeds: Sequence[int],
+        label: Label = None,
+        caption: Text = None,
+        source: Tensor | None = None,
+        mask: Tensor | None = None,
+        negative: Text = None,
+    ) -> Condition:
         """The condition of one sample per seed.
 
         Args:
             seeds: One per sample.
             label: A class by name or index, one per sample, or -1 for none. Left out, each
                 sample draws its class from its own seed, all classes equally likely.
+            caption: A text, or one per sample; "" and left out: hidden.
+            source: The picture that the samples are made from, or one per sample, uint8
+                (n, C, h, w) of any size, put through the derivation that training had (so a
+                colorizer takes a colour picture); reals are what the model sees. Left out: hidden.
+            mask: Where the samples may differ from the source, bool (n, 1, h, w), for models that
+                fill holes; left out, each sample draws one from its own seed.
+            negative: A caption that guidance leads away from, or one per sample; left out: none.
 
         Raises:
-            BadInput: The model has no such class.
+            BadInput: The model has no such class or condition, or does not do without it.
         """
-        if "label" not in self.model.conditions:
-            if label is not None:
-                raise BadInput(f"{self.name} was trained without labels: leave the label out.")
-            return {}
+        found = self._labels(seeds, label) if self._has("label", label) else {}
+        if self._has("caption", caption):
+            found["caption"] = self._captions(len(seeds), caption)
+        if self._has("source", source):
+            found["source"] = self._sources(seeds, source, mask)
+        elif mask is not None:
+            raise BadInput(f"{self.name} takes no source, so a mask says nothing: leave it out.")
+        if negative is not None and self._has("caption", negative):
+            if not hasattr(self.model, "guided"):
+                raise BadInput(f"{self.name} is not guided: leave the negative caption out.")
+            found["negative_caption"] = self._captions(len(seeds), negative)
+        return found
+
+    def _has(self, name: str, value: Any) -> bool:
+        """Whether the model has the condition.
+
+        Raises:
+            BadInput: It has not, and one is given; or it needs it, and none is.
+        """
+        known = name in self.model.conditions
+        if value is not None and not known:
+            raise BadInput(f"{self.name} was trained without {name}s: leave the {name} out.")
+        if value is None and known and name in self.model.needs:
+            raise BadInput(f"{self.name} makes nothing without a {name}: give one.")
+        return known
+
+    def _labels(self, seeds: Sequence[int], label: Label) -> dict[str, Tensor]:
         classes = self.items.classes
         if label is None:
             return {"label": torch.tensor([_drawn(seed, len(classes)) for seed in seeds])}
@@ -88,8 +131,33 @@ class Artifact:
         found = [class_index(one, classes) for one in given]
         return {"label": torch.tensor(found * len(seeds) if len(found) == 1 else found)}
 
+    def _captions(self, n: int, caption: Text) -> Tensor:
+        told = self.items.caption
+        assert told is not None, self.items
+        texts = [caption or ""] if caption is None or isinstance(caption, str) else list(caption)
+        if len(texts) not in (1, n):
+            raise BadInput(f"{len(texts)} captions for {n} samples: give one, or one each.")
+        hidden = torch.full((told.length,), -1)
+        rows = torch.stack([told.encode(text) if text else hidden for text in texts])
+        return rows.expand(n, -1)
+
+    def _sources(self, seeds: Sequence[int], source: Tensor | None, mask: Tensor | None) -> Tensor:
+        if source is None:
+            return torch.full((len(seeds), *given.space(self.items).shape), float("nan"))
+        return given.asked(self.items, source, seeds, mask)
+
     def sample(
-        self, n: int, *, seed: int = 0, label: Label = None, batch: int = 64, **options: Any
+        self,
+        n: int,
+        *,
+        seed: int = 0,
+        label: Label = None,
+        caption: Text = None,
+        source: Tensor | None = None,
+        mask: Tensor | None = None,
+        negative: Text = None,
+        batch: int = 64,
+        **options: Any,
     ) -> Tensor:
         """Draw n items with the seeds seed, seed + 1, ...: (n, *items.shape).
 
@@ -97,29 +165,59 @@ class Artifact:
             n: How many.
             seed: Of the first.
             label: See `condition`.
+            caption: See `condition`.
+            source: See `condition`.
+            mask: See `condition`.
+            negative: See `condition`.
             batch: How many at a time; it changes speed and memory, not the samples.
             options: Those of the family; `options()` lists them.
         """
         _check(n=n, seed=seed, batch=batch)
-        cond = self.condition(range(seed, seed + n), label)
+        cond = self.condition(range(seed, seed + n), label, caption, source, mask, negative)
         x = sampling.sample(self.model, n, cond, seed=seed, batch=batch, **options)
         return self.codec.decode(x.cpu())
 
     def stream(
-        self, n: int = 1, *, seed: int = 0, label: Label = None, **options: Any
+        self,
+        n: int = 1,
+        *,
+        seed: int = 0,
+        label: Label = None,
+        caption: Text = None,
+        source: Tensor | None = None,
+        mask: Tensor | None = None,
+        negative: Text = None,
+        **options: Any,
     ) -> Iterator[Tensor]:
         """Yield ever better guesses at n items; stop iterating to cancel."""
         _check(n=n, seed=seed)
         seeds = range(seed, seed + n)
-        for x in sampling.stream(self.model, seeds, self.condition(seeds, label), **options):
+        cond = self.condition(seeds, label, caption, source, mask, negative)
+        for x in sampling.stream(self.model, seeds, cond, **options):
             yield self.codec.decode(x.cpu())
 
     def records(
-        self, n: int, *, seed: int = 0, label: Label = None, batch: int = 64, **options: Any
+        self,
+        n: int,
+        *,
+        seed: int = 0,
+        label: Label = None,
+        caption: Text = None,
+        source: Tensor | None = None,
+        mask: Tensor | None = None,
+        negative: Text = None,
+        batch: int = 64,
+        **options: Any,
     ) -> list[dict[str, str]]:
-        """What makes each sample again: model, seed, label, options, recipe; it names no path."""
+        """What makes each sample again: model, seed, label, options, recipe; it names no path.
+
+        Where they were given, also the caption, and the SHA-256 of what the model saw of the
+        source.
+        """
         chosen = self.options() | check_options(self.model.sample_steps, options)
-        labels = self.condition(range(seed, seed + n), label).get("label")
+        cond = self.condition(range(seed, seed + n), label, caption, source, mask, negative)
+        labels = cond.get("label")
+        texts = {"caption": caption, "negative": negative}
         return [
             {
                 "genloom": __version__,
@@ -130,9 +228,20 @@ class Artifact:
                 "batch": str(min(batch, n)),
                 "threads": str(torch.get_num_threads()),
                 "recipe": toml.dumps(self.recipe),
+                **{
+                    name: text if isinstance(text, str) else text[i % len(text)]
+                    for name, text in texts.items()
+                    if text
+                },
+                **({"source": hash_of(cond["source"][i])} if source is not None else {}),
             }
             for i in range(n)
         ]
+
+
+def hash_of(source: Tensor) -> str:
+    """SHA-256 of one source as a model sees it."""
+    return hashlib.sha256(source.float().contiguous().cpu().numpy().tobytes()).hexdigest()
 
 
 def _drawn(seed: int, classes: int) -> int:
@@ -172,25 +281,38 @@ def save(
     recipe: Mapping[str, Any],
     items: Items,
     card: Mapping[str, Any] | None = None,
+    codec: Codec | None = None,
 ) -> str:
     """Write an artifact aside and give it its name at once; gives the SHA-256 of its weights.
 
     Args:
         folder: Replaced if it is there.
         model: Whose weights are stored, those that sampling uses.
-        recipe: As resolved; of a path in data.source only the last part is kept.
+        recipe: As resolved; of a path only the last part is kept.
         items: What the model makes.
         card: What is known of the training: "training", "data", "metrics".
+        codec: Between the model's space and items; one that is made of another artifact is kept
+            with it. Left out, such a codec is read from where the recipe says.
     """
     public = _public(recipe)
+    inner = _inner(codec, recipe, items)
     with replacing(Path(folder)) as aside:
         save_model(model, str(aside / WEIGHTS))
         (aside / RECIPE).write_text(toml.dumps(public), encoding="utf-8")
+        if inner is not None:
+            save(
+                aside / INNER,
+                model=inner.model,
+                recipe=inner.recipe,
+                items=inner.items,
+                card=inner.card,
+                codec=inner.codec,
+            )
         content = {
             "format": FORMAT,
             "genloom": __version__,
             "torch": torch.__version__,
-            "files": {name: digest(aside / name) for name in (WEIGHTS, RECIPE)},
+            "files": {name: digest(aside / name) for name in FILES if (aside / name).is_file()},
             "items": asdict(items),
             "seeds": {"train": public.get("train", {}).get("seed", 0)},
             "machine": environment.machine(),
@@ -218,7 +340,18 @@ def _public(recipe: Mapping[str, Any]) -> dict[str, Any]:
     source = public.get("data", {}).get("source")
     if isinstance(source, str):
         public["data"]["source"] = source.replace("\\", "/").rstrip("/").rpartition("/")[2]
+    if isinstance(teacher := public.get("model", {}).get("teacher"), str):
+        public["model"]["teacher"] = teacher.replace("\\", "/").rstrip("/").rpartition("/")[2]
+    if INNER in public.get("codec", {}):
+        public["codec"][INNER] = INNER
     return public
+
+
+def _inner(codec: Codec | None, recipe: Mapping[str, Any], items: Items) -> Artifact | None:
+    """The artifact that a codec is made of, if it is of one."""
+    if codec is None and INNER in recipe.get("codec", {}):
+        codec = build(recipe["codec"], items, kind="codec")
+    return getattr(codec, "inner", None)
 
 
 def find(path: str | Path) -> Path:
@@ -243,27 +376,41 @@ def load(path: str | Path, *, device: str = "auto") -> Artifact:
     """Read an artifact: check its version and hashes, build it from the catalog, fill in weights.
 
     Args:
-        path: A run, its model folder, or a run's name under ./runs.
+        path: A run, its model folder, or a run's name under ./runs; or a Stable Diffusion folder
+            of diffusers (see `hub.diffusers`).
         device: As torch names it; "auto" prefers an accelerator.
 
     Raises:
         BadInput: It is not an artifact, was changed, or is of an unknown format version.
     """
+    if (Path(path) / "model_index.json").is_file():
+        from genloom.hub import diffusers
+
+        return diffusers.load(path, device=device)
     folder = find(path)
     content = _card(folder)
-    for name in (WEIGHTS, RECIPE):
+    for name in (WEIGHTS, RECIPE, *sorted(set(FILES[2:]) & set(content["files"]))):
         if not (folder / name).is_file():
             raise BadInput(f"{folder} holds no {name}.")
         if digest(folder / name) != content["files"].get(name):
             raise BadInput(f"{folder / name} is not the file that was saved: its hash differs.")
     recipe = _recipe(folder / RECIPE)
     items = _items(folder, content["items"])
-    codec, model = model_of(recipe, items)
+    codec, model = model_of(_placed(recipe, folder), items)
     _fill(model, folder / WEIGHTS)
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     model = model.to(device).eval()
+    if isinstance(codec, Latent):
+        codec.to(device)
     return Artifact(folder, recipe, content, items, model, codec, content["files"][WEIGHTS])
+
+
+def _placed(recipe: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The recipe of an artifact, whose codec reads what lies in the artifact and nothing else."""
+    if INNER not in recipe.get("codec", {}):
+        return recipe
+    return {**recipe, "codec": {**recipe["codec"], INNER: str((folder / INNER).resolve())}}
 
 
 def _text(path: Path) -> str:
@@ -301,7 +448,8 @@ def _recipe(path: Path) -> dict[str, Any]:
 
 def _items(folder: Path, fields: Mapping[str, Any]) -> Items:
     try:
-        found = Items(**fields)
+        told = fields.get("caption")
+        found = Items(**{**fields, "caption": told and Caption(**told)})
         return replace(found, shape=tuple(found.shape), classes=tuple(found.classes))
     except TypeError as error:
         raise BadInput(

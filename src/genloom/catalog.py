@@ -43,6 +43,8 @@ CATALOG: dict[str, Entry] = {
     "sngan": _model("gan_presets:sngan", "residual GAN with spectral normalization"),
     "biggan": _model("gan_presets:biggan", "residual GAN with labels in every block; truncation"),
     "began": _model("began:Began", "boundary equilibrium GAN: an autoencoder discriminates"),
+    "pix2pix": _model("pix2pix:Pix2Pix", "translates pictures; learns from pairs"),
+    "cyclegan": _model("cyclegan:CycleGan", "translates pictures; learns from two sets, no pairs"),
     "vae": _model("vae:Vae", "variational autoencoder; a likelihood bound and a latent code"),
     "autoencoder": _model("vae:autoencoder", "reconstructs; no distribution over codes is learned"),
     "cvae": _model("vae:cvae", "variational autoencoder given a label"),
@@ -65,6 +67,7 @@ CATALOG: dict[str, Entry] = {
     "distilled": _model(
         "distilled:Distilled", "a few-step student of a trained flow or diffusion model"
     ),
+    "ensemble": _model("ensemble:Ensemble", "several models as one mixture; see genloom ensemble"),
     "autoregressive": _model(
         "autoregressive:Autoregressive", "decoder over tokens: text, pixels; an exact likelihood"
     ),
@@ -90,12 +93,16 @@ CATALOG: dict[str, Entry] = {
     ),
     "sn_players": _net("resgan:sn_players", "the residual pair of SNGAN, for gan"),
     "biggan_players": _net("resgan:biggan_players", "the residual pair of BigGAN, for gan"),
+    "translator_players": _net(
+        "translator:translator_players", "from grid to grid, for pix2pix and cyclegan"
+    ),
     "mlp_players": _net("dense:mlp_players", "perceptrons as generator and discriminator, for gan"),
     "coupling_net": _net("coupling:CouplingNet", "three layers, for glow and realnvp"),
     "image": _codec("Image", "images as real grids in [-1, 1]"),
     "pixels": _codec("Pixels", "images as tokens: quantised pixels or patches of them"),
     "points": _codec("Points", "real vectors"),
     "text": _codec("Text", "text as character tokens"),
+    "latent": _codec("Latent", "images as the codes of a trained autoencoder"),
 }
 
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from genloom import __version__, verbs
+from genloom import __version__, tuning_verb, verbs
 from genloom.errors import BadInput, GenloomError, nearest
 from genloom.serve import verbs as serving
 
@@ -51,6 +51,22 @@ examples:
   genloom sample runs/digits-flow --label 7 --steps 20      options of the family are flags
   genloom sample runs/digits-flow --help                    lists those of this model
   genloom sample runs/digits-flow --again samples/000003.png
+  genloom sample runs/emoji-flow --caption "a red heart"    of data with data.captions=true
+  genloom sample runs/photos-flow --source grey.png         of data with data.given=grey
+"""
+
+EDIT = """\
+Change a picture with a trained model.
+
+A model that was trained with a source (data.given) makes its datum from the picture; any other
+diffusion model covers it with noise and draws it anew, as far as --strength says. With a mask,
+only what is white in it may change. RUN and PICTURE come before the options of the family.
+
+examples:
+  genloom edit runs/emoji-flow heart.png --strength 0.4 -n 8
+  genloom edit runs/emoji-flow heart.png --mask left.png --caption "a blue heart"
+  genloom edit runs/photos-flow hole.png --mask hole-mask.png    trained with data.given=masked
+  genloom edit runs/photos-flow --help                           lists the options of this model
 """
 
 EVALUATE = """\
@@ -158,6 +174,7 @@ def parser() -> Parser:
 
     _add_train(verb("train", TRAIN, verbs.train))
     _add_sample(verb("sample", SAMPLE, verbs.sample, add_help=False))
+    _add_edit(verb("edit", EDIT, verbs.edit, add_help=False))
     made = verb("evaluate", EVALUATE, verbs.evaluate, add_help=False)
     _add_model(made)
     made.add_argument("-n", type=int, help="samples to judge by; default: as many as test data")
@@ -177,6 +194,7 @@ def parser() -> Parser:
     made.add_argument("source", metavar="RUN", help="a run, its name, or an artifact")
     verb("env", ENV, verbs.env)
     serving.add_parsers(verb)
+    tuning_verb.add_parsers(verb)
     made = verb("completion", COMPLETION, verbs.completion)
     made.add_argument("shell", metavar="SHELL", choices=("bash", "zsh", "tcsh"), help="bash, zsh")
     return top
@@ -214,12 +232,30 @@ def _add_sample(made: Parser) -> None:
     _add_model(made)
     made.add_argument("-n", type=int, default=16, help="how many (16)")
     made.add_argument("--seed", type=int, default=0, help="of the first sample (0)")
-    made.add_argument("--label", metavar="CLASS", help="name or index of a class; -1: none")
+    _add_conditions(made)
+    made.add_argument("--source", dest="picture", type=Path, metavar="PNG", help="to make it from")
+    made.add_argument("--negative", metavar="TEXT", help="what it should not show")
     made.add_argument("--out", type=Path, default=Path("samples"), help="folder (samples)")
     made.add_argument("--batch", type=int, default=64, help="at a time; no effect on samples (64)")
-    made.add_argument("--device", default="auto", help="as torch names it (auto)")
     made.add_argument("--no-grid", action="store_true", help="no picture of all samples")
     made.add_argument("--again", type=Path, metavar="PNG", help="make this very picture again")
+
+
+def _add_conditions(made: Parser) -> None:
+    made.add_argument("--label", metavar="CLASS", help="name or index of a class; -1: none")
+    made.add_argument("--caption", metavar="TEXT", help="what it should show")
+    made.add_argument("--mask", type=Path, metavar="PNG", help="white: where it may differ")
+    made.add_argument("--device", default="auto", help="as torch names it (auto)")
+
+
+def _add_edit(made: Parser) -> None:
+    _add_model(made)
+    made.add_argument("picture", type=Path, metavar="PICTURE", nargs="?", help="the original")
+    made.add_argument("-n", type=int, default=4, help="how many results (4)")
+    made.add_argument("--seed", type=int, default=0, help="of the first result (0)")
+    made.add_argument("--strength", type=float, metavar="S", help="share drawn anew, 0 to 1 (0.6)")
+    _add_conditions(made)
+    made.add_argument("--out", type=Path, default=Path("edited"), help="folder (edited)")
 
 
 def _add_compare(made: Parser) -> None:

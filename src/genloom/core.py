@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import types
+import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -67,6 +68,29 @@ Space = Real | Tokens
 
 
 @dataclass(frozen=True)
+class Caption:
+    """How a text becomes `length` numbers: i + 1 for letter i, 0 for others and to fill up."""
+
+    alphabet: str
+    length: int
+
+    @property
+    def space(self) -> Tokens:
+        """Of an encoded caption."""
+        return Tokens((self.length,), len(self.alphabet) + 1)
+
+    @staticmethod
+    def plain(text: str) -> str:
+        """As it is read: compatible forms are one (NFKC), and without capitals."""
+        return unicodedata.normalize("NFKC", text).lower()
+
+    def encode(self, text: str) -> Tensor:
+        """Numbers in [0, len(alphabet)], int64 (length,); what is too long is cut."""
+        letters = self.plain(text)[: self.length].ljust(self.length, "\0")
+        return torch.tensor([self.alphabet.find(letter) + 1 for letter in letters])
+
+
+@dataclass(frozen=True)
 class Items:
     """What a data set stores, one item at a time, as its cache and its files hold it.
 
@@ -75,17 +99,25 @@ class Items:
         shape: Of one item.
         classes: Names of the labels, in order; empty where there are none.
         alphabet: Characters of a text, in the order of their ids.
+        caption: How the texts that describe the items are read; None where there are none.
+        given: The source picture that comes with each: a name in `given.SOURCES`, or "none".
     """
 
     kind: Literal["image", "points", "text"]
     shape: tuple[int, ...]
     classes: tuple[str, ...] = ()
     alphabet: str = ""
+    caption: Caption | None = None
+    given: str = "none"
 
     @property
     def conditions(self) -> dict[str, Space]:
-        """The conditions that come with every item."""
-        return {"label": Tokens((), len(self.classes))} if self.classes else {}
+        """The conditions that come with every item: "label", "caption", "source"."""
+        from genloom import given  # it draws by `uniform`
+
+        found = {"label": Tokens((), len(self.classes))} if self.classes else {}
+        found |= {"caption": self.caption.space} if self.caption else {}
+        return found | ({"source": given.space(self)} if self.given != "none" else {})
 
 
 class Codec(ABC):
@@ -273,6 +305,7 @@ class Generative(nn.Module, ABC):
     players: tuple[str, ...] = ("",)  # submodules with an optimizer each; "" is the whole model
     averaged: tuple[str, ...] = ("",)  # submodules that sampling needs: these have a moving average
     recommended: ClassVar[Mapping[str, Any]] = {}  # train options, where nobody says more
+    needs: ClassVar[tuple[str, ...]] = ()  # conditions without which the family makes no sense
 
     def __init__(self, space: Space, conditions: Mapping[str, Space]):
         super().__init__()

@@ -17,9 +17,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genloom.core import Likelihood, check_options
+from genloom.core import Condition, Items, Likelihood, check_options
 from genloom.data import Dataset, Split, open_dataset, open_test
+from genloom.data.captions import lines
 from genloom.errors import BadInput, Refused
+from genloom.given import completed, hole_of, shown
 from genloom.memory import kept_pages
 from genloom.metrics import account
 from genloom.metrics.account import Trained
@@ -29,6 +31,8 @@ from genloom.metrics.estimate import Estimate
 from genloom.metrics.league import compare_verdicts
 from genloom.metrics.likelihood import AS_STORED, NAMES, independent, likelihood
 from genloom.metrics.measures import Measured, measure, side
+from genloom.metrics.paired import paired
+from genloom.metrics.retrieval import matcher, retrieval
 
 __all__ = ["Verdict", "compare_verdicts", "evaluate"]
 
@@ -121,14 +125,18 @@ def evaluate(
     first = seed * 2**20
     say(f"drawing {n} samples")
     drawing = time.monotonic()
-    asked = {} if labels is None else {"label": labels.tolist()}
+    known = _known(artifact, against, test)
+    asked = _asked(known, test, against)
     samples = artifact.sample(n, seed=first, batch=batch, **asked, **chosen)
     drawn = time.monotonic() - drawing
     say("measuring the samples")
     made = side(samples, against.extractor, against.judge, labels)
     found = measure(made, against.real, against.extractor, against.judge, dataset.items)
+    _paired(found, samples, known, against, test, dataset.items)
+    if "caption" in known:
+        found.take("retrieval", lambda: _retrieved(dataset, samples, known, against))
     copies = _copies(found, against, against.nearness(made), made.items)
-    _likelihood(found, artifact, against, test, batch)
+    _likelihood(found, artifact, against, known, batch)
     facts = account.facts(artifact, dataset, test, against, n, seed, chosen)
     facts["p_value"] = found.p_value
     facts["seconds"] = {
@@ -146,6 +154,14 @@ def evaluate(
         account.failures(against, copies),
         account.pictures(samples, labels, against),
     )
+
+
+def _retrieved(
+    dataset: Dataset, samples: Tensor, known: Condition, against: Bench
+) -> list[Estimate]:
+    """Whether samples show their captions, by a judge of the training part."""
+    judge = matcher(dataset.items, dataset.train)
+    return retrieval(judge, samples, known["caption"], against.real.items)
 
 
 def _source(artifact: Trained) -> dict[str, Any]:
@@ -224,16 +240,64 @@ def _copies(
     }
 
 
+def _known(artifact: Trained, against: Bench, test: Split) -> Condition:
+    """The conditions of the held-out items as the model sees them; the same at every verdict."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        every = completed(artifact.items, against.real.items, test.given(against.rows))
+    return {name: value for name, value in every.items() if name in artifact.model.conditions}
+
+
+def _asked(known: Condition, test: Split, against: Bench) -> dict[str, Any]:
+    """The same conditions, as `Artifact.sample` takes them."""
+    found: dict[str, Any] = {}
+    if "label" in known:
+        found["label"] = known["label"].tolist()
+    if "caption" in known:
+        texts = [lines(test.captions[row]) if test.captions else [] for row in against.rows]
+        found["caption"] = [text[0] if text else "" for text in texts]
+    if "source" in known:
+        found["source"] = known["source"]
+    return found
+
+
+def _paired(
+    found: Measured,
+    samples: Tensor,
+    known: Condition,
+    against: Bench,
+    test: Split,
+    about: Items,
+) -> None:
+    """Beside the truth, where there is a source; of two loose folders, where there is a mate."""
+    if "source" not in known:
+        return
+    source, true = known["source"], against.real.items
+    mates = test.has_mate
+    rows = torch.arange(len(true)) if mates is None else mates[against.rows].nonzero()[:, 0]
+    source = source[rows]
+    found.take(
+        "pairs",
+        lambda: paired(
+            samples[rows],
+            true[rows],
+            shown(about, source),
+            against.extractor,
+            hole_of(about, source),
+        ),
+    )
+
+
 def _likelihood(
-    found: Measured, artifact: Trained, against: Bench, test: Split, batch: int
+    found: Measured, artifact: Trained, against: Bench, known: Condition, batch: int
 ) -> None:
     """Of models that answer `log_prob`; the global generator is left as it was."""
     model, kind = artifact.model, against.items.kind
     if not isinstance(model, Likelihood):
         return
-    rows = against.rows if model.likelihood == "exact" else against.rows[:BOUNDED]
-    known = {k: v[rows] for k, v in test.cond.items() if k in model.conditions}
-    real, device = against.real.items[: len(rows)], next(model.parameters()).device
+    n = len(against.rows) if model.likelihood == "exact" else BOUNDED
+    known = {k: v[:n] for k, v in known.items()}
+    real, device = against.real.items[:n], next(model.parameters()).device
     mode = model.training
     with torch.random.fork_rng(devices=[]), torch.inference_mode():
         torch.manual_seed(0)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from genloom import sampling
-from genloom.artifact import Artifact, Label
+from genloom import given, sampling
+from genloom.artifact import Artifact, Label, Text, hash_of
 from genloom.codecs import grid
 from genloom.codecs.files import write_png
+from genloom.core import Edits, Interval, Items, Option, check_options
+from genloom.data.decode import decode
 from genloom.errors import BadInput
 
 ENDINGS = {"image": ".png", "points": ".csv", "text": ".txt"}
@@ -26,6 +29,10 @@ def write(
     *,
     seed: int = 0,
     label: Label = None,
+    caption: Text = None,
+    source: Tensor | None = None,
+    mask: Tensor | None = None,
+    negative: Text = None,
     batch: int = 64,
     with_grid: bool = True,
     **options: Any,
@@ -38,12 +45,17 @@ def write(
         folder: Made if it is not there.
         seed: Of the first; the files are named by their seeds.
         label: See `Artifact.condition`.
+        caption: See `Artifact.condition`.
+        source: See `Artifact.condition`.
+        mask: See `Artifact.condition`.
+        negative: See `Artifact.condition`.
         batch: How many at a time.
         with_grid: Write one picture of all, where the items are pictures or points.
         options: Those of the family.
     """
-    items = artifact.sample(n, seed=seed, label=label, batch=batch, **options)
-    records = artifact.records(n, seed=seed, label=label, batch=batch, **options)
+    how: dict[str, Any] = {"seed": seed, "label": label, "batch": batch, **options}
+    how |= {"caption": caption, "source": source, "mask": mask, "negative": negative}
+    items, records = artifact.sample(n, **how), artifact.records(n, **how)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     ending = ENDINGS[artifact.items.kind]
@@ -77,11 +89,23 @@ def record_of(path: str | Path) -> dict[str, str]:
     return record
 
 
-def again(artifact: Artifact, record: Mapping[str, str]) -> Tensor:
+def again(
+    artifact: Artifact,
+    record: Mapping[str, str],
+    *,
+    source: Tensor | None = None,
+    mask: Tensor | None = None,
+) -> Tensor:
     """The item of a record, drawn again in a batch of the same size: (1, *items.shape).
 
+    Args:
+        artifact: That the record is of.
+        record: See `record_of`.
+        source: The picture it was made from, where it was made from one; the record has its hash.
+        mask: As it was.
+
     Raises:
-        BadInput: The record is of another model.
+        BadInput: The record is of another model or of another source.
     """
     if record["model"] != artifact.hash:
         raise BadInput(
@@ -90,8 +114,112 @@ def again(artifact: Artifact, record: Mapping[str, str]) -> Tensor:
         )
     rows, seed = int(record["batch"]), int(record["seed"])
     label = record.get("label") or None
-    cond = artifact.condition([seed], None if label is None else int(label))
+    chosen = None if label is None else int(label)
+    texts = record.get("caption"), record.get("negative")
+    cond = artifact.condition([seed], chosen, texts[0], source, mask, texts[1])
+    found = "" if source is None else hash_of(cond["source"][0])
+    if found != record.get("source", ""):
+        raise BadInput(
+            f"the record is of the source {record.get('source', 'none')[:12]}, given is "
+            f"{found[:12] or 'none'}: give the picture (and the mask) that it was made from."
+        )
     full = {name: value.expand(rows, *value.shape[1:]) for name, value in cond.items()}
     options = json.loads(record["options"])
     *_, last = sampling.stream(artifact.model, [seed] * rows, full, **options)
     return artifact.codec.decode(last[:1].cpu())
+
+
+def picture(path: str | Path) -> Tensor:
+    """One picture file as items are stored: uint8 (1, C, h, w), C being 1 or 3.
+
+    Raises:
+        BadInput: It is none.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise BadInput(f"there is no picture {path}.")
+    return torch.tensor(decode(path.read_bytes(), path.name, []))[None]
+
+
+def mask_of(path: str | Path, items: Items) -> Tensor:
+    """A picture file as a mask, bool (1, 1, H, W): white is true, which means may change."""
+    _, height, width = items.shape
+    return given.fit(picture(path), (1, height, width), enlarge="nearest-exact") >= 128
+
+
+def edit(
+    artifact: Artifact,
+    original: Tensor,
+    n: int,
+    *,
+    mask: Tensor | None = None,
+    strength: float | None = None,
+    seed: int = 0,
+    label: Label = None,
+    caption: Text = None,
+    **options: Any,
+) -> tuple[Tensor, Tensor]:
+    """Change a picture n times: by a model that has a source, or else by `core.Edits`.
+
+    Args:
+        artifact: Which of the two it is, its conditions say.
+        original: uint8 (1, C, h, w) of any size.
+        n: How many results.
+        mask: True where they may differ, bool (1, 1, H, W); None: everywhere.
+        strength: How much is drawn anew, in [0, 1], for `core.Edits`; 0.6 where it is left out.
+        seed: Of the first result.
+        label: See `Artifact.condition`.
+        caption: See `Artifact.condition`.
+        options: Those of the family.
+
+    Returns:
+        The original at the size of the items, (1, *shape), and the results, (n, *shape).
+
+    Raises:
+        BadInput: The model can do neither, or not with a mask or a strength.
+    """
+    if artifact.items.kind != "image":
+        raise BadInput(f"{artifact.name} makes {artifact.items.kind}, not pictures.")
+    before = given.fit(original, artifact.items.shape)
+    how: dict[str, Any] = {"label": label, "caption": caption}
+    if "source" in artifact.model.conditions:
+        if strength is not None:
+            raise BadInput(f"{artifact.name} makes all of the picture: leave the strength out.")
+        fills = artifact.items.given == "masked"
+        if fills and mask is None:
+            raise BadInput(f"{artifact.name} fills holes: say where with a mask (--mask).")
+        how |= {"source": original, "mask": mask if fills else None}
+        made = artifact.sample(n, seed=seed, **how, **options)
+        return before, made if mask is None else torch.where(mask, made, before)
+    return before, _redrawn(artifact, before, range(seed, seed + n), mask, strength, how, options)
+
+
+def _redrawn(
+    artifact: Artifact,
+    before: Tensor,
+    seeds: Sequence[int],
+    mask: Tensor | None,
+    strength: float | None,
+    how: Mapping[str, Any],
+    options: Mapping[str, Any],
+) -> Tensor:
+    """By a model that knows how to change a datum."""
+    if not isinstance(artifact.model, Edits):
+        raise BadInput(
+            f"{artifact.name} cannot change a picture: train a diffusion model (--model flow), or "
+            "any family with --set data.given=masked."
+        )
+    share = Option("strength", float, 0.6, Interval(ge=0, le=1)).check(
+        0.6 if strength is None else strength
+    )
+    chosen = {"strength": share, **check_options(artifact.model.sample_steps, options)}
+    cond, x = artifact.condition(seeds, **how), artifact.codec.encode(before)
+    made = sampling.edit(artifact.model, seeds, cond, x, mask, **chosen)
+    return artifact.codec.decode(made.cpu())
+
+
+def sheet(before: Tensor, made: Tensor, items: Items) -> Image.Image:
+    """The original first, then what was made of it."""
+    page = grid(torch.cat([before, made]), items)
+    assert page is not None, items
+    return page

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,8 @@ from torch import Tensor
 
 from genloom.checkpoint import naming_a_full_disk
 from genloom.codecs import grid
-from genloom.core import Condition, Generative, Step, Tokens
+from genloom.core import Condition, Generative, Step
+from genloom.given import completed, shown
 from genloom.health import diversity
 from genloom.sampling import evaluating, sample
 
@@ -26,7 +28,11 @@ HELD_OUT = 4  # batches of the held-out loss
 
 
 class Previewer:
-    """Draws from the model in training, always with the same seeds and labels."""
+    """Draws from the model in training, always with the same seeds and conditions.
+
+    Those are of the first held-out items, where there are captions or sources; else all classes in
+    turn.
+    """
 
     def __init__(self, plan: Plan, folder: Path, device: torch.device):
         self.plan, self.folder, self.device = plan, folder, device
@@ -35,13 +41,24 @@ class Previewer:
         train, valid = plan.dataset.train, plan.dataset.valid
         self._data = train.batch(0, min(len(train), MANY), 0)[0]
         self._other = valid.batch(0, min(len(valid), MANY), 0)[0]
+        self._cond = self._conditions()
+
+    def _conditions(self) -> Condition:
+        items, valid = self.plan.dataset.items, self.plan.dataset.valid
+        rows = torch.arange(MANY)
+        if set(items.conditions) <= {"label"} or not len(valid):
+            return {"label": rows % len(items.classes)} if items.classes else {}
+        rows = rows % len(valid)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.plan.options.seed)
+            return completed(items, valid.items[rows], valid.given(rows))
 
     def draw(self, model: Generative, step: int) -> Image.Image | None:
         """Write `step-NNNNNNNN.png` (or .txt); the picture, or None for text."""
         items = self._last = self._items(model, GRID)
         self.folder.mkdir(exist_ok=True)
         path = self.folder / f"step-{step:08d}"
-        picture = grid(items, self.plan.dataset.items)
+        picture = self._sheet(items)
         with naming_a_full_disk(self.folder):
             if picture is None:
                 alphabet = self.plan.dataset.items.alphabet
@@ -50,6 +67,14 @@ class Previewer:
             else:
                 picture.save(path.with_suffix(".png"))
         return picture
+
+    def _sheet(self, items: Tensor) -> Image.Image | None:
+        """All samples, each to the right of its source where there are any."""
+        about, source = self.plan.dataset.items, self._cond.get("source")
+        if source is None:
+            return grid(items, about)
+        pairs = torch.stack([shown(about, source[: len(items)]), items], 1).flatten(0, 1)
+        return grid(pairs, about, columns=2 * math.ceil(math.sqrt(len(items))))
 
     def diversity(self, model: Generative) -> float:
         """See `health.diversity`: of the last grid, or of more samples where these are cheap."""
@@ -86,10 +111,6 @@ class Previewer:
         return means
 
     def _items(self, model: Generative, n: int) -> Tensor:
-        cond = {
-            name: torch.arange(n) % space.vocab
-            for name, space in model.conditions.items()
-            if isinstance(space, Tokens) and space.shape == ()
-        }
+        cond = {k: v[:n] for k, v in self._cond.items() if k in model.conditions}
         x = sample(model, n, cond, batch=GRID)
         return self.plan.codec.decode(x).cpu()

@@ -13,7 +13,16 @@ import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast, get_args, get_origin, get_type_hints
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Literal,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 import torch
 
@@ -28,6 +37,11 @@ if TYPE_CHECKING:
 Table = dict[str, Any]
 SECTIONS = ("data", "codec", "model", "train")
 BUDGETS = ("steps", "images", "minutes")
+GIVE = {  # how data get a condition
+    "source": "--set data.given=paired (or unpaired, grey, small2, small4, masked).",
+    "caption": "--set data.captions=true",
+    "label": "put the files of each class into a folder of their own.",
+}
 
 
 @dataclass(frozen=True)
@@ -269,7 +283,10 @@ def resolve(recipe: Mapping[str, Any], *, allow_code: bool = False) -> Plan:
     train = merged(model.recommended, tables["train"])
     full: Table = {
         "data": {"source": source, **{n: chosen.get(n, o.default) for n, o in known.items()}},
-        "codec": completed(codec_table, allow_code=allow_code),
+        "codec": {
+            **completed(codec_table, allow_code=allow_code),
+            **getattr(codec, "pins", {}),  # of another artifact that it is made of
+        },
         "model": completed(
             with_net(model_table, codec.space, allow_code=allow_code), allow_code=allow_code
         ),
@@ -290,6 +307,9 @@ def open_data(
     flip: bool = False,
     shift: Annotated[int, Interval(ge=0)] = 0,
     cutout: Annotated[float, Interval(ge=0, le=1)] = 0.0,
+    captions: bool = False,
+    caption_column: str | None = None,
+    given: Literal["none", "grey", "small2", "small4", "masked", "paired", "unpaired"] = "none",
 ) -> Any:
     """The [data] table: `data.open_dataset` less its cache, which is the machine's own affair."""
     from genloom import data
@@ -305,6 +325,9 @@ def open_data(
         flip=flip,
         shift=shift,
         cutout=cutout,
+        captions=captions,
+        caption_column=caption_column,
+        given=given,
     )
 
 
@@ -325,13 +348,29 @@ def sections(recipe: Mapping[str, Any]) -> dict[str, Table]:
 def fresh(
     table: Mapping[str, Any], codec: Codec, items: Items, seed: int, *, allow_code: bool = False
 ) -> Generative:
-    """The model with weights that depend on the seed alone; torch's own stream stays as it was."""
+    """The model with weights that depend on the seed alone; torch's own stream stays as it was.
+
+    Raises:
+        BadInput: A condition that the family needs does not come with the items.
+    """
+    _check_needs(table, items, allow_code)
     with torch.random.fork_rng(devices=[]):  # pyright: ignore[reportUnknownMemberType]
         torch.manual_seed(seed)  # pyright: ignore[reportUnknownMemberType]
         return cast(
             Generative,
             build(table, codec.space, items.conditions, kind="model", allow_code=allow_code),
         )
+
+
+def _check_needs(table: Mapping[str, Any], items: Items, allow_code: bool) -> None:
+    """Refuse data without a condition that the family makes no sense without."""
+    model = family(catalog.find(_use(table), "model", allow_code=allow_code))
+    for name in cast(tuple[str, ...], getattr(model, "needs", ())):
+        if name not in items.conditions:
+            raise BadInput(
+                f"{table['use']} needs the condition {name!r}, and these data come without it: "
+                f"{GIVE.get(name, 'choose other data.')}"
+            )
 
 
 def merged(recommended: Mapping[str, Any], given: Mapping[str, Any]) -> TrainOptions:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from genloom.core import Condition, Generative, Rng, check_options
+from genloom.core import Condition, Edits, Generative, Rng, check_options
 from genloom.errors import BadInput
 from genloom.memory import kept_pages
 
@@ -52,7 +52,7 @@ def stream(
     chosen = check_options(model.sample_steps, options)
     given = {name: value.to(device) for name, value in (cond or {}).items()}
     for name, value in given.items():
-        if name not in model.conditions:
+        if name.removeprefix("negative_") not in model.conditions:
             known = ", ".join(model.conditions) or "none"
             raise BadInput(f"the model has no condition {name!r}. It has: {known}.")
         if len(value) != len(seeds):
@@ -65,6 +65,35 @@ def stream(
             if x is None:
                 return
             yield x
+
+
+@kept_pages()
+def edit(
+    model: Generative,
+    seeds: Sequence[int],
+    cond: Condition,
+    source: Tensor,
+    mask: Tensor | None = None,
+    **options: Any,
+) -> Tensor:
+    """Change a datum once per seed, by a model that edits: (len(seeds), *space.shape).
+
+    Args:
+        model: One with `core.Edits`.
+        seeds: One per result.
+        cond: Name -> (len(seeds), ...).
+        source: What is changed, (1, *space.shape).
+        mask: True where it may change, (1, 1, *spatial); None: everywhere.
+        options: Those of `sample_steps`, and `strength`.
+    """
+    assert isinstance(model, Edits), type(model).__name__
+    device, n = device_of(model), len(seeds)
+    known = {name: value.to(device) for name, value in cond.items()}
+    same = source.expand(n, *source.shape[1:]).to(device)
+    free = None if mask is None else mask.expand(n, *mask.shape[1:]).to(device)
+    with evaluating(model), torch.inference_mode():
+        guesses = model.edit_steps(Rng(seeds, device), known, same, free, **options)
+        return deque(guesses, maxlen=1).pop()
 
 
 @kept_pages()

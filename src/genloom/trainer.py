@@ -15,8 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from genloom import checkpoint, ranks
+from genloom.codecs import Latent
 from genloom.core import Condition, rows
 from genloom.errors import BadInput, Diverged, Interrupted
+from genloom.given import encoded
 from genloom.health import EVERY, Alarm, Monitor
 from genloom.learner import Learner, Micro, reseed
 from genloom.memory import kept_pages
@@ -85,6 +87,8 @@ class _Run:
         self.record = Record(out / "run.json", plan, resume, rank)
         self.channels_last = any(isinstance(m, nn.Conv2d) for m in plan.model.modules())
         plan.model.to(self.device)
+        if isinstance(plan.codec, Latent):
+            plan.codec.to(self.device)
         if self.channels_last:
             to_channels_last(plan.model)
         self.learner = Learner(plan.model, options)
@@ -126,6 +130,7 @@ class _Run:
 
     def _begin(self) -> Forecast:
         """Look at the data, rehearse, and forget what the rehearsal changed."""
+        reseed(self.options.seed, 0, "prepare")
         x, cond = self._encode(*self.plan.dataset.train.batch(0, PREPARED, self.options.seed)[:2])
         self.learner.model.prepare(x, cond)
         self.learner.average.load_state_dict(self.learner.model.state_dict())
@@ -217,13 +222,13 @@ class _Run:
             items, cond, ids = self.plan.dataset.train.batch(position, size, options.seed)
             reseed(options.seed, index, "items")
             with rows(part * size, options.batch):
-                items = self.plan.dataset.augment(items)
-            x, cond = self._encode(items, cond)
+                x, cond = self._encode(*self.plan.dataset.augmented(items, cond))
             micros.append(Micro(x, cond, part * size, options.batch, ids))
         return micros
 
     def _encode(self, items: Tensor, cond: Condition) -> tuple[Tensor, Condition]:
-        x = self.plan.codec.encode(items).to(self.device)
+        x, cond = encoded(self.plan.codec, items, cond)
+        x = x.to(self.device)
         if self.channels_last and x.ndim == 4:
             x = channels_last(x)
         return x, {name: value.to(self.device) for name, value in cond.items()}
@@ -341,6 +346,7 @@ class _Run:
                 recipe=self.plan.recipe,
                 items=self.plan.dataset.items,
                 card=card,
+                codec=self.plan.codec,
             )
         self.record.update(
             status="done", step=self.step, seconds=seconds, active=sorted(self.monitor.active)

@@ -113,8 +113,11 @@ def sample(args: argparse.Namespace) -> None:
 
     artifact = load(args.source, device="cpu" if args.help else args.device)
     options = _family_options(args, artifact)
+    source = None if args.picture is None else gallery.picture(args.picture)
+    mask = None if args.mask is None else gallery.mask_of(args.mask, artifact.items)
     if args.again is not None:
-        items = gallery.again(artifact, record := gallery.record_of(args.again))
+        record = gallery.record_of(args.again)
+        items = gallery.again(artifact, record, source=source, mask=mask)
         args.out.mkdir(parents=True, exist_ok=True)
         path = args.out / f"{int(record['seed']):06d}.png"
         artifact.codec.write(items, [path], [record])
@@ -125,6 +128,10 @@ def sample(args: argparse.Namespace) -> None:
         args.out,
         seed=args.seed,
         label=args.label,
+        caption=args.caption,
+        source=source,
+        mask=mask,
+        negative=args.negative,
         batch=args.batch,
         with_grid=not args.no_grid,
         **options,
@@ -137,6 +144,33 @@ def sample(args: argparse.Namespace) -> None:
     elif paths[-1].name == "grid.png":
         text += f"; all of them: {paths[-1]}"
     show(args, {"files": files, "model": artifact.hash, "seed": args.seed, **options}, text)
+
+
+def edit(args: argparse.Namespace) -> None:
+    """`genloom edit`: results named by their seeds, and a sheet with the original first."""
+    if args.source is None and args.help:
+        return args.parser.print_help()
+    if args.source is None or (args.picture is None and not args.help):
+        raise BadInput("change what? genloom edit RUN PICTURE. See: genloom edit --help")
+    from genloom import __version__, gallery
+    from genloom.artifact import load
+
+    artifact = load(args.source, device="cpu" if args.help else args.device)
+    options = _family_options(args, artifact)
+    mask = None if args.mask is None else gallery.mask_of(args.mask, artifact.items)
+    how = {name: getattr(args, name) for name in ("strength", "seed", "label", "caption")}
+    original = gallery.picture(str(args.picture))
+    before, made = gallery.edit(artifact, original, args.n, mask=mask, **how, **options)
+    args.out.mkdir(parents=True, exist_ok=True)
+    paths = [args.out / f"{args.seed + i:06d}.png" for i in range(args.n)]
+    told = {"genloom": __version__, "model": artifact.hash, "options": json.dumps(how | options)}
+    artifact.codec.write(
+        made, paths, [{**told, "edited": str(args.seed + i)} for i in range(args.n)]
+    )
+    paths.append(args.out / "sheet.png")
+    gallery.sheet(before, made, artifact.items).save(paths[-1])
+    report = {"files": [str(path) for path in paths], "model": artifact.hash, **how, **options}
+    show(args, report, f"{args.n} results in {args.out}/; the original first: {paths[-1]}")
 
 
 def _family_options(args: argparse.Namespace, artifact: Artifact) -> dict[str, Any]:

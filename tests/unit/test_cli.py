@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -15,7 +16,20 @@ from genloom import catalog
 from genloom.cli import main, parser
 from tests.unit.test_artifact import folder as folder  # a fixture: an artifact without a run
 
-VERBS = ("train", "sample", "evaluate", "compare", "data", "runs", "card", "env", "completion")
+VERBS = (
+    "train",
+    "sample",
+    "evaluate",
+    "compare",
+    "data",
+    "runs",
+    "card",
+    "env",
+    "completion",
+    "tune",
+    "ensemble",
+    "edit",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -50,7 +64,7 @@ def test_examples_parse(verb):
     for example in examples:
         if "--help" in example:
             continue
-        args, rest = top.parse_known_args(example.split())
+        args, rest = top.parse_known_args(shlex.split(example))
         assert args.verb == verb
         assert not rest or verb in ("sample", "evaluate"), (example, rest)
 

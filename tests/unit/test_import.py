@@ -16,6 +16,9 @@ SOURCE = Path(genloom.__file__).parent
 OPTIONAL = (
     *("sklearn", "matplotlib", "scipy", "pandas", "datasets", "pyarrow", "tensorboard"),
     *("fastapi", "uvicorn", "sqlalchemy", "alembic", "fsspec", "psycopg", "c2pa", "cryptography"),
+    "optuna",
+    "diffusers",
+    "transformers",
 )
 
 

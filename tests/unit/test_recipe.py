@@ -95,7 +95,7 @@ def test_inner_tables_become_partials():
 @pytest.mark.parametrize(
     ("table", "words"),
     [
-        ({"use": "glow"}, "no model is called 'glow'; did you mean 'flow'"),
+        ({"use": "flov"}, "no model is called 'flov'; did you mean 'flow'"),
         ({"use": "vae", "latnet": 3}, "vae takes no 'latnet'; did you mean 'latent'"),
         ({"use": "vae", "latent": 0}, "latent = 0 is out of range"),
         ({"use": "vae", "latent": "3"}, "latent = '3' is not int"),

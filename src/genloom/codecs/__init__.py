@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from genloom.codecs.grid import grid
 from genloom.codecs.image import Image
+from genloom.codecs.latent import Latent
 from genloom.codecs.pixels import Pixels
 from genloom.codecs.points import Points
 from genloom.codecs.text import Text
 
-__all__ = ["Image", "Pixels", "Points", "Text", "grid"]
+__all__ = ["Image", "Latent", "Pixels", "Points", "Text", "grid"]

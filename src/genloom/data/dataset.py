@@ -10,18 +10,22 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, final
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from genloom.core import Items
+from genloom.core import Condition, Items
 from genloom.data import cache as store
 from genloom.data.augment import Augment
+from genloom.data.captions import Captions, open_captions
 from genloom.data.findings import Finding
+from genloom.data.pairs import Pairs
+from genloom.given import check, kind_of
 
 
 def _seed(*words: int) -> int:
@@ -34,6 +38,23 @@ def order(n: int, seed: int, epoch: int) -> Tensor:
     return torch.randperm(n, generator=torch.Generator().manual_seed(_seed(seed, epoch)))
 
 
+def endless(n: int, start: int, size: int, seed: int) -> Tensor:
+    """Rows start ... of permutations of n rows, one after the other: (size,)."""
+    chosen = []
+    while size > 0:
+        epoch, offset = divmod(start, n)
+        chosen.append(order(n, seed, epoch)[offset : offset + size])
+        start, size = start + len(chosen[-1]), size - len(chosen[-1])
+    return torch.cat(chosen)
+
+
+def uniform_at(start: int, size: int, seed: int) -> Tensor:
+    """Uniform draws in [0, 1) of the places start ... of an endless order, float64 (size,)."""
+    places = np.random.Philox(key=_seed(seed, 3)).advance(start)  # four words each
+    words = places.random_raw(4 * size)[::4] >> np.uint64(11)
+    return torch.from_numpy(words.astype(np.float64)) * 2**-53
+
+
 @final
 class Split:
     """One part of a data set.
@@ -44,6 +65,9 @@ class Split:
         fingerprint: sha256 of the values.
         length: Of a text: ids in one item; None for rows.
         words: The file that holds names and captions.
+        captions: As numbers, where they are asked for.
+        pairs: The source pictures beside the items, where there are any.
+        mated: Whether an item comes with its own source, where it has one; else with any.
     """
 
     def __init__(
@@ -54,8 +78,12 @@ class Split:
         *,
         length: int | None = None,
         words: Path | None = None,
+        captions: Captions | None = None,
+        pairs: Pairs | None = None,
+        mated: bool = True,
     ):
         self._flat, self._length, self._words_path = items, length, words
+        self._captions, self._pairs, self._mated = captions, pairs, mated
         self.cond, self.fingerprint = cond, fingerprint
 
     def __len__(self) -> int:
@@ -110,8 +138,32 @@ class Split:
         if self._length is not None:
             spans = ids[:, None] + torch.arange(self._length)
             return self._flat[spans].long(), {}, ids
-        items = self._flat.index_select(0, ids)
-        return items, {name: v.index_select(0, ids) for name, v in self.cond.items()}, ids
+        return self._flat.index_select(0, ids), self._given(ids, position * size, seed), ids
+
+    def given(self, ids: Tensor) -> dict[str, Tensor]:
+        """The conditions of items (B,) as they are stored, always the same; see `batch`.
+
+        "label" (B,), "caption" (B, length), the first of each, and "source", uint8 (B, C, H, W).
+        """
+        return self._given(ids)
+
+    @property
+    def has_mate(self) -> Tensor | None:
+        """Which items have a source of their own, bool (N,); None where all have."""
+        return None if self._pairs is None else self._pairs.mates >= 0
+
+    def _given(self, ids: Tensor, start: int | None = None, seed: int = 0) -> dict[str, Tensor]:
+        """At a place of the endless order; without one, what does not depend on it."""
+        found = {name: v.index_select(0, ids) for name, v in self.cond.items()}
+        n = len(ids)
+        if self._captions is not None:
+            u = torch.zeros(n) if start is None else uniform_at(start, n, seed)
+            found["caption"] = self._captions.pick(ids, u)
+        if self._pairs is not None:
+            others = endless(len(self._pairs.pictures), start or 0, n, _seed(seed, 2))
+            mated = self._mated or start is None
+            found["source"] = self._pairs.of(ids, others, mated=mated)
+        return found
 
     def _ids(self, start: int, size: int, seed: int) -> Tensor:
         chosen = []
@@ -156,19 +208,46 @@ class Dataset:
         """Of the training part."""
         return self.train.captions
 
+    def augmented(self, items: Tensor, cond: Condition) -> tuple[Tensor, Condition]:
+        """A training batch with its sources, both changed alike where they belong together."""
+        source = cond.get("source")
+        if source is None:
+            return self.augment(items), cond
+        if self.items.given == "paired":
+            items, source = self.augment(torch.cat([items, source], 1)).chunk(2, 1)
+        else:
+            items, source = self.augment(items), self.augment(source)
+        return items, {**cond, "source": source}
 
-def map_pack(pack: Path, fingerprint: str, augment: Augment) -> Dataset:
-    """Open a pack; reads its description and no item."""
+
+def map_pack(
+    pack: Path, fingerprint: str, augment: Augment, *, captions: bool = False, given: str = "none"
+) -> Dataset:
+    """Open a pack; reads its description and no item.
+
+    Args:
+        pack: Its folder.
+        fingerprint: Of content and import options.
+        augment: Of training batches.
+        captions: Whether captions are conditions.
+        given: See `core.Items`.
+
+    Raises:
+        BadInput: There are no captions, or no such source for these items.
+    """
     told = store.read_description(pack)
     assert told is not None, pack
+    caption, read, cut = open_captions(pack) if captions else (None, {}, [])
+    items = replace(_items(told), caption=caption, given=given)
+    check(items)
     return Dataset(
-        _items(told),
+        items,
         told["name"],
         fingerprint,
-        _part(pack, told, "train"),
-        _part(pack, told, "valid"),
+        _part(pack, told, "train", given, read.get("train")),
+        _part(pack, told, "valid", given, read.get("valid")),
         tuple(Finding(**found) for found in told["findings"]),
-        tuple(told["notes"]),
+        (*told["notes"], *cut),
         augment,
         pack,
     )
@@ -178,17 +257,33 @@ def open_test(dataset: Dataset) -> Split:
     """The test part: for judging a finished model, never for training or choosing one."""
     told = store.read_description(dataset._pack)
     assert told is not None, dataset._pack
-    return _part(dataset._pack, told, "test")
+    read = open_captions(dataset._pack)[1] if dataset.items.caption else {}
+    return _part(dataset._pack, told, "test", dataset.items.given, read.get("test"))
 
 
 def _items(told: dict[str, Any]) -> Items:
     return Items(told["kind"], tuple(told["shape"]), tuple(told["classes"]), told["alphabet"])
 
 
-def _part(pack: Path, told: dict[str, Any], part: str) -> Split:
+def _part(
+    pack: Path, told: dict[str, Any], part: str, given: str, captions: Captions | None
+) -> Split:
     values = torch.from_numpy(store.map_array(pack / f"{part}.npy"))
     labels = pack / f"{part}.labels.npy"
     cond = {"label": torch.from_numpy(store.map_array(labels))} if told["classes"] else {}
     length = told["shape"][0] if told["kind"] == "text" else None
     words = pack / f"{part}.words.json"
-    return Split(values, cond, told["parts"][part]["sha256"], length=length, words=words)
+    pairs = None
+    if given != "none" and not kind_of(given).derived:
+        files = (pack / f"{part}.{name}.npy" for name in ("sources", "mates"))
+        pairs = Pairs(*(torch.from_numpy(store.map_array(file)) for file in files))
+    return Split(
+        values,
+        cond,
+        told["parts"][part]["sha256"],
+        length=length,
+        words=words,
+        captions=captions,
+        pairs=pairs,
+        mated=given != "unpaired" or part != "train",
+    )

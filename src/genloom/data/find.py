@@ -46,16 +46,27 @@ def locate(source: str | os.PathLike[str]) -> Path:
     return path
 
 
-def find(source: str | os.PathLike[str]) -> Source:
+def find(source: str | os.PathLike[str], columns: tuple[str, ...] = ()) -> Source:
     """A reader for a built-in data set or a path.
 
+    Args:
+        source: A name or a path.
+        columns: Of tables beside pictures, for captions.
+
     Raises:
-        BadInput: Nothing there that can be read.
+        BadInput: Nothing there that can be read, or nothing with such columns.
     """
     if str(source) in BUILTIN:
-        return builtin_source(str(source))
-    path = locate(source)
-    return _folder(path) if path.is_dir() else _file(path)
+        found = builtin_source(str(source))
+    else:
+        path = locate(source)
+        found = _folder(path, columns) if path.is_dir() else _file(path, columns)
+    if found.columns != columns:
+        raise BadInput(
+            f"caption_column names columns of a table beside pictures, and {source} is of another "
+            f"form ({found.form}): leave it out."
+        )
+    return found
 
 
 def inspect(path: Path) -> Finding:
@@ -73,7 +84,7 @@ def inspect(path: Path) -> Finding:
     return Finding(path.name, "other_source", f"{source.form}; give its own path to use it")
 
 
-def _file(path: Path) -> Source:
+def _file(path: Path, columns: tuple[str, ...] = ()) -> Source:
     with path.open("rb") as file:
         head = file.read(16)
     if not head:
@@ -82,7 +93,7 @@ def _file(path: Path) -> Source:
     if head[:4] == b"PAR1" or name.endswith(".parquet"):
         return parquet_source([path])
     if head[:2] == b"PK" or name.endswith((".npz", ".zip")):
-        return _zip(path)
+        return _zip(path, columns)
     if head[:2] == b"\x1f\x8b" or head[:6] == b"\xfd7zXZ\0":
         head = _first_bytes(path, gzip.open if head[:2] == b"\x1f\x8b" else lzma.open)
     if head[:3] == b"\0\0\x08" or "-ubyte" in name:
@@ -97,12 +108,12 @@ def _file(path: Path) -> Source:
     raise Damaged(path.name, "unsupported", f"starts with {head[:8]!r}; read are {_HELP}")
 
 
-def _zip(path: Path) -> Source:
+def _zip(path: Path, columns: tuple[str, ...] = ()) -> Source:
     with open_zip(path) as file:
         names = [name for name in file.namelist() if not name.endswith("/")]
     if names and all(name.endswith(".npy") for name in names):
         return npz_source([path])
-    return image_source(path, inspect)
+    return image_source(path, inspect, columns)
 
 
 def _first_bytes(path: Path, opener: Callable[..., Any]) -> bytes:
@@ -119,13 +130,13 @@ def _is_text(head: bytes) -> bool:
     return all(byte >= 32 or byte in b"\t\n\r\f" for byte in head)
 
 
-def _folder(path: Path) -> Source:
+def _folder(path: Path, columns: tuple[str, ...]) -> Source:
     if (path / "dataset_dict.json").is_file() or (path / "state.json").is_file():
         return dataset_source(path)
     tree = Folder(path)
     lower = {name: name.lower() for name in tree.names}
     if any(low.endswith(tuple(ENDINGS)) for low in lower.values()):
-        return image_source(path, inspect)
+        return image_source(path, inspect, columns)
 
     def ending(*endings: str) -> list[Path]:
         return [path / name for name, low in lower.items() if low.endswith(endings)]
@@ -147,7 +158,7 @@ def _folder(path: Path) -> Source:
             names = ", ".join(file.name for file in found[:3])
             raise BadInput(f"{path} holds {len(found)} data files ({names} ...); give one of them.")
     if any(looks_like_image(tree.head(name, 16)) for name in tree.names):
-        return image_source(path, inspect)
+        return image_source(path, inspect, columns)
     raise BadInput(f"{path} holds {len(tree.names)} files but no data; read are {_HELP}.")
 
 

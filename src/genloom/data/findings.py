@@ -42,6 +42,7 @@ CODES: Mapping[str, str] = {
     "leak": "a training item equals an item of the official test part",
     "other_source": "a sound data file of another kind lies among the pictures",
     "empty_folder": "a folder holds no picture",
+    "no_mate": "a picture lacks its mate of the same name",
     # kept
     "wrong_ending": "the name says another format than the bytes",
     "cmyk": "CMYK was converted to RGB",

@@ -65,8 +65,8 @@ def _is_image(tree: Tree, name: str) -> bool:
     return looks_like_image(tree.head(name, 16))
 
 
-def lay_out(tree: Tree, findings: list[Finding]) -> Layout:
-    """Read names and tables, no picture."""
+def lay_out(tree: Tree, findings: list[Finding], columns: tuple[str, ...] = ()) -> Layout:
+    """Read names and tables, no picture; columns are those of captions that are asked for."""
     images = image_names(tree)
     layout = Layout(images)
     known = set(images)
@@ -80,7 +80,7 @@ def lay_out(tree: Tree, findings: list[Finding]) -> Layout:
         else:
             layout.ignored += 1
     _read_names(layout)
-    for image, row in read_tables(tree, images, findings).items():
+    for image, row in read_tables(tree, images, findings, columns=columns).items():
         if row.label is not None:
             layout.labels[image] = row.label
         layout.captions[image] = row.caption
@@ -110,16 +110,17 @@ def _read_names(layout: Layout) -> None:
         layout.labels = {name: folders[0] for name, folders in paths.items()}
 
 
-def image_source(path: Path, inspect: Inspect) -> Source:
+def image_source(path: Path, inspect: Inspect, columns: tuple[str, ...] = ()) -> Source:
     """Pictures in a folder or a zip archive.
 
     Args:
         path: Of the folder or the archive.
         inspect: Says what is to be said of a file of another kind among the pictures.
+        columns: Of the tables, for captions; empty: what is called like one.
     """
     early: list[Finding] = []
     with open_tree(path) as tree:
-        layout = lay_out(tree, early)
+        layout = lay_out(tree, early, columns)
         empty = tree.empty
     index = {name: i for i, name in enumerate(layout.classes)}
     if not layout.images:
@@ -145,7 +146,7 @@ def image_source(path: Path, inspect: Inspect) -> Source:
             findings += _strays(tree, layout.strays, inspect)
 
     form = "folder of images" if path.is_dir() else "zip of images"
-    source = Source(form, "image", entries, classes=layout.classes)
+    source = Source(form, "image", entries, classes=layout.classes, columns=columns)
     if layout.ignored:
         source.notes.append(f"{layout.ignored} files that are no data were passed over")
     unlabelled = len(layout.images) - len(layout.labels)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict
 from pathlib import Path
 
 from genloom.data import cache as store
@@ -12,9 +11,11 @@ from genloom.data.builtin import BUILTIN, VERSIONS
 from genloom.data.dataset import Dataset, map_pack
 from genloom.data.find import files_of, find, locate
 from genloom.data.pack import ImportOptions, write_pack
+from genloom.data.pairs import pair_source
 from genloom.data.source import Source
 from genloom.data.tables import hub_source
 from genloom.errors import BadInput
+from genloom.given import kind_of
 
 
 def open_dataset(
@@ -29,6 +30,9 @@ def open_dataset(
     flip: bool = False,
     shift: int = 0,
     cutout: float = 0.0,
+    captions: bool = False,
+    caption_column: str | None = None,
+    given: str = "none",
     cache: str | os.PathLike[str] | None = None,
 ) -> Dataset:
     """Open a data set, packed and split; the first time it is decoded, every file of it.
@@ -44,13 +48,19 @@ def open_dataset(
         flip: Augmentation: mirror half of the pictures of a training batch.
         shift: Augmentation: move pictures by up to so many pixels.
         cutout: Augmentation: hide a square of this share of the side.
+        captions: Texts that describe the items are a condition.
+        caption_column: Of the table that holds them; several by commas, of which one is drawn at
+            each visit, say "name_en,name_zh". None: the one that is called like a caption.
+        given: The picture that a model makes the item from: see `given.SOURCES`; "paired" and
+            "unpaired" are for two folders, see `data.pairs`.
         cache: Folder for packs; else GENLOOM_CACHE, else ~/.cache/genloom.
 
     Raises:
         BadInput: No such data, or it cannot be used as asked for.
     """
     augment = Augment(flip, shift, cutout)
-    options = ImportOptions(size, channels, length, valid, test, seed)
+    pairs = given if given != "none" and not kind_of(given).derived else None
+    options = ImportOptions(size, channels, length, valid, test, seed, pairs, caption_column)
     folder = store.root(cache)
     ready: Source | None = None
     if str(source).startswith("hub:"):
@@ -63,16 +73,24 @@ def open_dataset(
         name = path.resolve().name
         base = path if path.is_dir() else path.parent
         content = store.hash_files(files_of(path), base, folder)
-    fingerprint = store.key(content, asdict(options))
+    fingerprint = store.key(content, options.named())
     pack = folder / "packs" / fingerprint
     if store.read_description(pack) is None:
         _remove(pack)
-        reader = ready or find(source)
+        reader = ready or _reader(source, options)
         store.write_aside(pack, lambda aside: write_pack(reader, name, options, aside))
-    dataset = map_pack(pack, fingerprint, augment)
+    dataset = map_pack(pack, fingerprint, augment, captions=captions, given=given)
     if augment and dataset.items.kind != "image":
         raise BadInput(f"flip, shift and cutout are for images; {name} is {dataset.items.kind}.")
     return dataset
+
+
+def _reader(source: str | os.PathLike[str], options: ImportOptions) -> Source:
+    if options.pairs is None:
+        return find(source, options.columns)
+    if str(source) in BUILTIN:
+        raise BadInput(f"{source} holds no pairs: given = {options.pairs!r} needs two folders.")
+    return pair_source(locate(source), options.pairs == "paired", options.columns)
 
 
 def _remove(pack: Path) -> None:

@@ -11,22 +11,26 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from genloom.data.findings import Damaged, Finding
+from genloom.data.source import PART_NAMES
 from genloom.data.trees import Tree
+from genloom.errors import BadInput, nearest
 
 NAMES = frozenset(
     f"{stem}.{ending}" for stem in ("metadata", "captions", "labels") for ending in ("jsonl", "csv")
 )
 _FILE = ("file_name", "filename", "file", "path", "image")
 _LABEL = ("label", "class", "category", "target")
+_PART = ("split", "part", "subset")
 _CAPTION = ("text", "caption", "prompt", "description", "title", "name")
 
 
 @dataclass(frozen=True)
 class Row:
-    """What a table says about one file."""
+    """What a table says about one file; several captions are lines."""
 
     label: str | None
     caption: str
+    part: str = ""
 
 
 def decode_text(data: bytes, name: str) -> str:
@@ -44,19 +48,36 @@ def decode_text(data: bytes, name: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def read_tables(tree: Tree, images: list[str], findings: list[Finding]) -> dict[str, Row]:
+def read_tables(
+    tree: Tree,
+    images: list[str],
+    findings: list[Finding],
+    *,
+    tables: frozenset[str] = NAMES,
+    columns: tuple[str, ...] = (),
+) -> dict[str, Row]:
     """File name -> row, from every table in the tree.
 
     File names are relative to the table's folder; a bare name that is unique below it will do.
+
+    Args:
+        tree: Where the tables lie.
+        images: Files that they may speak of.
+        findings: Grows by what is wrong with them.
+        tables: What they are called.
+        columns: Of the captions; empty: the first that is called like one.
+
+    Raises:
+        BadInput: A table lacks one of the columns.
     """
     found: dict[str, Row] = {}
-    for table in (name for name in tree.names if PurePosixPath(name).name in NAMES):
+    for table in (name for name in tree.names if PurePosixPath(name).name in tables):
         try:
             rows = list(_rows(decode_text(tree.read(table), table), table, findings))
         except Damaged as damaged:
             findings.append(damaged.finding)
             continue
-        found |= _match(table, rows, images, findings)
+        found |= _match(table, rows, images, findings, columns)
     return found
 
 
@@ -65,6 +86,7 @@ def _match(
     rows: list[tuple[int, Mapping[str, Any]]],
     images: list[str],
     findings: list[Finding],
+    columns: tuple[str, ...],
 ) -> dict[str, Row]:
     if not rows:
         return {}
@@ -74,7 +96,8 @@ def _match(
         reason = f"no column of {', '.join(_FILE)}; there are {', '.join(map(str, keys))[:80]}"
         findings.append(Finding(table, "missing_column", reason))
         return {}
-    label_key, caption_key = _column(keys, _LABEL), _column(keys, _CAPTION)
+    label_key, part_key = _column(keys, _LABEL), _column(keys, _PART)
+    caption_keys = _caption_columns(table, keys, columns)
     base = PurePosixPath(table).parent
     known, bare = set(images), _bare_names(images, base)
     found: dict[str, Row] = {}
@@ -86,9 +109,24 @@ def _match(
             findings.append(Finding(table, "missing_file", f"line {line}: {wanted[:80]!r}"))
             continue
         label = row.get(label_key) if label_key else None
-        caption = row.get(caption_key) if caption_key else None
-        found[name] = Row(None if label is None else str(label), str(caption or ""))
+        captions = [str(row.get(key) or "") for key in caption_keys]
+        part = PART_NAMES.get(str(row.get(part_key, "")).lower(), "") if part_key else ""
+        label = None if label is None else str(label)
+        found[name] = Row(label, _lines(captions) if columns else "".join(captions), part)
     return found
+
+
+def _caption_columns(table: str, keys: list[str], columns: tuple[str, ...]) -> list[str]:
+    """Those that are asked for, or the one that is called like one."""
+    if missing := [column for column in columns if column not in keys]:
+        raise BadInput(f"{table} has no column {missing[0]!r}{nearest(missing[0], map(str, keys))}")
+    usual = _column(keys, _CAPTION)
+    return list(columns) or ([usual] if usual else [])
+
+
+def _lines(captions: list[str]) -> str:
+    """Several captions, one a line."""
+    return "\n".join(line for line in (" ".join(text.split()) for text in captions) if line)
 
 
 def _bare_names(images: list[str], base: PurePosixPath) -> dict[str, str | None]:

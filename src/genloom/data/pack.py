@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -30,6 +30,8 @@ class ImportOptions:
         valid: Share of the validation part, where the files have none.
         test: Share of the test part, where the files have none.
         seed: Of the split.
+        pairs: "paired" or "unpaired": the data are two folders, sources and what is made of them.
+        caption_column: Columns of tables that captions are taken from, by commas.
     """
 
     size: int | None = None
@@ -38,6 +40,19 @@ class ImportOptions:
     valid: float = 0.1
     test: float = 0.1
     seed: int = 0
+    pairs: str | None = None
+    caption_column: str | None = None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Of the captions."""
+        named = (self.caption_column or "").split(",")
+        return tuple(name.strip() for name in named if name.strip())
+
+    def named(self) -> dict[str, Any]:
+        """For the fingerprint; the later options only where they are set, so that old ones stay."""
+        later = ("pairs", "caption_column")
+        return {k: v for k, v in asdict(self).items() if k not in later or v is not None}
 
     def check(self, kind: str) -> None:
         """Raises BadInput for a value that no data, or not this kind of data, can have."""
@@ -149,16 +164,21 @@ def _write_rows(source: Source, name: str, options: ImportOptions, folder: Path)
         shares = (options.valid, options.test)
         names = [entry.name for entry in seen]
         given = [entry.part for entry in seen]
-        parts, leaks = parts_of(given, spool.digests, names, shares, options.seed)
-        if "train" not in parts:
+        parts, leaks = parts_of(given, _mated(seen, spool.digests), names, shares, options.seed)
+        if not any(part == "train" and not e.source for part, e in zip(parts, seen)):
             raise BadInput(f"{name} has {len(seen)} items: too few to train on and to hold out.")
         described = {}
         for part in PARTS:
-            rows = [i for i, own in enumerate(parts) if own == part]
+            rows = [i for i, e in enumerate(seen) if parts[i] == part and not e.source]
             values = (spool.get(i).tobytes() for i in rows)
             content = write_array(folder / f"{part}.npy", dtype, (len(rows), *shape), values)
             described[part] = {"n": len(rows), "sha256": content}
             _write_words(folder, part, [seen[i] for i in rows], bool(source.classes))
+            if options.pairs:
+                others = [i for i, e in enumerate(seen) if parts[i] == part and e.source]
+                described[part]["sources"] = _write_pairs(
+                    folder, part, [seen[i] for i in rows], others, seen, spool, shape
+                )
     notes = [*source.notes, *_notes(survey, shape, any(given))]
     return {
         "shape": list(shape),
@@ -168,6 +188,32 @@ def _write_rows(source: Source, name: str, options: ImportOptions, folder: Path)
         "findings": [finding.as_dict() for finding in (*survey.findings, *leaks)],
         "notes": notes,
     }
+
+
+def _mated(seen: list[Entry], digests: list[bytes]) -> list[bytes]:
+    """What decides the part of each: a source goes where its mate goes."""
+    mates = {e.mate: d for e, d in zip(seen, digests) if e.mate and not e.source}
+    return [mates.get(e.mate, d) if e.source else d for e, d in zip(seen, digests)]
+
+
+def _write_pairs(
+    folder: Path,
+    part: str,
+    items: list[Entry],
+    others: list[int],
+    seen: list[Entry],
+    spool: _Spool,
+    shape: tuple[int, ...],
+) -> str:
+    """The sources of a part, and the row of each item's mate among them; sha256 of the sources."""
+    rows = {seen[i].mate: row for row, i in enumerate(others) if seen[i].mate}
+    mates = np.array([rows.get(e.mate, -1) if e.mate else -1 for e in items], np.int64)
+    write_array(folder / f"{part}.mates.npy", mates.dtype, mates.shape, [mates.tobytes()])
+    if items and not others:
+        raise BadInput(f"the {part} part has {len(items)} items and no source picture.")
+    values = (spool.get(i).tobytes() for i in others)
+    path = folder / f"{part}.sources.npy"
+    return write_array(path, spool.dtype, (len(others), *shape), values)
 
 
 def _write_words(folder: Path, part: str, entries: list[Entry], labelled: bool) -> None:

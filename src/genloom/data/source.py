@@ -34,6 +34,8 @@ class Entry:
         label: Index into the classes of the source; -1 where it has none.
         caption: Text that describes it, or "".
         part: "train", "valid" or "test" where the files say so, else "".
+        source: Whether it is what another is made from, and no item itself.
+        mate: What it shares with its mate on the other side; "" where it has none.
     """
 
     name: str
@@ -41,6 +43,8 @@ class Entry:
     label: int = -1
     caption: str = ""
     part: str = ""
+    source: bool = False
+    mate: str = ""
 
 
 @dataclass
@@ -54,6 +58,7 @@ class Source:
         text: Reads a text; for kind "text" alone.
         classes: Names of the labels.
         notes: Rules that were applied, in words.
+        columns: Of a table, that the captions were taken from because somebody asked for them.
     """
 
     form: str
@@ -62,3 +67,4 @@ class Source:
     text: Callable[[], str] = str
     classes: tuple[str, ...] = ()
     notes: list[str] = field(default_factory=list)
+    columns: tuple[str, ...] = ()

@@ -61,7 +61,7 @@ class Trained(Protocol):
     def sample(
         self, n: int, *, seed: int = 0, label: Any = None, batch: int = 64, **options: Any
     ) -> Tensor:
-        """Draw n items."""
+        """Draw n items; where the model has a caption or a source, these are options too."""
         ...
 
 
@@ -76,7 +76,7 @@ def facts(
 ) -> dict[str, Any]:
     """What the numbers depend on. `conditions` must be equal where verdicts are compared."""
     recipe = artifact.recipe
-    seen, judged = against.extractor, against.judge
+    seen, judged, given = against.extractor, against.judge, dataset.items.given
     defaults = {k: option.default for k, option in options(artifact.model.sample_steps).items()}
     return {
         "name": recipe.get("model", {}).get("use", type(artifact.model).__name__),
@@ -93,6 +93,7 @@ def facts(
             "n": n,
             "extractor": seen.id,
             "judge": judged.id if judged else None,
+            **({} if given == "none" else {"given": given}),
         },
         "data": {"name": dataset.name, "fingerprint": dataset.fingerprint},
         "split": "test",

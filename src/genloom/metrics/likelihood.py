@@ -11,8 +11,10 @@ import math
 import torch
 from torch import Tensor
 
+from genloom.codecs import Latent
 from genloom.core import Codec, Condition, Items, Likelihood, Real
 from genloom.errors import Refused
+from genloom.given import encoded
 from genloom.metrics.estimate import Estimate, enough, finite, mean_interval
 
 NAMES = {"image": "bits_per_dim", "text": "bits_per_char", "points": "nll"}
@@ -50,11 +52,16 @@ def likelihood(
         raise Refused(
             "bits_per_dim needs a space with levels: this codec makes densities of bytes."
         )
+    if isinstance(codec, Latent):
+        raise Refused(
+            f"{NAMES[kind]} of codes says nothing of the items: the autoencoder loses some of them."
+        )
     parts = []
     for i in range(0, len(items), batch):
-        given = {name: value[i : i + batch].to(device) for name, value in cond.items()}
-        x = codec.encode(items[i : i + batch]).to(device)
-        parts.append(-model.log_prob(x, given).cpu().double())
+        known = {name: value[i : i + batch] for name, value in cond.items()}
+        x, known = encoded(codec, items[i : i + batch], known)
+        known = {name: value.to(device) for name, value in known.items()}
+        parts.append(-model.log_prob(x.to(device), known).cpu().double())
     nats = torch.cat(parts)
     finite(NAMES[kind], nats)
     value, low, high = mean_interval(nats / _scale(codec.items))

@@ -304,19 +304,23 @@ class Diffusion(Generative):
         """The denoiser under conditions, for solvers: all rows of a call are at one level.
 
         Args:
-            cond: Conditions of each row.
+            cond: Conditions of each row. One called "negative_NAME" is what the guess is led away
+                from, instead of no NAME at all (Liu et al., 2022, arXiv:2206.01714, Eq. 12, of two
+                conditions); where it is hidden, and without it, that is the hidden condition.
             weight: Of the condition; 1 is the plain conditional denoiser.
             low: Least r that is guided.
             high: Greatest r that is guided.
             rescale: See `sample_steps`.
         """
+        away = {name: cond[found] for name in cond if (found := f"negative_{name}") in cond}
+        cond = {name: cond[name] for name in cond if name in self.conditions}
         if weight == 0:
             cond = {}
         if weight in (0, 1) or not cond or not self.drop:
             return lambda x, sigma: self.denoise(x, sigma, cond)
         n = len(next(iter(cond.values())))
         hidden = hide(cond, torch.ones(n, dtype=torch.bool, device=self.mean.device))
-        both = {name: torch.cat([cond[name], hidden[name]]) for name in cond}
+        both = {name: torch.cat([cond[name], away.get(name, hidden[name])]) for name in cond}
         span = low * self.scale.item(), high * self.scale.item()
 
         def denoiser(x: Tensor, sigma: Tensor) -> Tensor:

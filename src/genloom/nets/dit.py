@@ -20,6 +20,7 @@ from genloom.core import Condition, Interval, Space
 from genloom.errors import BadInput
 from genloom.nets.embed import ConditionGrid, ConditionSequence, ConditionVector, Dropout, Fourier
 from genloom.nets.pointwise import rotate
+from genloom.nets.text import EncoderBlock
 from genloom.nets.unet import depth_to_space, padded, space_to_depth
 
 TIMES = 256  # waves that a noise level is read by
@@ -45,6 +46,7 @@ class Dit(nn.Module):
         expand: Hidden features of the feed-forward net, in widths.
         positions: "rotary": queries and keys are turned; "waves": added to the tokens.
         dropout: Share of each branch's output that is dropped in training.
+        text_layers: Of a text encoder over conditions that are sequences (see `text`).
         high: First frequency of the time embedding.
         low: Last one. The defaults suit ln(sigma)/4.
     """
@@ -63,6 +65,7 @@ class Dit(nn.Module):
         expand: Annotated[int, Interval(ge=1)] = 4,
         positions: Literal["rotary", "waves"] = "rotary",
         dropout: Annotated[float, Interval(ge=0, le=0.9)] = 0.0,
+        text_layers: Annotated[int, Interval(ge=0, le=12)] = 0,
         high: float = 64.0,
         low: float = 0.25,
     ):
@@ -78,7 +81,7 @@ class Dit(nn.Module):
             nn.Linear(width, width),
         )
         self.vector = ConditionVector(conditions, width, scale=0.02)
-        self.sequence = ConditionSequence(conditions, width)
+        self.sequence = ConditionSequence(conditions, width, layers=text_layers)
         self.grid = ConditionGrid(conditions)
         self.first = nn.Linear((in_channels + self.grid.channels) * patch**axes, width)
         self.blocks = nn.ModuleList(DitBlock(width, heads, expand, dropout) for _ in range(layers))
@@ -210,6 +213,7 @@ def _start(net: Dit) -> None:
         net.last,
         net.modulate,
         *(m.modulate for m in net.modules() if isinstance(m, DitBlock)),
+        *(last for m in net.modules() if isinstance(m, EncoderBlock) for last in (m.out, m.down)),
     ]
     for layer in silent:
         nn.init.zeros_(layer.weight)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from genloom.core import Condition, Space, Tokens, like, uniform
+from genloom.nets.text import TextEncoder
 
 Way = Literal["vector", "sequence", "grid"]
 
@@ -137,9 +138,11 @@ class ConditionSequence(nn.Module):
     Args:
         conditions: Name -> space; those that do not enter as a sequence are left to others.
         width: Of a position.
+        layers: Of a text encoder over all positions (see `text`), for which the number 0 is
+            filling; without layers each position stands for itself.
     """
 
-    def __init__(self, conditions: Mapping[str, Space], width: int):
+    def __init__(self, conditions: Mapping[str, Space], width: int, *, layers: int = 0):
         super().__init__()
         self.lengths: dict[str, int] = {}
         self.rows, self.places = nn.ModuleDict(), nn.ParameterDict()
@@ -148,16 +151,21 @@ class ConditionSequence(nn.Module):
             self.lengths[name] = math.prod(space.shape)
             self.rows[name] = Labels(space.vocab, width)
             self.places[name] = nn.Parameter(torch.zeros(self.lengths[name], width))
+        self.encoder = TextEncoder(width, layers) if layers and self.lengths else None
 
     def forward(self, cond: Condition, n: int) -> Tensor | None:
         """Of n rows; hidden positions (-1) and absent conditions show their learned null row."""
-        found = []
+        found: list[Tensor] = []
+        filling: list[Tensor] = []
         for name, length in self.lengths.items():
-            tokens = cond[name].flatten() if name in cond else None
-            found.append(
-                self.rows[name](tokens, n * length).view(n, length, -1) + self.places[name]
-            )
-        return torch.cat(found, 1) if found else None
+            tokens, place = cond[name].flatten() if name in cond else None, self.places[name]
+            found.append(self.rows[name](tokens, n * length).view(n, length, -1) + place)
+            null = place.new_zeros(n, length, dtype=torch.bool)
+            filling.append(null if tokens is None else tokens.view(n, length) == 0)
+        if not found:
+            return None
+        x = torch.cat(found, 1)
+        return x if self.encoder is None else self.encoder(x, torch.cat(filling, 1))
 
 
 @final

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from genloom.core import Condition, Interval, Space, Tokens
 from genloom.decoding import Fresh
 from genloom.errors import BadInput
-from genloom.nets.embed import ConditionVector, Dropout
+from genloom.nets.embed import ConditionSequence, ConditionVector, Dropout
 from genloom.nets.pointwise import feed_forward, rms_norm, rotate
 
 SHARPNESS = 1.44  # of attention: queries and keys have unit RMS times 1.2 each
@@ -44,6 +44,7 @@ class Cache:
         tokens: (rows, before + room), after as many start tokens as a grid's neighbours need.
         cond: What the conditions add to each position, (rows, D).
         lengths: How many tokens each row holds, (rows,).
+        ahead: Positions of the conditions that are read before the tokens.
     """
 
     keys: Tensor
@@ -51,10 +52,11 @@ class Cache:
     tokens: Tensor
     cond: Tensor
     lengths: Tensor
+    ahead: int
 
     def move(self, source: int, target: int) -> None:
         """Make one row what another one is."""
-        held = slice(int(self.lengths[source]))
+        held = slice(self.ahead + int(self.lengths[source]))
         for part in (self.keys, self.values):
             part[:, target, :, held] = part[:, source, :, held]
         for part in (self.tokens, self.cond, self.lengths):
@@ -69,12 +71,15 @@ class Transformer(nn.Module):
         space: Of a datum; its vocabulary and one start token are read, its length is the limit.
             A space with two axes, (H, W), is read row by row, with the neighbours that are known
             (left, above) at hand.
-        conditions: Those that enter as a vector are added to every position.
+        conditions: Those that enter as a vector are added to every position; those that enter as a
+            sequence are read before the tokens, as DALL-E reads a caption (Ramesh et al., 2021,
+            arXiv:2102.12092, section 2).
         width: Features of a position.
         layers: Blocks.
         heads: Of attention; width / heads must be even.
         expand: Hidden features of the feed-forward net, in widths.
         dropout: Share of each branch's output that is dropped in training.
+        text_layers: Of a text encoder over the sequences that are read first (see `text`).
     """
 
     turns: Tensor
@@ -90,6 +95,7 @@ class Transformer(nn.Module):
         heads: Annotated[int, Interval(ge=1)] = 2,
         expand: Annotated[int, Interval(ge=1)] = 4,
         dropout: Annotated[float, Interval(ge=0, le=0.9)] = 0.0,
+        text_layers: Annotated[int, Interval(ge=0, le=12)] = 0,
     ):
         super().__init__()
         if width % (2 * heads):
@@ -102,23 +108,27 @@ class Transformer(nn.Module):
         self.embed = nn.Embedding(len(self.shifts) * (space.vocab + 1), width)
         self.places = nn.Parameter(torch.zeros(self.length, width))
         self.cond = ConditionVector(conditions, width, scale=0.05)
+        self.context = ConditionSequence(conditions, width, layers=text_layers)
+        self.ahead = sum(self.context.lengths.values())
         self.mix = nn.Parameter(torch.full((layers - 1,), 0.1))
         self.blocks = nn.ModuleList(Block(width, heads, expand, dropout) for _ in range(layers))
         self.head = nn.Linear(width, space.vocab, bias=False)
         nn.init.normal_(self.embed.weight, std=0.05)
         nn.init.normal_(self.head.weight, std=0.001)
-        self.register_buffer("turns", _turns(self.length, width // heads), persistent=False)
+        self.register_buffer(
+            "turns", _turns(self.ahead + self.length, width // heads), persistent=False
+        )
         self.register_buffer("back", torch.tensor(self.shifts), persistent=False)
 
     def cache(self, n: int) -> Cache:
         """Room for n rows of full length, on the device of the weights."""
         weight = self.head.weight
-        room = -(-self.length // WINDOW) * WINDOW
+        room = -(-(self.ahead + self.length) // WINDOW) * WINDOW
         shape = len(self.blocks), n, self.heads, room, weight.shape[1] // self.heads
         tokens = torch.full((n, self.shifts[-1] + room), self.start, device=weight.device)
         lengths = torch.zeros(n, dtype=torch.long, device=weight.device)
-        empty = weight.new_empty
-        return Cache(empty(shape), empty(shape), tokens, empty(n, weight.shape[1]), lengths)
+        empty, cond = weight.new_empty, weight.new_empty(n, weight.shape[1])
+        return Cache(empty(shape), empty(shape), tokens, cond, lengths, self.ahead)
 
     def forward(self, tokens: Tensor, cond: Condition) -> Tensor:
         """(B, L) -> (B, L, V).
@@ -130,7 +140,8 @@ class Transformer(nn.Module):
         x = self._embed(tokens) + self.places[: tokens.shape[1]]
         if self.cond.parts:
             x = x + self.cond(cond, len(x))[:, None]
-        return self._logits(self._through(x, slice(tokens.shape[1]), _causal))
+        x = self._after(cond, x)
+        return self._logits(self._through(x, slice(x.shape[1]), _causal)[:, self.ahead :])
 
     @torch.no_grad()
     def begin(self, cache: Cache, fresh: Sequence[Fresh]) -> None:
@@ -159,11 +170,12 @@ class Transformer(nn.Module):
         """
         n, (heads, room), before = len(tokens), cache.keys.shape[2:4], self.shifts[-1]
         rows, at = torch.arange(n, device=tokens.device), cache.lengths[:n].clone()
-        window = -(-(int(at.max()) + 1) // WINDOW) * WINDOW
-        hidden = torch.arange(window, device=tokens.device) > at[:, None]
+        places = at + self.ahead
+        window = -(-(int(places.max()) + 1) // WINDOW) * WINDOW
+        hidden = torch.arange(window, device=tokens.device) > places[:, None]
         mask = cache.cond.new_zeros(hidden.shape).masked_fill_(hidden, -torch.inf)[:, None, None]
         lanes = torch.arange(n * heads, device=tokens.device).view(n, heads)
-        target = (lanes * room + at[:, None]).flatten()
+        target = (lanes * room + places[:, None]).flatten()
 
         flat = [part.flatten(1, 3).unbind() for part in (cache.keys, cache.values)]
         held = [part[:, :n, :, :window].unbind() for part in (cache.keys, cache.values)]
@@ -180,9 +192,9 @@ class Transformer(nn.Module):
             x = x + cache.cond[:n]
         cache.lengths[:n] += 1
         x = (
-            self._together(cache, x, at, attend, fresh)
+            self._together(cache, x, places, attend, fresh)
             if fresh
-            else self._through(x[None], at, attend)
+            else self._through(x[None], places, attend)
         )
         return self._logits(x[0, :n])
 
@@ -218,10 +230,18 @@ class Transformer(nn.Module):
         before = self.shifts[-1]
         cache.tokens[rows, before : before + known] = tokens
         # Whole blocks of positions: what a row holds does not depend on how many begin with it.
-        places = torch.arange(known + -known % BLOCK, device=tokens.device)
-        places = places.clamp_(max=self.length - 1)
-        x = self._embed(F.pad(tokens, (0, len(places) - known))) + self.places[places]
-        return x + cache.cond[rows, None] if self.cond.parts else x, places
+        read = self.ahead + known
+        places = torch.arange(read + -read % BLOCK, device=tokens.device)
+        places = places.clamp_(max=self.ahead + self.length - 1)
+        x = self._embed(F.pad(tokens, (0, len(places) - read)))
+        x = x + self.places[places[self.ahead :] - self.ahead]
+        x = x + cache.cond[rows, None] if self.cond.parts else x
+        return self._after(one.cond, x), places
+
+    def _after(self, cond: Condition, x: Tensor) -> Tensor:
+        """What the blocks read: sequences that are conditions, then the tokens, (B, L, D)."""
+        context = self.context(cond, len(x))
+        return x if context is None else torch.cat([context.to(x.dtype), x], 1)
 
     def _beginning(
         self, cache: Cache, one: Fresh, i: int, q: Tensor, k: Tensor, v: Tensor

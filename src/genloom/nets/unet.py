@@ -49,6 +49,7 @@ class UNet(nn.Module):
         modulate: "film": time scales and shifts the second norm; "add": it is added before it.
         balance: Factor on the sum at the end of a residual block.
         dropout: Share of values dropped inside residual blocks.
+        text_layers: Of a text encoder over conditions that are sequences (see `text`).
         high: First frequency of the time embedding.
         low: Last one. The defaults suit ln(sigma)/4.
     """
@@ -71,6 +72,7 @@ class UNet(nn.Module):
         modulate: Literal["film", "add"] = "film",
         balance: Annotated[float, Interval(ge=0.1, le=1)] = math.sqrt(0.5),
         dropout: Annotated[float, Interval(ge=0, le=0.9)] = 0.0,
+        text_layers: Annotated[int, Interval(ge=0, le=12)] = 0,
         high: float = 64.0,
         low: float = 0.25,
     ):
@@ -86,7 +88,7 @@ class UNet(nn.Module):
             nn.Linear(features, features),
         )
         self.vector = ConditionVector(conditions, features)
-        self.sequence = ConditionSequence(conditions, features)
+        self.sequence = ConditionSequence(conditions, features, layers=text_layers)
         self.grid = ConditionGrid(conditions)
         if self.sequence.lengths and attend > levels:
             raise BadInput(

@@ -388,7 +388,9 @@ def test_optimal_transport_pairs_each_datum_with_the_noise_near_it():
         model = Diffusion(Real((1,)), {}, net=Oracle, coupling=coupling)
         model.prepare(x, {})
         noises = []
-        model.net.forward = lambda z, t, cond, noises=noises: noises.append(z) or torch.zeros_like(z)
+        model.net.forward = lambda z, t, cond, noises=noises: (
+            noises.append(z) or torch.zeros_like(z)
+        )
         model.loss(x, {})
         seen[coupling] = (noises[0] * x > 0).double().mean().item()
     assert seen["independent"] < 0.9 and seen["ot"] > 0.95

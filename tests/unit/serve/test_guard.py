@@ -113,7 +113,7 @@ def test_wrong_keys_are_counted_and_the_bucket_fills_again(monkeypatch):
 
 
 def test_a_key_counts_from_its_first_moment_on(keys):
-    """Whether there are keys is remembered for a moment: it must not make a key's holder anybody."""
+    """Whether there are keys is remembered for a moment; a holder of one is nobody else in it."""
     key, secret = keys.make("anna", ["generate"])
     guard = Guard(
         None,  # pyright: ignore[reportArgumentType]

@@ -1,0 +1,276 @@
+"""Search for good options of a recipe: many short trainings, judged on the validation part alone.
+
+Each trial is an ordinary run in OUT/trial-NN, and what the next one tries is a function of the
+search's seed, its number and the results before it. So a search that was killed goes on where it
+was and finds the same. The tree-structured Parzen estimator (Bergstra et al., 2011) is Optuna's.
+The test part is never opened: judge the winner with `genloom evaluate`, for the best of many
+validation values is itself a little too good.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from genloom import recipe as recipes
+from genloom import runs
+from genloom.artifact import load
+from genloom.checkpoint import write_text
+from genloom.comparison import FAILURES
+from genloom.errors import BadInput, GenloomError, need
+from genloom.held_out import MEASURES, Measure, choose, words
+from genloom.record import locked
+from genloom.search_space import Parameter, Range, parse, value_of
+from genloom.tuning_page import page
+
+if TYPE_CHECKING:
+    from genloom.recipe import Plan
+
+Say = Callable[[str], None]
+
+
+@dataclass
+class Trial:
+    """One training.
+
+    Args:
+        folder: Its run, below the search's folder.
+        values: What was tried, by key.
+        status: "running", "done" or "failed".
+        value: The measure, lower is better; None until it is done.
+        message: Why it failed.
+        seconds: Of training.
+    """
+
+    folder: str
+    values: dict[str, Any]
+    status: str = "running"
+    value: float | None = None
+    message: str = ""
+    seconds: float = 0.0
+
+    def __str__(self) -> str:
+        """One line: what was tried, and what came of it."""
+        tried = ", ".join(
+            f"{key} = {value:.4g}" if isinstance(value, float) else f"{key} = {value}"
+            for key, value in self.values.items()
+        )
+        return f"{tried}: {self.message if self.value is None else f'{self.value:.5g}'}"
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What a search found.
+
+    Args:
+        out: Its folder: trial-NN/, tune.json, best.toml and tune.html.
+        facts: Recipe, search, measure and seed: what makes it this search and no other.
+        trials: In the order in which they were made.
+    """
+
+    out: Path
+    facts: dict[str, Any]
+    trials: list[Trial]
+
+    @property
+    def done(self) -> list[Trial]:
+        """The trials that have a value, the best one first."""
+        return sorted((t for t in self.trials if t.value is not None), key=lambda t: t.value or 0.0)
+
+    @property
+    def best(self) -> Trial:
+        """The trial with the smallest value."""
+        return self.done[0]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        found = {**self.facts, "trials": [asdict(t) for t in self.trials]}
+        return {**found, "best": asdict(self.best) if self.done else None}
+
+
+def tune(
+    recipe: Mapping[str, Any],
+    *,
+    search: Iterable[str],
+    trials: int = 20,
+    out: str | Path | None = None,
+    measure: Measure | None = None,
+    seed: int = 0,
+    allow_code: bool = False,
+    quiet: bool = False,
+    progress: Say | None = None,
+) -> Tuning:
+    """Try options of a recipe; the first trial is the recipe as it is, where the search holds it.
+
+    Args:
+        recipe: With data, model and the budget of one trial; see `runs.compose`.
+        search: "KEY=LOW..HIGH" or "KEY=A,B,C"; see `search_space`.
+        trials: How many trainings in all, those of an earlier, killed call included.
+        out: Folder of the search; runs/tune-DATA-MODEL where left out.
+        measure: "loss", the held-out loss, or "kid", the kernel distance of samples to held-out
+            items. Left out: the loss where the family has one player and the search leaves the
+            objective alone (keys of train, data and model.net), the distance otherwise.
+        seed: Of the search.
+        allow_code: As for `recipe.resolve`.
+        quiet: No progress line of the trainings.
+        progress: Called with a line for each trial; standard error if left out.
+
+    Raises:
+        BadInput: What is asked for does not fit, found before any training begins.
+        MissingExtra: Optuna is not installed.
+        GenloomError: Every trial failed, or the work was interrupted.
+    """
+    _optuna()
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise BadInput("a search is one process: start it without torchrun.")
+    if trials < 1:
+        raise BadInput(f"trials = {trials}: at least 1 is needed.")
+    plan = recipes.resolve(recipe, allow_code=allow_code)
+    space = parse(search, plan.recipe, allow_code=allow_code)
+    chosen = choose(measure, plan, [parameter.key for parameter in space])
+    folder = Path(out) if out is not None else runs.FOLDER / f"tune-{plan.name}"
+    facts = {
+        "recipe": plan.recipe,
+        "fingerprint": plan.dataset.fingerprint,
+        "search": [str(parameter) for parameter in space],
+        "measure": words(chosen, plan.dataset),
+        "seed": seed,
+    }
+    found = _opened(folder, facts)
+    say = progress or _say
+    with locked(folder, 0):
+        for number in range(trials):
+            if number == len(found.trials):
+                values = _suggest(number, space, found.trials, plan.recipe, seed)
+                found.trials.append(Trial(f"trial-{number:02d}", values))
+                _write(found)
+            trial = found.trials[number]
+            if trial.status == "running":
+                _run(trial, folder, plan, chosen, allow_code, quiet)
+                _write(found)
+            say(f"[{number + 1}/{trials}] {trial}")
+        return _ended(found, plan, space)
+
+
+def _optuna() -> Any:
+    try:
+        import optuna
+    except ImportError:
+        raise need("optuna", "tune", "a search for options") from None
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _opened(folder: Path, facts: dict[str, Any]) -> Tuning:
+    """The search of a folder, new or as it was left."""
+    path = folder / "tune.json"
+    if not path.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        return Tuning(folder, facts, [])
+    content = json.loads(path.read_text(encoding="utf-8"))
+    for key, value in json.loads(json.dumps(facts)).items():
+        if content.get(key) != value:
+            raise BadInput(f"{folder} holds a search with another {key}. Choose another --out.")
+    return Tuning(folder, facts, [Trial(**trial) for trial in content["trials"]])
+
+
+def _write(found: Tuning) -> None:
+    text = json.dumps(found.as_dict(), indent=1, allow_nan=False)
+    write_text(found.out / "tune.json", text + "\n")
+
+
+def _suggest(
+    number: int,
+    space: Sequence[Parameter],
+    trials: Sequence[Trial],
+    recipe: Mapping[str, Any],
+    seed: int,
+) -> dict[str, Any]:
+    """What the next trial tries; one that failed counts as bad as the worst that did not."""
+    usual = {p.key: value_of(recipe, p.key) for p in space}
+    if number == 0 and all(p.holds(usual[p.key]) for p in space):
+        return usual
+    optuna = _optuna()
+    made = optuna.distributions
+    kinds = {
+        p.key: made.CategoricalDistribution(p.values)
+        if not isinstance(p, Range)
+        else (made.IntDistribution if isinstance(p.low, int) else made.FloatDistribution)(
+            p.low, p.high, log=p.log
+        )
+        for p in space
+    }
+    sampler = optuna.samplers.TPESampler(seed=seed * 10_000 + number)
+    study = optuna.create_study(sampler=sampler)
+    worst = max((t.value for t in trials if t.value is not None), default=None)
+    for trial in trials:
+        value = worst if trial.value is None else trial.value
+        if value is not None:
+            study.add_trial(
+                optuna.trial.create_trial(params=trial.values, distributions=kinds, value=value)
+            )
+    return dict(study.ask(kinds).params)
+
+
+def _run(
+    trial: Trial, folder: Path, plan: Plan, measure: Measure, allow_code: bool, quiet: bool
+) -> None:
+    """Train and measure; a failure with a name is a result."""
+    tried = with_values(plan.recipe, trial.values)
+    began = time.monotonic()
+    try:
+        recipes.resolve(tried, allow_code=allow_code)
+    except BadInput as error:  # a combination that does not fit
+        trial.status, trial.message = "failed", str(error)
+        return
+    try:
+        path = runs.start(tried, out=folder / trial.folder, allow_code=allow_code, quiet=quiet)
+    except FAILURES as error:
+        trial.status, trial.message = "failed", f"{type(error).__name__}: {error}"
+        return
+    trial.seconds = round(time.monotonic() - began, 1)
+    value = MEASURES[measure](load(path), plan.dataset)
+    if not math.isfinite(value):
+        trial.status, trial.message = "failed", f"its {measure} is {value}"
+        return
+    trial.status, trial.value = "done", value
+
+
+def with_values(recipe: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """A recipe with values at "table.key"."""
+    changed = json.loads(json.dumps(recipe))
+    for key, value in values.items():
+        *tables, name = key.split(".")
+        inner = changed
+        for table in tables:
+            inner = inner[table]
+        inner[name] = value
+    return changed
+
+
+def _ended(found: Tuning, plan: Plan, space: Sequence[Parameter]) -> Tuning:
+    """Write what was found."""
+    if not found.done:
+        raise GenloomError(
+            f"all {len(found.trials)} trials failed; the last: {found.trials[-1].message}"
+        )
+    best = found.best
+    head = (
+        f"# The best of {len(found.trials)} trials ({best.folder}): {best.value:.5g}, the "
+        f"{found.facts['measure']}.\n"
+    )
+    text = recipes.dumps(with_values(plan.recipe, best.values))
+    write_text(found.out / "best.toml", head + text)
+    write_text(found.out / "tune.html", page(found.as_dict(), space))
+    return found

@@ -1,0 +1,246 @@
+"""A search: it finds the better half of a range, goes on after a kill, and never opens the test."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+
+import pytest
+import torch
+
+from genloom import data, runs, tuning, tuning_verb
+from genloom.artifact import load
+from genloom.cli import Parser
+from genloom.errors import BadInput, Diverged, GenloomError, MissingExtra
+from genloom.held_out import choose, held_out_distance, held_out_loss
+from genloom.recipe import load_recipe, resolve
+from genloom.record import locked
+from genloom.tuning import Trial, tune
+
+pytest.importorskip("optuna")
+
+NET = {"use": "mlp", "width": 16, "blocks": 1}
+RECIPE = {
+    "data": {"source": "moons"},
+    "model": {"use": "flow", "net": NET},
+    "train": {"steps": 12, "batch": 32},
+}
+SEARCH = ["train.lr=1e-6..1e-1", "model.net.blocks=1,2"]
+
+
+def quiet(line: str) -> None:
+    """Say nothing."""
+
+
+def search(out, trials=3, recipe=RECIPE, **given):
+    given = {"search": SEARCH, "quiet": True, "progress": quiet, **given}
+    return tune(recipe, trials=trials, out=out, **given)
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    return search(tmp_path_factory.mktemp("search") / "out")
+
+
+def test_the_first_trial_is_the_recipe_as_it_is(found):
+    assert found.trials[0].values == {"train.lr": 1e-3, "model.net.blocks": 1}
+    assert len({json.dumps(t.values) for t in found.trials}) == 3
+    assert all(1e-6 <= t.values["train.lr"] <= 1e-1 for t in found.trials)
+
+
+def test_every_trial_is_a_run_with_its_values(found):
+    for trial in found.trials:
+        state = json.loads((found.out / trial.folder / "run.json").read_text())
+        assert state["status"] == "done"
+        assert state["recipe"]["train"]["lr"] == trial.values["train.lr"]
+        assert state["recipe"]["model"]["net"]["blocks"] == trial.values["model.net.blocks"]
+
+
+def test_the_value_is_the_held_out_loss_of_the_trained_model(found):
+    dataset = resolve(RECIPE).dataset
+    for trial in found.trials:
+        model = load(found.out / trial.folder)
+        assert trial.value == held_out_loss(model, dataset)
+    assert "validation" in found.facts["measure"] and "loss" in found.facts["measure"]
+    assert found.best.value == min(t.value for t in found.trials)
+
+
+def test_the_best_recipe_trains_to_the_best_weights(found, tmp_path):
+    recipe = load_recipe(found.out / "best.toml")
+    again = runs.start(recipe, out=tmp_path / "again", quiet=True)
+    a, b = (load(p).model.state_dict() for p in (again, found.out / found.best.folder))
+    assert all(torch.equal(a[key], b[key]) for key in b)
+
+
+def test_a_killed_search_goes_on_to_the_same_result(found, tmp_path):
+    killed = tmp_path / "killed"
+    shutil.copytree(found.out, killed)
+    content = json.loads((killed / "tune.json").read_text())
+    content["trials"] = content["trials"][:2]
+    content["trials"][1] |= {"status": "running", "value": None}
+    (killed / "tune.json").write_text(json.dumps(content))
+    shutil.rmtree(killed / "trial-01")
+    shutil.rmtree(killed / "trial-02")
+    again = search(killed)
+    assert [t.values for t in again.trials] == [t.values for t in found.trials]
+    assert [t.value for t in again.trials] == [t.value for t in found.trials]
+
+
+def test_a_finished_search_trains_nothing_and_another_one_is_refused(found, monkeypatch):
+    monkeypatch.setattr(runs, "start", lambda *a, **k: pytest.fail("trained again"))
+    assert search(found.out).as_dict() == found.as_dict()
+    with pytest.raises(BadInput, match="another search"):
+        search(found.out, search=["train.lr=1e-6..1e-1"])
+    with pytest.raises(BadInput, match="another seed"):
+        search(found.out, seed=1)
+
+
+def test_the_page_shows_every_trial_and_parameter(found):
+    page = (found.out / "tune.html").read_text()
+    assert page.count("<svg") == 2 and page.count("<circle") == 2 * 3
+    assert page.count('class="best"') == 2
+    assert all(f"<td>{t.folder}" in page for t in found.trials)
+
+
+def test_the_test_part_is_never_opened(tmp_path, monkeypatch):
+    monkeypatch.setattr(data, "open_test", lambda d: pytest.fail("opened the test part"))
+    monkeypatch.setattr("genloom.data.dataset.open_test", data.open_test)
+    search(tmp_path / "out", 1, measure="kid")
+
+
+def test_a_trial_that_diverges_is_a_result_and_the_search_goes_on(tmp_path, monkeypatch):
+    real = runs.start
+
+    def start(recipe, **given):
+        if recipe["train"]["lr"] > 5e-4:
+            raise Diverged("the loss is nan.")
+        return real(recipe, **given)
+
+    monkeypatch.setattr(runs, "start", start)
+    found = search(tmp_path / "out", 6)
+    assert found.trials[0].status == "failed" and "nan" in found.trials[0].message
+    assert found.best.values["train.lr"] <= 5e-4
+    monkeypatch.setattr(runs, "start", lambda *a, **k: (_ for _ in ()).throw(Diverged("nan.")))
+    with pytest.raises(GenloomError, match="all 2 trials failed"):
+        search(tmp_path / "none", 2)
+
+
+def test_a_value_that_is_no_number_is_a_failed_trial(tmp_path, monkeypatch):
+    values = iter([float("nan"), 2.0])
+    monkeypatch.setitem(tuning.MEASURES, "loss", lambda model, dataset: next(values))
+    found = search(tmp_path / "out", 2)
+    assert [t.status for t in found.trials] == ["failed", "done"]
+    assert "nan" in found.trials[0].message and found.best is found.trials[1]
+
+
+@pytest.mark.parametrize(("valid", "measure", "needs"), [(0.0, "loss", 1), (0.001, "kid", 50)])
+def test_too_few_validation_items_are_told_before_training(tmp_path, valid, measure, needs):
+    recipe = {**RECIPE, "data": {"source": "moons", "valid": valid}}
+    with pytest.raises(BadInput, match=f"needs {needs}: bring more data"):
+        search(tmp_path / "out", 1, recipe, measure=measure)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_combination_that_does_not_fit_is_a_failed_trial(tmp_path):
+    recipe = {**RECIPE, "train": {"steps": 4, "batch": 32, "accumulate": 2}}
+    found = search(tmp_path / "out", 3, recipe, search=["train.batch=32,33"])
+    assert {t.status for t in found.trials if t.values["train.batch"] == 33} <= {"failed"}
+    assert {t.status for t in found.trials if t.values["train.batch"] == 32} == {"done"}
+
+
+def test_the_search_follows_what_it_has_learnt():
+    """Where only small rates did well, most of what is tried next is small."""
+    (space, *_) = [tuning.parse(SEARCH[:1], resolve(RECIPE).recipe)]
+    rates = torch.logspace(-5.9, -1.1, 20, dtype=torch.float64).tolist()
+    known = [Trial(f"{i}", {"train.lr": lr}, "done", lr) for i, lr in enumerate(rates)]
+    tried = [tuning._suggest(20, space, known, {}, seed)["train.lr"] for seed in range(12)]
+    assert sum(lr < 1e-4 for lr in tried) >= 10  # of a log-uniform draw 2 in 5 were
+
+
+def test_failures_count_as_the_worst_and_are_avoided():
+    space = tuning.parse(SEARCH[:1], resolve(RECIPE).recipe)
+    rates = torch.logspace(-5.9, -1.1, 20, dtype=torch.float64).tolist()
+    known = [
+        Trial("", {"train.lr": lr}, "failed")
+        if lr > 1e-4
+        else Trial("", {"train.lr": lr}, "done", 1 - lr)
+        for lr in rates
+    ]
+    tried = [tuning._suggest(20, space, known, {}, seed)["train.lr"] for seed in range(12)]
+    assert sum(lr < 1e-4 for lr in tried) >= 10
+
+
+@pytest.mark.parametrize(
+    ("model", "keys", "wanted"),
+    [
+        ("flow", ["train.lr=1e-4..1e-2"], "loss"),
+        ("flow", ["model.net.blocks=1,2"], "loss"),
+        ("flow", ["model.drop=0.1,0.2"], "kid"),
+        ("mlp_gan", ["train.lr=1e-4..1e-2"], "kid"),
+    ],
+)
+def test_the_measure_is_one_that_the_search_does_not_move(model, keys, wanted):
+    plan = resolve({"data": {"source": "moons"}, "model": {"use": model}})
+    assert choose(None, plan, [key.partition("=")[0] for key in keys]) == wanted
+
+
+def test_one_search_at_a_time_works_in_a_folder(found, monkeypatch):
+    with locked(found.out, 0), pytest.raises(BadInput, match="by another process"):
+        search(found.out)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(BadInput, match="one process"):
+        search(found.out)
+
+
+def test_several_players_have_no_loss(tmp_path):
+    gan = {**RECIPE, "model": {"use": "mlp_gan"}}
+    with pytest.raises(BadInput, match="2 players"):
+        search(tmp_path / "out", 1, gan, search=SEARCH[:1], measure="loss")
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_distance_tells_a_trained_model_from_a_fresh_one(tmp_path):
+    longer = {**RECIPE, "train": {"steps": 300, "batch": 64, "lr": 5e-3}}
+    dataset = resolve(RECIPE).dataset
+    good, bad = (
+        held_out_distance(load(runs.start(r, out=tmp_path / n, quiet=True)), dataset)
+        for n, r in (("good", longer), ("bad", {**RECIPE, "train": {"steps": 1}}))
+    )
+    assert good < 0.6 * bad
+
+
+def test_without_optuna_the_extra_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "optuna", None)
+    with pytest.raises(MissingExtra, match=r"genloom\[tune\]"):
+        search(tmp_path / "out")
+    with pytest.raises(BadInput, match="trials = 0"):
+        monkeypatch.undo()
+        search(tmp_path / "out", 0)
+
+
+def parsed(*words: str) -> argparse.Namespace:
+    top = Parser(prog="genloom")
+    table = top.add_subparsers(dest="verb", parser_class=Parser)
+
+    def verb(name, about, run, **kwargs):
+        made = table.add_parser(name, description=about, **kwargs)
+        made.add_argument("--json", action="store_true")
+        made.set_defaults(run=run)
+        return made
+
+    tuning_verb.add_parsers(verb)
+    return top.parse_args(words)
+
+
+def test_the_verb_prints_json_and_the_next_command(tmp_path, capsys):
+    words = ["tune", "--data", "moons", "--model", "flow", "--steps", "4", "--trials", "2"]
+    words += ["--set", "model.net.use=mlp", "--set", "model.net.width=8", "--quiet"]
+    words += ["--search", "train.lr=1e-4..1e-2", "--out", str(tmp_path / "out")]
+    args = parsed(*words, "--json")
+    args.run(args)
+    content = json.loads(capsys.readouterr().out)
+    assert len(content["trials"]) == 2 and content["best"]["folder"].startswith("trial-")
+    args = parsed(*words)
+    args.run(args)
+    assert f"genloom train {tmp_path / 'out' / 'best.toml'}" in capsys.readouterr().out
