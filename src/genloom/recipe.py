@@ -29,6 +29,7 @@ import torch
 from genloom import catalog, toml
 from genloom.core import Codec, Generative, Interval, Items, Option, Space, options
 from genloom.errors import BadInput, nearest
+from genloom.nets.embed import ConditionGrid, ConditionSequence, way
 from genloom.options import TrainOptions
 
 if TYPE_CHECKING:
@@ -351,15 +352,35 @@ def fresh(
     """The model with weights that depend on the seed alone; torch's own stream stays as it was.
 
     Raises:
-        BadInput: A condition that the family needs does not come with the items.
+        BadInput: A condition that the family needs does not come with the items, or one comes
+            that nothing in the model reads.
     """
     _check_needs(table, items, allow_code)
     with torch.random.fork_rng(devices=[]):  # pyright: ignore[reportUnknownMemberType]
         torch.manual_seed(seed)  # pyright: ignore[reportUnknownMemberType]
-        return cast(
+        model = cast(
             Generative,
             build(table, codec.space, items.conditions, kind="model", allow_code=allow_code),
         )
+    if not allow_code:  # other people's nets may read conditions in a way of their own
+        _check_heard(table, model)
+    return model
+
+
+def _check_heard(table: Mapping[str, Any], model: Generative) -> None:
+    """Refuse a caption or a source that the model would ignore without a word."""
+    heard = set(model.needs)
+    for part in model.modules():
+        if isinstance(part, ConditionSequence):
+            heard |= set(part.lengths)
+        elif isinstance(part, ConditionGrid):
+            heard |= set(part.shapes)
+    for name, space in model.conditions.items():
+        if way(space) != "vector" and name not in heard:
+            raise BadInput(
+                f"{table['use']} with this net would ignore the {name}. Choose a net that reads it "
+                f"(unet, dit, or transformer for captions), or take data without one."
+            )
 
 
 def _check_needs(table: Mapping[str, Any], items: Items, allow_code: bool) -> None:

@@ -266,3 +266,10 @@ def test_hidden_rows_are_those_of_the_contract(colorizer):
     hidden = hide(cond, torch.ones(1, dtype=torch.bool))
     assert torch.equal(hidden["source"].isnan(), colorizer.condition([1])["source"].isnan())
     assert json.loads(json.dumps(colorizer.card["items"]))["given"] == "grey"
+
+
+@pytest.mark.parametrize("use", ["vae", "glow", "pixelcnn", "gan"])
+def test_a_family_that_would_ignore_the_source_says_so(use, tmp_path):
+    recipe = {"data": {"source": "digits", "given": "small2"}, "model": {"use": use}}
+    with pytest.raises(BadInput, match=r"source"):
+        resolve(recipe)

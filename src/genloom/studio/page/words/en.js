@@ -29,7 +29,7 @@ export default {
   "model.classes": ({ n }) => `${n} class${n === 1 ? "" : "es"}`, "model.dims": ({ n }) => `${n} dimension${s(n)}`, "model.length": ({ n }) => `up to ${n} characters`,
   "option.steps": "Steps", "hint.steps": "More steps take longer and are often finer",
   "option.guidance": "Guidance", "hint.guidance": "Higher keeps closer to the class, with less variety",
-  "option.guide_from": "Guidance from noise", "option.guide_to": "Guidance to noise", "option.solver": "Solver",
+  "option.guide_from": "Guidance from noise", "option.guide_to": "Guidance to noise", "option.rescale": "Contrast kept", "option.eta": "Fresh noise", "option.solver": "Solver",
   "option.temperature": "Temperature", "hint.temperature": "Lower is safer, higher is bolder",
   "option.top_k": "Only the k likeliest", "option.top_p": "Only the likeliest share", "option.min_p": "Least likelihood", "option.truncation": "Truncation", "hint.truncation": "Lower is more typical, higher more varied", "option.noise": "Add noise",
   "option.none": "not set",

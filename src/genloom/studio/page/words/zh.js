@@ -26,7 +26,7 @@ export default {
   "model.classes": "{n} 个类别", "model.dims": "{n} 维", "model.length": "最多 {n} 字",
   "option.steps": "步数", "hint.steps": "步数越多越慢，通常更精细",
   "option.guidance": "引导强度", "hint.guidance": "越高越贴近类别，变化越少",
-  "option.guide_from": "引导起始噪声", "option.guide_to": "引导终止噪声", "option.solver": "求解器",
+  "option.guide_from": "引导起始噪声", "option.guide_to": "引导终止噪声", "option.rescale": "保持对比度", "option.eta": "新噪声", "option.solver": "求解器",
   "option.temperature": "温度", "hint.temperature": "低则稳妥，高则大胆",
   "option.top_k": "只取最可能的 k 个", "option.top_p": "只取最可能的份额", "option.min_p": "最低可能性", "option.truncation": "截断", "hint.truncation": "低则典型，高则多样", "option.noise": "加入噪声",
   "option.none": "未设置",
