@@ -30,6 +30,7 @@ class Asked:
         label: A class by name or index; None draws it from the seed.
         options: Of the model's sampling.
         prompt: Tokens that each sample begins with.
+        caption: What the samples should show, for models that were trained with captions.
         told: Text that the filters read: the prompt as it was written.
         form: Of the files, see `media.FORMATS`.
         size: (width, height) that pictures are resized to.
@@ -52,6 +53,7 @@ class Asked:
     label: int | str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     prompt: tuple[int, ...] = ()
+    caption: str = ""
     told: str = ""
     form: str
     size: tuple[int, int] | None = None
@@ -74,6 +76,7 @@ class Asked:
             model=self.known.name,
             seeds=self.seeds,
             label=self.label,
+            condition=self._condition(),
             options=self.options,
             prompt=self.prompt,
             previews=self.previews,
@@ -89,6 +92,12 @@ class Asked:
             strength=self.strength,
         )
 
+    def _condition(self) -> dict[str, Tensor]:
+        words = self.known.items.caption
+        if not self.caption or words is None:
+            return {}
+        return {"caption": words.encode(self.caption).expand(len(self.seeds), -1)}
+
     def recorded(self, i: int) -> dict[str, Any]:
         """What the record of sample i keeps beside seed and label; `of_record` reads it.
 
@@ -97,6 +106,7 @@ class Asked:
         """
         found: dict[str, Any] = {"sampling": dict(self.options), "format": self.form}
         found |= {"prompt": list(self.prompt)} if self.prompt else {}
+        found |= {"caption": self.caption} if self.caption else {}
         found |= {"size": list(self.size)} if self.size else {}
         found |= {"quality": self.quality} if self.form in LOSSY else {}
         found |= {} if self.most is None else {"most": self.most}
@@ -133,6 +143,7 @@ class Asked:
                 options=kept.pop("sampling"),
                 form=kept.pop("format"),
                 prompt=tuple(kept.pop("prompt", ())),
+                caption=kept.pop("caption", ""),
                 size=tuple(kept.pop("size")) if "size" in kept else None,
                 quality=kept.pop("quality", cls.quality),
                 most=kept.pop("most", None),

@@ -8,7 +8,7 @@ from typing import Any
 from genloom.serve import media
 from genloom.serve.asked import Asked
 from genloom.serve.known import Known
-from genloom.serve.making import label_of, prompt_of, seeds_of
+from genloom.serve.making import caption_of, label_of, prompt_of, seeds_of
 from genloom.serve.problems import Problem
 from genloom.serve.settings import Limits
 
@@ -38,7 +38,7 @@ def asked_for(
         limits: Of the server.
         seeds: One for each sample, checked already.
         label: A class, by name or index.
-        prompt: Text that each sample begins with.
+        prompt: Text that each sample begins with, or that says what it should show.
         format: Of the files; None for the kind's default.
         options: Of the model's sampling.
         previews: Guesses to show on the way.
@@ -56,7 +56,8 @@ def asked_for(
         seeds=tuple(seeds),
         label=label_of(known, label),
         options=known.chosen(options or {}, most_steps=limits.steps),
-        prompt=prompt_of(known, prompt, limits),
+        prompt=() if known.items.caption else prompt_of(known, prompt, limits),
+        caption=caption_of(known, prompt, limits),
         told=prompt,
         form=media.media_type(known.items.kind, format)[0],
         previews=previews,

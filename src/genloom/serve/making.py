@@ -283,6 +283,17 @@ def label_of(known: Known, label: int | str | None) -> int | str | None:
         raise Problem(400, str(error), param="label", code="invalid_value") from error
 
 
+def caption_of(known: Known, text: str, limits: Limits) -> str:
+    """The text, where the model reads captions; else none.
+
+    Raises:
+        Problem: It is too long.
+    """
+    if len(text) > limits.prompt:
+        raise Problem(400, f"a prompt has at most {limits.prompt} characters.", param="prompt")
+    return text.strip() if known.items.caption else ""
+
+
 def prompt_of(known: Known, text: str, limits: Limits) -> tuple[int, ...]:
     """The tokens of a text.
 

@@ -22,7 +22,7 @@ from genloom.serve.asked import Asked
 from genloom.serve.events import collected, streamed
 from genloom.serve.guard import allow
 from genloom.serve.known import Known, named
-from genloom.serve.making import Finished, seeds_of
+from genloom.serve.making import Finished, caption_of, seeds_of
 from genloom.serve.problems import Problem
 from genloom.serve.routes.images import ACCEPTED, Body, answer, events, label_in, size_of
 from genloom.serve.services import Services, services, unknown_fields
@@ -104,8 +104,6 @@ def _asked(
 ) -> tuple[Asked, dict[str, Any]]:
     """The request, and the fields that nobody read."""
     limits = parts.settings.limits
-    if len(body.prompt) > limits.prompt:
-        raise Problem(400, f"a prompt has at most {limits.prompt} characters.", param="prompt")
     extra = dict(body.model_extra or {})
     options = {
         name: _typed(known.options[name], str(extra.pop(name)))
@@ -116,6 +114,7 @@ def _asked(
         known=known,
         seeds=seeds_of(body.seed, body.n, limits),
         label=label_in(known, body.prompt),
+        caption=caption_of(known, body.prompt, limits),
         options=known.chosen(options, most_steps=limits.steps),
         told=body.prompt,
         form=media.media_type("image", body.output_format)[0],

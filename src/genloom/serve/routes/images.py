@@ -1,7 +1,7 @@
 """Pictures, as OpenAI's clients ask for them.
 
-A prompt names a class of the model; `seed`, `steps`, `guidance` and whatever else the model's
-sampler takes come through `extra_body`.
+A prompt is a caption where the model reads those, else it names a class; `seed`, `steps`,
+`guidance` and whatever else the model's sampler takes come through `extra_body`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from genloom.serve.engine.messages import Preview
 from genloom.serve.events import Named, base64_of, collected, preview_of, streamed
 from genloom.serve.guard import allow
 from genloom.serve.known import Known, named
-from genloom.serve.making import Asked, Finished, label_of, seeds_of
+from genloom.serve.making import Asked, Finished, caption_of, label_of, seeds_of
 from genloom.serve.problems import Problem
 from genloom.serve.services import Services, services, unknown_fields
 
@@ -50,12 +50,6 @@ async def generate(request: Request, body: Body) -> Response:
     parts = services(request)
     allow(request, "generate")
     known = named(parts.models, body.model)
-    if len(body.prompt) > parts.settings.limits.prompt:
-        raise Problem(
-            400,
-            f"a prompt has at most {parts.settings.limits.prompt} characters.",
-            param="prompt",
-        )
     if known.items.kind != "image":
         raise Problem(400, f"{known.name} makes {known.items.kind}, not images.", param="model")
     extra = dict(body.model_extra or {})
@@ -64,6 +58,7 @@ async def generate(request: Request, body: Body) -> Response:
         known=known,
         seeds=seeds_of(body.seed, body.n, parts.settings.limits),
         label=label_in(known, body.prompt),
+        caption=caption_of(known, body.prompt, parts.settings.limits),
         options=known.chosen(options, most_steps=parts.settings.limits.steps),
         told=body.prompt,
         form=media.media_type("image", body.output_format)[0],
@@ -149,7 +144,7 @@ def label_in(known: Known, prompt: str) -> int | None:
     Raises:
         Problem: It names several, or it is not empty and the model has classes but not this one.
     """
-    if not known.labelled or not prompt.strip():
+    if not known.labelled or known.items.caption or not prompt.strip():
         return None
     whole = prompt.strip().lower()
     words = set(re.findall(r"\w+", whole))
