@@ -175,6 +175,31 @@ STOCHASTIC: Mapping[str, Literal[1, 2]] = {"ancestral": 1, "dpmpp_sde": 2}
 """Those of `ancestral`, by name, with their order."""
 
 
+def solve(
+    name: SolverName,
+    denoiser: Denoise,
+    x: Tensor,
+    sigmas: Sequence[float] | Tensor,
+    fresh: Callable[[], Tensor],
+    *,
+    eta: float = 1.0,
+) -> Iterator[Tensor]:
+    """Yield the denoised guess of every step of the solver with that name.
+
+    Args:
+        name: Of the solver.
+        denoiser: D(x; sigma).
+        x: Where it starts, (B, *shape).
+        sigmas: Falling levels, 0 at the end.
+        fresh: Gives standard normal noise of x's shape, for solvers that add some.
+        eta: Share of that noise.
+    """
+    if name in STOCHASTIC:
+        yield from ancestral(denoiser, x, sigmas, fresh, eta=eta, order=STOCHASTIC[name])
+    else:
+        yield from SOLVERS[name](denoiser, x, sigmas)
+
+
 def _steps(sigmas: Sequence[float] | Tensor) -> list[tuple[float, float]]:
     levels = _falling(sigmas)
     if levels[-1][1] != 0:

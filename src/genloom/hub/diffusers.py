@@ -27,7 +27,7 @@ from genloom.core import Caption, Codec, Condition, Generative, Interval, Items,
 from genloom.core import like as spread
 from genloom.errors import BadInput, need
 from genloom.schedules import levels
-from genloom.solvers import SOLVERS, STOCHASTIC, SolverName
+from genloom.solvers import SolverName
 
 INDEX = "model_index.json"
 PARTS: Mapping[str, tuple[str, ...]] = {  # name -> the classes that are understood
@@ -214,11 +214,8 @@ class StableDiffusion(Generative):
         sigmas, shape = self.noising.sigmas(steps), self.space.shape
         x = rng.normal(*shape) * float(sigmas[0].square().add(1).sqrt())
         denoiser = self.guided(cond, guidance)
-        if solver in STOCHASTIC:
-            fresh, order = partial(rng.normal, *shape), STOCHASTIC[solver]
-            yield from solvers.ancestral(denoiser, x, sigmas, fresh, eta=eta, order=order)
-        else:
-            yield from SOLVERS[solver](denoiser, x, sigmas)
+        fresh = partial(rng.normal, *shape)
+        yield from solvers.solve(solver, denoiser, x, sigmas, fresh, eta=eta)
 
     def _read(self, caption: Tensor | None, n: int) -> Tensor:
         """What the text encoder makes of captions, (n, L, D)."""

@@ -36,7 +36,7 @@ from genloom.models.targets import TARGETS, TargetName, WeightName, min_snr
 from genloom.nets.mlp import Mlp
 from genloom.nets.unet import UNet
 from genloom.schedules import LAWS, LawName
-from genloom.solvers import SOLVERS, STOCHASTIC, SolverName
+from genloom.solvers import SolverName
 
 Net = Callable[[int, int, int, Mapping[str, Space]], nn.Module]
 
@@ -228,7 +228,8 @@ class Diffusion(Generative):
         sigmas = self._levels(steps, solver)
         denoiser = self.guided(cond, guidance, guide_from, guide_to, rescale)
         x = self.start(rng, sigmas[0].item())
-        yield from self._solve(denoiser, x, sigmas, solver, rng, eta)
+        fresh = partial(rng.normal, *self.space.shape)
+        yield from solvers.solve(solver, denoiser, x, sigmas, fresh, eta=eta)
 
     def edit_steps(
         self,
@@ -265,27 +266,11 @@ class Diffusion(Generative):
             return d if mask is None else torch.where(mask, d, source)
 
         x = source + sigmas[0].item() * rng.normal(*self.space.shape).to(source.dtype)
+        fresh, solver, eta = partial(rng.normal, *self.space.shape), chosen["solver"], chosen["eta"]
         if mask is not None and rounds > 1:
-            fresh = partial(rng.normal, *self.space.shape)
             yield from solvers.resampled(denoiser, x, sigmas, fresh, rounds=rounds)
         else:
-            yield from self._solve(denoiser, x, sigmas, chosen["solver"], rng, chosen["eta"])
-
-    def _solve(
-        self,
-        denoiser: solvers.Denoise,
-        x: Tensor,
-        sigmas: Tensor,
-        solver: str,
-        rng: Rng,
-        eta: float,
-    ) -> Iterator[Tensor]:
-        if solver in STOCHASTIC:
-            fresh = partial(rng.normal, *self.space.shape)
-            order = STOCHASTIC[solver]
-            yield from solvers.ancestral(denoiser, x, sigmas, fresh, eta=eta, order=order)
-        else:
-            yield from SOLVERS[solver](denoiser, x, sigmas)
+            yield from solvers.solve(solver, denoiser, x, sigmas, fresh, eta=eta)
 
     def _levels(self, steps: int, solver: str) -> Tensor:
         """Decreasing sigmas, 0 at the end; data with levels need no finer noise than these."""
