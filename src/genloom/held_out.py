@@ -15,9 +15,10 @@ from genloom.artifact import Artifact
 from genloom.core import Step
 from genloom.data import Dataset
 from genloom.errors import BadInput
+from genloom.given import completed, encoded
 from genloom.metrics.extractor import extractor
 from genloom.metrics.kid import kid
-from genloom.sampling import device_of, evaluating
+from genloom.sampling import device_of, evaluating, sample
 
 if TYPE_CHECKING:
     from genloom.recipe import Plan
@@ -48,21 +49,26 @@ def held_out_loss(artifact: Artifact, dataset: Dataset, seed: int = 0) -> float:
     with torch.random.fork_rng(devices=[]), torch.no_grad(), evaluating(model):
         torch.manual_seed(seed)
         for k in range(count):
-            items, cond, _ = valid.batch(k, size, 0)
-            x = artifact.codec.encode(items).to(device)
+            x, cond = encoded(artifact.codec, *valid.batch(k, size, 0)[:2])
             cond = {name: value.to(device) for name, value in cond.items()}
-            for _, terms in model.losses(x, cond, END):
+            for _, terms in model.losses(x.to(device), cond, END):
                 total += sum(float(value) for value in terms.values()) / count
     return total
 
 
 def held_out_distance(artifact: Artifact, dataset: Dataset) -> float:
-    """KID of as many samples as validation items, in features trained on the training part."""
-    n = min(MOST, len(dataset.valid))
-    real, cond, _ = dataset.valid.batch(0, n, 0)
-    label = cond["label"].tolist() if "label" in artifact.model.conditions else None
+    """KID of as many samples as validation items, in features trained on the training part.
+
+    The samples are asked for under the conditions of those items.
+    """
+    n, model = min(MOST, len(dataset.valid)), artifact.model
+    real, given, _ = dataset.valid.batch(0, n, 0)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(SEED)  # of holes
+        given = completed(dataset.items, real, given)
+    cond = {name: value for name, value in given.items() if name in model.conditions}
     seen = extractor(dataset.items, dataset.train)
-    made = artifact.sample(n, seed=SEED, label=label)
+    made = artifact.codec.decode(sample(model, n, cond, seed=SEED).cpu())
     return kid(seen(made), seen(real), id=seen.id).value
 
 

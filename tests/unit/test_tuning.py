@@ -9,9 +9,10 @@ import shutil
 import pytest
 import torch
 
-from genloom import data, runs, tuning, tuning_verb
+from genloom import runs, tuning, tuning_verb
 from genloom.artifact import load
 from genloom.cli import Parser
+from genloom.data import dataset
 from genloom.errors import BadInput, Diverged, GenloomError, MissingExtra
 from genloom.held_out import choose, held_out_distance, held_out_loss
 from genloom.recipe import load_recipe, resolve
@@ -104,9 +105,15 @@ def test_the_page_shows_every_trial_and_parameter(found):
 
 
 def test_the_test_part_is_never_opened(tmp_path, monkeypatch):
-    monkeypatch.setattr(data, "open_test", lambda d: pytest.fail("opened the test part"))
-    monkeypatch.setattr("genloom.data.dataset.open_test", data.open_test)
+    opened, part = [], dataset._part
+
+    def noted(pack, told, name, *more, **other):
+        opened.append(name)
+        return part(pack, told, name, *more, **other)
+
+    monkeypatch.setattr(dataset, "_part", noted)
     search(tmp_path / "out", 1, measure="kid")
+    assert set(opened) == {"train", "valid"}
 
 
 def test_a_trial_that_diverges_is_a_result_and_the_search_goes_on(tmp_path, monkeypatch):
@@ -208,6 +215,19 @@ def test_the_distance_tells_a_trained_model_from_a_fresh_one(tmp_path):
         for n, r in (("good", longer), ("bad", {**RECIPE, "train": {"steps": 1}}))
     )
     assert good < 0.6 * bad
+
+
+def test_models_that_are_given_a_source_are_measured_under_it(tmp_path):
+    data = {"source": "digits", "given": "masked"}
+    net = {"use": "unet", "width": 8, "levels": 2}
+    recipe = {"data": data, "model": {"use": "flow", "net": net}, "train": {"steps": 1, "batch": 8}}
+    dataset = resolve(recipe).dataset
+    flow = load(runs.start(recipe, out=tmp_path / "flow", quiet=True))
+    assert held_out_loss(flow, dataset) == held_out_loss(flow, dataset) > 0
+    players = {"use": "translator_players", "width": 8, "levels": 2, "blocks": 1}
+    recipe = {**recipe, "model": {"use": "pix2pix", "net": players}}
+    pairs = load(runs.start(recipe, out=tmp_path / "pairs", quiet=True))
+    assert held_out_distance(pairs, dataset) == held_out_distance(pairs, dataset)
 
 
 def test_without_optuna_the_extra_is_named(tmp_path, monkeypatch):
