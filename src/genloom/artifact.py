@@ -7,7 +7,6 @@ artifact and nowhere else. The format has a version; an unknown one is an error.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,9 +19,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_model, save_model
 from torch import Tensor
 
-from genloom import __version__, card, environment, given, sampling, toml
+from genloom import __version__, card, conditions, environment, sampling, toml
 from genloom.checkpoint import digest, replacing, write_text
-from genloom.codecs import Latent
+from genloom.conditions import Label, Text, hash_of
 from genloom.core import Caption, Codec, Condition, Generative, Items, check_options, options
 from genloom.errors import BadInput, nearest
 from genloom.recipe import build, model_of
@@ -32,8 +31,6 @@ WEIGHTS, RECIPE, CARD, README = "weights.safetensors", "recipe.toml", "card.json
 INNER = "autoencoder"  # the artifact that a codec is made of, in the folder of the outer one
 FILES = WEIGHTS, RECIPE, f"{INNER}/{WEIGHTS}", f"{INNER}/{RECIPE}"  # whose hashes a card has
 LARGEST_TEXT = 16 * 2**20  # bytes of a recipe or a card; a longer one is not ours
-Label = int | str | Sequence[int | str] | None
-Text = str | Sequence[str] | None
 
 
 @final
@@ -95,56 +92,8 @@ class Artifact:
         Raises:
             BadInput: The model has no such class or condition, or does not do without it.
         """
-        found = self._labels(seeds, label) if self._has("label", label) else {}
-        if self._has("caption", caption):
-            found["caption"] = self._captions(len(seeds), caption)
-        if self._has("source", source):
-            found["source"] = self._sources(seeds, source, mask)
-        elif mask is not None:
-            raise BadInput(f"{self.name} takes no source, so a mask says nothing: leave it out.")
-        if negative is not None and self._has("caption", negative):
-            if not hasattr(self.model, "guided"):
-                raise BadInput(f"{self.name} is not guided: leave the negative caption out.")
-            found["negative_caption"] = self._captions(len(seeds), negative)
-        return found
-
-    def _has(self, name: str, value: Any) -> bool:
-        """Whether the model has the condition.
-
-        Raises:
-            BadInput: It has not, and one is given; or it needs it, and none is.
-        """
-        known = name in self.model.conditions
-        if value is not None and not known:
-            raise BadInput(f"{self.name} was trained without {name}s: leave the {name} out.")
-        if value is None and known and name in self.model.needs:
-            raise BadInput(f"{self.name} makes nothing without a {name}: give one.")
-        return known
-
-    def _labels(self, seeds: Sequence[int], label: Label) -> dict[str, Tensor]:
-        classes = self.items.classes
-        if label is None:
-            return {"label": torch.tensor([_drawn(seed, len(classes)) for seed in seeds])}
-        given = [label] if isinstance(label, int | str) else list(label)
-        if len(given) not in (1, len(seeds)):
-            raise BadInput(f"{len(given)} labels for {len(seeds)} samples: give one, or one each.")
-        found = [class_index(one, classes) for one in given]
-        return {"label": torch.tensor(found * len(seeds) if len(found) == 1 else found)}
-
-    def _captions(self, n: int, caption: Text) -> Tensor:
-        told = self.items.caption
-        assert told is not None, self.items
-        texts = [caption or ""] if caption is None or isinstance(caption, str) else list(caption)
-        if len(texts) not in (1, n):
-            raise BadInput(f"{len(texts)} captions for {n} samples: give one, or one each.")
-        hidden = torch.full((told.length,), -1)
-        rows = torch.stack([told.encode(text) if text else hidden for text in texts])
-        return rows.expand(n, -1)
-
-    def _sources(self, seeds: Sequence[int], source: Tensor | None, mask: Tensor | None) -> Tensor:
-        if source is None:
-            return torch.full((len(seeds), *given.space(self.items).shape), float("nan"))
-        return given.asked(self.items, source, seeds, mask)
+        words = conditions.Words(label, caption, negative)
+        return conditions.of(self.model, self.items, self.name, seeds, words, source, mask)
 
     def sample(
         self,
@@ -239,39 +188,11 @@ class Artifact:
         ]
 
 
-def hash_of(source: Tensor) -> str:
-    """SHA-256 of one source as a model sees it."""
-    return hashlib.sha256(source.float().contiguous().cpu().numpy().tobytes()).hexdigest()
-
-
-def _drawn(seed: int, classes: int) -> int:
-    """A class of the sample's own: from another stream than its noise."""
-    stream = torch.Generator().manual_seed((seed * 0x9E3779B97F4A7C15 + 1) % 2**63)
-    return int(torch.randint(classes, (), generator=stream))
-
-
 def _check(**given: int) -> None:
     for name, value in given.items():
         low = 0 if name == "seed" else 1
         if value < low:
             raise BadInput(f"{name} = {value}: it must be at least {low}.")
-
-
-def class_index(label: int | str, classes: Sequence[str]) -> int:
-    """The index of a class given by name or index; -1 hides the label.
-
-    Raises:
-        BadInput: There is no such class.
-    """
-    if isinstance(label, str) and label in classes:
-        return list(classes).index(label)
-    try:
-        index = int(label)
-    except ValueError:
-        raise BadInput(f"there is no class {label!r}{nearest(str(label), classes)}") from None
-    if not -1 <= index < len(classes):
-        raise BadInput(f"label = {index}: there are classes 0 to {len(classes) - 1}; -1 is none.")
-    return index
 
 
 def save(
@@ -339,12 +260,17 @@ def _public(recipe: Mapping[str, Any]) -> dict[str, Any]:
     public = {name: dict(table) for name, table in recipe.items()}
     source = public.get("data", {}).get("source")
     if isinstance(source, str):
-        public["data"]["source"] = source.replace("\\", "/").rstrip("/").rpartition("/")[2]
+        public["data"]["source"] = _last(source)
     if isinstance(teacher := public.get("model", {}).get("teacher"), str):
-        public["model"]["teacher"] = teacher.replace("\\", "/").rstrip("/").rpartition("/")[2]
+        public["model"]["teacher"] = _last(teacher)
     if INNER in public.get("codec", {}):
         public["codec"][INNER] = INNER
     return public
+
+
+def _last(path: str) -> str:
+    """The last part of a path, of any system's."""
+    return path.replace("\\", "/").rstrip("/").rpartition("/")[2]
 
 
 def _inner(codec: Codec | None, recipe: Mapping[str, Any], items: Items) -> Artifact | None:
@@ -401,9 +327,9 @@ def load(path: str | Path, *, device: str = "auto") -> Artifact:
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     model = model.to(device).eval()
-    if isinstance(codec, Latent):
-        codec.to(device)
-    return Artifact(folder, recipe, content, items, model, codec, content["files"][WEIGHTS])
+    return Artifact(
+        folder, recipe, content, items, model, codec.to(device), content["files"][WEIGHTS]
+    )
 
 
 def _placed(recipe: dict[str, Any], folder: Path) -> dict[str, Any]:

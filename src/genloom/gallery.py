@@ -12,9 +12,10 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from genloom import given, sampling
-from genloom.artifact import Artifact, Label, Text, hash_of
+from genloom.artifact import Artifact
 from genloom.codecs import grid
 from genloom.codecs.files import write_png
+from genloom.conditions import Label, Text, hash_of
 from genloom.core import Edits, Interval, Items, Option, check_options
 from genloom.data.decode import decode
 from genloom.errors import BadInput

@@ -15,7 +15,6 @@ import torch
 from torch import Tensor, nn
 
 from genloom import checkpoint, ranks
-from genloom.codecs import Latent
 from genloom.core import Condition, rows
 from genloom.errors import BadInput, Diverged, Interrupted
 from genloom.given import encoded
@@ -87,8 +86,7 @@ class _Run:
         self.record = Record(out / "run.json", plan, resume, rank)
         self.channels_last = any(isinstance(m, nn.Conv2d) for m in plan.model.modules())
         plan.model.to(self.device)
-        if isinstance(plan.codec, Latent):
-            plan.codec.to(self.device)
+        plan.codec.to(self.device)
         if self.channels_last:
             to_channels_last(plan.model)
         self.learner = Learner(plan.model, options)

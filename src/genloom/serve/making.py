@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, final
 import torch
 from torch import Tensor
 
-from genloom.artifact import class_index
+from genloom.conditions import class_index
 from genloom.errors import BadInput
 from genloom.safety.policy import Decision, Policy, Verdict
 from genloom.serve import media

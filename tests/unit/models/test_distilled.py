@@ -138,6 +138,13 @@ def test_a_student_is_trained_by_the_same_verb_and_outlives_its_teacher(teacher,
     assert torch.equal(again.sample(3, seed=1), made.sample(3, seed=1))
 
 
+def test_the_artifact_names_its_teacher_and_no_path_of_the_trainer(teacher, tmp_path):
+    made = runs.train(recipe(teacher), out=tmp_path / "student", quiet=True)
+    assert made.recipe["model"]["teacher"] == teacher.name
+    for file in (made.path / "recipe.toml", made.path / "card.json", made.path / "README.md"):
+        assert str(teacher.parent) not in file.read_text("utf-8"), file
+
+
 def test_weights_start_as_the_teachers_and_a_run_that_goes_on_asks_for_it_anew(teacher):
     x = torch.randn(8, 2)
     label = {"label": torch.arange(8) % 2}
