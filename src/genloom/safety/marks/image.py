@@ -29,6 +29,9 @@ _FEW = (3.5, 8.0)  # up to 3 tiles: mean clipped coefficient towards its bit, la
 _MANY = (3.0, 6.0)  # from 4 tiles on repeats help, so that less is enough
 _CLIP = 8.0
 _PASSES = 5  # rounding to whole levels undoes a part; what is missing is added again
+_MORE = 8  # passes for the bits that the image's own texture still outweighs
+_SURE = 0.35  # mean clipped coefficient towards its bit that a reader does not mistake
+_RAISE = 2.0  # by which such a bit may change a coefficient further in a pass
 _SEARCHED = 512  # pixels a side of the middle part that a search for the alignment looks at
 _LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R 601
 _ORDER = sorted(((u, v) for u in range(8) for v in range(8)), key=lambda p: (p[0] + p[1], p[0]))
@@ -71,12 +74,17 @@ def embed(pixels: np.ndarray, secret: bytes, payload: int) -> np.ndarray:
     signs, bit = _pattern(secret)
     wanted = np.where(payload >> np.arange(BITS) & 1, 1.0, -1.0)[bit] * signs  # (8, 8, K)
     target, cap = _MANY if pixels.shape[0] * pixels.shape[1] >= 4 * SMALLEST**2 else _FEW
-    out, spent = pixels.astype(np.float64), np.zeros(BITS)
-    for _ in range(_PASSES):
+    out, spent, caps = pixels.astype(np.float64), np.zeros(BITS), np.full(BITS, cap)
+    for turn in range(_PASSES + _MORE):
         coefficients = _coefficients(_luma(out))
         total, count = _fold(coefficients)
         mean = _per_bit(wanted * total, bit) / _per_bit(np.broadcast_to(count, bit.shape), bit)
-        step = np.clip(target - mean, 0, cap - spent)
+        if turn >= _PASSES:
+            weak = mean < _SURE
+            if not weak.any():
+                break
+            caps = np.where(weak, caps + _RAISE, spent)
+        step = np.clip(target - mean, 0, caps - spent)
         spent += step
         change = (step[bit] * wanted)[_tiles(coefficients)]  # (rows, columns, K)
         grey = _pixels(change @ _BASIS)

@@ -156,3 +156,13 @@ def test_a_search_tries_all_alignments_and_pays_for_them():
     largest = float((image._searched(luma, signs, bit) ** 2).sum())
     assert stats.chi2.isf(0.5, image.BITS) < largest < stats.chi2.isf(1e-6, image.BITS)
     assert image.bound(largest, 8192) > 0.01
+
+
+def test_no_key_is_unlucky_with_a_picture_of_much_texture():
+    """Three keys of a hundred misread a bit before the bits that texture outweighs were raised."""
+    pixels, stream = picture(96), np.random.default_rng(0)
+    for _ in range(100):
+        secret, payload = stream.bytes(32), int(stream.integers(2**32))
+        marked = image.embed(pixels, secret, payload)
+        assert image.detect(marked, secret).payload == payload
+        assert psnr(pixels, marked) > 33
