@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import final
 
 from genloom.errors import BadInput
@@ -18,6 +19,7 @@ LOOK_S = 1.0  # between looks for what other processes have finished
 OVERLAP_S = 60.0  # that the clocks of two machines may differ by
 MODEL = ("model/", "recipe.toml", "run.json", "verdict.json")  # what others need of a run
 DRAIN_S = 30.0
+WARM_S = 60.0  # until new workers have made a sample
 log = logging.getLogger(__name__)
 
 
@@ -87,6 +89,8 @@ class Adoption:
                 return log.error("%s is not served: %s", name, error)
             pool = self.make_pool(known)
             await pool.__aenter__()
+            with suppress(TimeoutError):  # the server is as ready as before all the while
+                await asyncio.wait_for(pool.until_ready(), WARM_S)
             before, parts.pool = parts.pool, pool
             parts.maker.pool, parts.models = pool, known
             await before.drain(DRAIN_S)
