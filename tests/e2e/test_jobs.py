@@ -124,13 +124,14 @@ def test_another_models_name_is_not_found(quick):
 
 def test_a_killed_worker_is_not_the_end_of_a_job(quick):
     with talk(quick) as client:
-        job = begin(client, "sample", model="digits", n=64, seed=5, options={"steps": 100})
-        until(lambda: look(client, job)["progress"] >= 0.5, 30, "half")
+        job = begin(client, "sample", model="digits", n=64, seed=5, options={"steps": 300})
+        until(lambda: look(client, job)["progress"] >= 0.5, 60, "half")
         (worker,) = children(quick, WORKER)
         os.kill(worker, signal.SIGKILL)
         until(lambda: look(client, job)["finished"], 40, "finished")
         ended = look(client, job)
         assert (ended["state"], len(set(ended["result"]["outputs"]))) == ("succeeded", 64)
+        until(lambda: figure(client, "genloom_deaths_total") >= 1, 10, "the death was noticed")
         assert figure(client, "genloom_deaths_total") == 1
 
 
