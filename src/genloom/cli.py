@@ -83,12 +83,14 @@ examples:
 COMPARE = """\
 Compare runs, or train families and compare them.
 
-All have the same data, budget and seeds; the result is one page.
+All have the same data, budget and seeds; the result is one page, and a table in
+Markdown with pictures beside it.
 
 examples:
   genloom compare runs/digits-flow runs/digits-gan
   genloom compare --data my_pictures/ --families gan,vae,flow --minutes 5 --seeds 3
   genloom compare --data digits --families vae,dcgan --minutes 1 --set train.batch=32
+  genloom compare --data digits --families all --minutes 1   every family of images
 """
 
 DATA = """\
@@ -261,7 +263,7 @@ def _add_edit(made: Parser) -> None:
 def _add_compare(made: Parser) -> None:
     made.add_argument("sources", metavar="RUN", nargs="*", help="finished runs to compare")
     made.add_argument("--data", metavar="PATH", help="train on this, then compare")
-    made.add_argument("--families", metavar="A,B", help="families to train, by commas")
+    made.add_argument("--families", metavar="A,B", help="families to train, by commas; or all")
     made.add_argument("--minutes", type=float, metavar="M", help="budget of each training")
     made.add_argument("--seeds", type=int, metavar="N", help="trainings of each family")
     made.add_argument("-n", type=int, help="samples to judge each by")

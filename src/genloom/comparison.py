@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,9 +28,11 @@ from genloom.errors import (
     PosteriorDied,
     Refused,
 )
+from genloom.report import markdown
 from genloom.report.terminal import table_of
 
 FAMILIES = ("gan", "vae", "flow", "autoregressive")
+ALL = ("all",)  # every family that the data suffice for
 MINUTES = 5.0  # of training each, where nobody names a budget
 FORMAT = 1
 FAILURES = (Diverged, DiscriminatorWins, Collapsed, PosteriorDied, CodebookDied, Plateau)
@@ -78,7 +80,8 @@ def compare(
     Args:
         sources: Finished runs; nothing is trained then.
         data: What to train on: a path, or a built-in data set.
-        families: Of the catalog; gan, vae, flow and autoregressive where left out.
+        families: Of the catalog; gan, vae, flow and autoregressive where left out; `ALL` is every
+            one that these data alone suffice for.
         minutes: Budget of each training; 5 where neither it nor another budget is given.
         seeds: Trainings of each family, with the seeds 0, 1, ...; claims need at least 3.
         n: Items on each side; see `evaluation.evaluate`.
@@ -105,7 +108,7 @@ def compare(
         given = dict(train_overrides or {})
         if not {"steps", "images", "minutes"} & set(given):
             given["minutes"] = MINUTES if minutes is None else float(minutes)
-        recipes = _recipes(str(data), families or FAMILIES, data_options or {}, given)
+        recipes = _recipes(str(data), families or FAMILIES, data_options or {}, given, say)
         out = Path(out) if out is not None else Path("runs") / f"compare-{Path(str(data)).name}"
         folders = _train(recipes, seeds, out, failed, say)
     verdicts, table = _judge(folders, n, say)
@@ -124,6 +127,7 @@ def compare(
     out.mkdir(parents=True, exist_ok=True)
     write_text(out / "comparison.json", json.dumps(found.as_dict(), indent=1, allow_nan=False))
     write_text(found.page, report.render(content))
+    markdown.write(content, out / "table")
     return found
 
 
@@ -139,13 +143,19 @@ def _finished(source: str | Path) -> Path:
 
 
 def _recipes(
-    data: str, families: Iterable[str], data_options: Mapping[str, Any], train: Mapping[str, Any]
+    data: str,
+    families: Sequence[str],
+    data_options: Mapping[str, Any],
+    train: Mapping[str, Any],
+    say: Say,
 ) -> dict[str, dict[str, Any]]:
     """A recipe for each family, all of them tried before the first one is trained."""
+    from genloom import catalog
     from genloom.recipe import resolve
 
     recipes: dict[str, dict[str, Any]] = {}
-    for family in families:
+    every = tuple(families) == ALL
+    for family in catalog.names("model") if every else families:
         if family in recipes:
             raise BadInput(f"{family!r} is named twice: give each family once.")
         recipes[family] = {
@@ -153,8 +163,18 @@ def _recipes(
             "model": {"use": family},
             "train": dict(train),
         }
-    for recipe in recipes.values():
-        resolve(recipe)
+    error: BadInput | None = None
+    for family, recipe in list(recipes.items()):
+        try:
+            resolve(recipe)
+        except BadInput as refusal:
+            if not every:
+                raise
+            error = refusal
+            say(f"{family} is left out: {refusal}")
+            del recipes[family]
+    if error is not None and not recipes:
+        raise error
     return recipes
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from genloom import comparison
+from genloom import catalog, comparison
 from genloom.comparison import Comparison, compare
 from genloom.errors import BadInput, Diverged
 from genloom.metrics.league import compare_verdicts
@@ -40,6 +40,19 @@ def test_mistakes_are_told_before_any_training(tmp_path, given, match):
     with pytest.raises(BadInput, match=match):
         compare(*given.pop("sources", ()), out=tmp_path / "out", progress=quiet, **given)
     assert not (tmp_path / "out").exists()
+
+
+def test_all_is_every_family_that_the_data_suffice_for():
+    said: list[str] = []
+    recipes = comparison._recipes("moons", comparison.ALL, {}, {"steps": 1}, said.append)
+    assert {"gan", "vae", "flow", "realnvp"} <= set(recipes)
+    left_out = {line.split()[0] for line in said}
+    assert {"autoregressive", "cyclegan", "pixelcnn"} <= left_out
+    assert set(recipes) | left_out == set(catalog.names("model"))
+    assert not set(recipes) & left_out
+    assert recipes["vae"]["train"] == {"steps": 1}
+    with pytest.raises(BadInput, match="lrr"):  # a mistake in what all share is no family's fault
+        comparison._recipes("moons", comparison.ALL, {}, {"lrr": 1}, said.append)
 
 
 def made_up() -> Comparison:

@@ -5,12 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from genloom.report import markdown
 from genloom.report.measures import in_features
 from genloom.report.numbers import decimals
 
+FOOT = "half of a 95 % interval follows each figure; *...* is what nothing is shown to beat"
+WIDE = 8  # rows of a comparison that still stand side by side
+
 
 def table_of(content: Mapping[str, Any]) -> str:
-    """The table of a comparison: measures down, its rows across; * marks what nothing beats."""
+    """The table of a comparison: measures down, its rows across; * marks what nothing beats.
+
+    Of many rows it shows the measures of the summary alone, and the rows stand one below the other.
+    """
+    if len(content["table"]["rows"]) > WIDE:
+        lines = [[cell.replace("**", "*") for cell in line] for line in markdown.table(content)]
+        text = [*_aligned(lines), FOOT]
+        return "\n".join([*text, *(f"note: {line}" for line in _notes(content))])
     table, verdicts = content["table"], content["verdicts"]
     rows = table["rows"]
     trusted = all(v["extractor"]["trusted"] for v in verdicts)
