@@ -34,7 +34,10 @@ class Rng:
 
     def normal(self, *shape: int) -> Tensor:
         """Standard normal, (len(self), *shape)."""
-        return torch.stack([torch.randn(shape, generator=s) for s in self.streams]).to(self.device)
+        draws = torch.empty(len(self), *shape)
+        for row, stream in zip(draws, self.streams):
+            row.normal_(generator=stream)
+        return draws.to(self.device)
 
     def uniform(self, *shape: int) -> Tensor:
         """Uniform in [0, 1), float64, (len(self), *shape)."""
