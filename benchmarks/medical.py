@@ -8,9 +8,9 @@ test compares the nearness of samples to the training pictures with that of half
 pictures; the other half sets its threshold, for 8 of the 524 validation pictures are training
 pictures, byte for byte.
 
-The private side trains the same net by DP-SGD (see `genloom.private`) with Poisson batches, without
-`prepare`, its noise unseeded: its figures differ from run to run. Its epsilon covers the weights.
-It does not cover that this script looks at the data beside it, as every benchmark does.
+The private side is the same recipe with `train.dp_epsilon` (see `genloom.private`), its noise
+unseeded: its figures differ from run to run. Its epsilon covers the weights. It does not cover that
+this script looks at the data beside it, as every benchmark does.
 
     python -m benchmarks.medical --minutes 3 --steps 1000 --epsilon 8 --seeds 0 1 2
 """
@@ -29,14 +29,10 @@ from torch import Tensor
 
 from benchmarks.harness import machine
 from benchmarks.shared import data_folder
-from genloom import artifact, private, runs
-from genloom.artifact import Artifact
-from genloom.core import Step
+from genloom import runs
 from genloom.metrics.copies import copy_test, nearness, planted
 from genloom.metrics.encoder import Encoder, Judge, fit, look
-from genloom.recipe import resolve
 
-DELTA = 1e-5
 Part = tuple[Tensor, Tensor]
 Parts = dict[str, Part]
 
@@ -83,42 +79,6 @@ def trained_on(part: Part, test: Part, seen: int, seed: int) -> dict[str, float]
     judge = Judge((1, 28, 28), 2)
     fit(judge, *part, seen=seen, seed=seed)
     return scores(logits(judge, test[0]), test[1])
-
-
-def private_model(args: argparse.Namespace, recipe: dict, folder: Path, seed: int) -> Artifact:
-    """The same model trained by DP-SGD, its epsilon and noise in the card."""
-    plan = resolve({**recipe, "train": {"seed": seed}})
-    train = plan.dataset.train
-    n = len(train)
-    rate = args.batch / n
-    noise = private.noise_for(args.epsilon, rate, args.steps, DELTA)
-    optimizer = torch.optim.Adam(plan.model.parameters(), args.lr)
-    choice = torch.Generator()
-    choice.seed()
-    model = plan.model.train()
-    for index in range(args.steps):
-        rows = private.poisson(n, rate, choice)
-        x = plan.codec.encode(train.items[rows])
-        cond = {name: value[rows] for name, value in train.cond.items()}
-        found = private.gradient(
-            model,
-            x,
-            cond,
-            clip=args.clip,
-            noise=noise,
-            expected=args.batch,
-            step=Step(index, args.steps),
-        )
-        for name, p in model.named_parameters():
-            p.grad = found.get(name)
-        optimizer.step()
-    spent = private.epsilon(noise, rate, args.steps, DELTA)
-    told = {"epsilon": spent, "delta": DELTA, "noise": noise, "rate": rate, "clip": args.clip}
-    card = {"training": {"steps": args.steps, "private": told}}
-    shutil.rmtree(folder, ignore_errors=True)
-    items = plan.dataset.items
-    artifact.save(folder / "model", model=model, recipe=plan.recipe, items=items, card=card)
-    return artifact.load(folder)
 
 
 def copies(made: Tensor, parts: Parts, encoder: Encoder) -> dict[str, object]:
@@ -170,12 +130,13 @@ def synthetic(
 ) -> dict[str, object]:
     """Train a model, draw both classes equally often, and judge what comes of it."""
     began, folder = time.monotonic(), args.out / f"{side}-{seed}"
-    if side == "plain":
-        shutil.rmtree(folder, ignore_errors=True)
-        budget = {"minutes": args.minutes, "seed": seed, "threads": args.threads}
-        model = runs.train(recipe, out=folder, quiet=True, **budget)
-    else:
-        model = private_model(args, recipe, folder, seed)
+    options: dict[str, float] = {"minutes": args.minutes}
+    if side == "private":
+        options = {"steps": args.steps, "batch": args.batch, "lr": args.lr}
+        options |= {"dp_epsilon": args.epsilon, "dp_clip": args.clip}
+    shutil.rmtree(folder, ignore_errors=True)
+    shared = {"seed": seed, "threads": args.threads}
+    model = runs.train(recipe, out=folder, quiet=True, **options, **shared)
     spent = round(time.monotonic() - began, 1)
     asked = torch.arange(args.made) % 2
     made = model.sample(args.made, seed=10**6, batch=500, label=asked.tolist())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from genloom import optim, ranks
+from genloom import optim, private, ranks
 from genloom.checkpoint import Tensors, pack_optimizers, unpack_optimizers
 from genloom.core import Condition, Generative, Step, rows
 from genloom.errors import Diverged
@@ -79,6 +80,7 @@ class Learner:
         self.gamma = exponent(options.ema) if options.ema else None
         self.halvings = 0
         self.precision = torch.float32
+        self.mechanism: private.Mechanism | None = None  # of a private run
         self._averaged: list[tuple[Tensor, Tensor]] = [
             (mean, value)
             for part in model.averaged
@@ -90,6 +92,9 @@ class Learner:
 
     def step(self, index: int, micros: Sequence[Micro]) -> dict[str, float]:
         """Update every player once or as often as the model asks; figures by name.
+
+        Where there is a `mechanism`, the one player moves by `private.gradient`, `clip` does not
+        apply, and the figures are those that noise protects: none of the losses is among them.
 
         Raises:
             Diverged: A gradient is NaN or infinite; the message says where it comes from. The
@@ -103,9 +108,13 @@ class Learner:
             warmup=self.options.warmup,
             warmdown=self.options.warmdown,
         )
+        if self.mechanism is not None:
+            figures = self._move_privately(step, micros[0], scale, self.mechanism)
+            self._follow(index)
+            return figures
         turns = [self.model.losses(m.x, m.cond, step) for m in micros]
         streams = _Streams(self.options.seed, index, len(turns), micros[0].x.device)
-        figures: dict[str, float] = {}
+        figures = {}
         share = len(micros[0].x) / micros[0].total
         while (played := self._turn(turns, micros, streams, share)) is not None:
             name, terms = played
@@ -138,6 +147,35 @@ class Learner:
             for key, value in terms.items():
                 mean[key] = mean.get(key, 0.0) + float(value.detach()) / len(turns)
         return None if name is None else (name, mean)
+
+    def _move_privately(
+        self, step: Step, micro: Micro, scale: float, mechanism: private.Mechanism
+    ) -> dict[str, float]:
+        """A step by the noisy mean of the rows' clipped gradients.
+
+        The rows' draws are seeded by the system. With a seed that others know, a row that is added
+        would shift the draws of those behind it, and change the sum by more than its own gradient.
+        """
+        torch.seed()
+        with self._casting(micro.x.device):
+            grads = private.gradient(
+                self.model,
+                micro.x,
+                micro.cond,
+                clip=mechanism.clip,
+                noise=mechanism.noise,
+                expected=mechanism.batch,
+                step=step,
+            )
+        norm = float(torch.nn.utils.get_total_norm(list(grads.values())))
+        if not math.isfinite(norm):
+            where = f"at step {step.index + 1} of {step.total}"
+            raise Diverged(f"the noisy gradient is not finite {where}.")
+        for name, p in self.model.named_parameters():
+            p.grad = grads.get(name)
+        (player,) = self.players.values()
+        player.update([], norm, None, scale)
+        return {"grad_norm": norm}
 
     def _casting(self, device: torch.device) -> Any:
         if self.precision == torch.float32:

@@ -40,10 +40,18 @@ class TrainOptions:
         keep: Checkpoints on disk.
         save_every: Steps between checkpoints; None for a twentieth of the run.
         preview_every: Steps between sample grids; None for ten a run, fewer where they are dear.
-        alarms: "stop" ends the run at the first alarm (see `health`), "warn" goes on.
+        alarms: "stop" ends the run at the first alarm (see `health`), "warn" goes on; a private run
+            has none, for they look at rows.
         device: "auto", or as torch names it.
         threads: CPU threads; None for torch's choice. Weights are bit-identical for equal counts.
         tensorboard: Write event files as well.
+        dp_epsilon: Train privately (see `private`), with the least noise that keeps the run within
+            this epsilon.
+        dp_noise: Train privately with this noise, in units of `dp_clip`; epsilon follows from it.
+        dp_clip: Largest norm of one row's gradient, in place of `clip`; None for 1 in a private
+            run.
+        dp_delta: Chance that epsilon does not hold, below 1 / rows; None for 1 / (10 rows), but at
+            most 1e-5.
     """
 
     steps: Annotated[int | None, Interval(ge=1)] = None
@@ -73,6 +81,10 @@ class TrainOptions:
     device: str = "auto"
     threads: Annotated[int | None, Interval(ge=1)] = None
     tensorboard: bool = False
+    dp_epsilon: Annotated[float | None, Interval(ge=0.001, le=1000)] = None
+    dp_noise: Annotated[float | None, Interval(ge=0.1, le=10_000)] = None
+    dp_clip: Annotated[float | None, Interval(ge=1e-6, le=1e6)] = None
+    dp_delta: Annotated[float | None, Interval(ge=1e-15, le=0.1)] = None
 
     def __post_init__(self) -> None:
         given = [n for n in ("steps", "images", "minutes") if getattr(self, n) is not None]
@@ -82,3 +94,42 @@ class TrainOptions:
             raise BadInput(
                 f"batch = {self.batch} does not split into accumulate = {self.accumulate} parts."
             )
+        self._check_private()
+
+    @property
+    def private(self) -> bool:
+        """Whether the rows are protected by differential privacy."""
+        return self.dp_epsilon is not None or self.dp_noise is not None
+
+    @property
+    def planned(self) -> int | None:
+        """Steps of the run; None where a rehearsal must find them."""
+        if self.steps is None and self.images is not None:
+            return max(1, self.images // self.batch)
+        return self.steps
+
+    def _check_private(self) -> None:
+        if not self.private:
+            for name in ("dp_clip", "dp_delta"):
+                if (value := getattr(self, name)) is not None:
+                    raise BadInput(
+                        f"{name} = {value} alone makes no training private: set dp_epsilon or "
+                        "dp_noise too."
+                    )
+            return
+        if self.dp_epsilon is not None and self.dp_noise is not None:
+            raise BadInput(
+                "dp_epsilon and dp_noise are both set: give one, for the other follows from it."
+            )
+        if self.accumulate > 1:
+            raise BadInput(
+                f"accumulate = {self.accumulate} saves nothing in a private training, which goes "
+                "row by row: leave it at 1."
+            )
+        if self.alarms == "stop":
+            raise BadInput(
+                'alarms = "stop" lets rows decide when a private run ends, and no noise protects '
+                'them there: leave it at "warn".'
+            )
+        if self.dp_clip is None:
+            object.__setattr__(self, "dp_clip", 1.0)  # so that a recipe records it

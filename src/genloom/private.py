@@ -3,22 +3,52 @@
 Abadi et al., Deep learning with differential privacy, 2016 (arXiv:1607.00133), Alg. 1. What it
 costs is counted by Renyi differential privacy: Mironov, Talwar and Zhang, 2019 (arXiv:1908.10530).
 The guarantee is about adding or removing one row, and it holds for the weights alone, of models
-whose loss of a row looks at no other row. It does not cover what else reads the data: `prepare`,
-logged losses, previews, gradient norms, a choice among several trainings, or the validation part.
+whose loss of a row looks at no other row. `UNCOVERED` lists what it does not cover.
+
+`train.dp_epsilon` and `train.dp_noise` turn it on. The trainer then draws rows, noise and the
+losses' own draws from seeds of the system that nobody keeps: such a run cannot be made again. It
+lets `prepare` and the rehearsal see `stand_ins` for the data, logs no loss of a row, watches for no
+alarm, and counts a step on disk before it takes it. Not done: noise of a cryptographic generator
+(torch's is one that its outputs betray), and noise that is safe against attacks on rounding
+(Mironov, 2012, doi:10.1145/2382196.2382264).
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any, Self, final
 
 import torch
 from torch import Tensor, nn
 
-from genloom.core import Condition, Generative, Step
+from genloom.core import Condition, Generative, Items, Step
 from genloom.errors import BadInput
+from genloom.options import TrainOptions
+
+if TYPE_CHECKING:
+    from genloom.data import Dataset
 
 ORDERS = (*range(2, 65), 80, 96, 128, 192, 256, 512)
 START = Step(0, 1)
+LARGEST_DELTA = 1e-5  # where nobody names one
+ACCOUNTANT = (
+    "Renyi divergence of the Poisson-sampled Gaussian mechanism at integer orders "
+    "(arXiv:1908.10530), converted by arXiv:1905.09982"
+)
+UNIT = "one training row, added or removed"
+UNCOVERED = (
+    "the validation and test parts, and whatever is measured on them or on the training rows: "
+    "validation losses, verdicts, reports, tests for copies",
+    "a choice among several trainings on the same rows, or a second training: their epsilons add",
+    "what was known before the first step: how many rows there are, their size, classes and "
+    "letters, and the options and the codec, where somebody or a default chose them by the rows",
+    "an autoencoder or a teacher that learned from the same rows",
+    "other rows about the same person: several rows of one together are protected less",
+    "the run folder, which holds the fingerprint of the data",
+)
 
 BatchNorm = nn.modules.batchnorm._BatchNorm
 
@@ -108,10 +138,12 @@ def clipped(
         )
         pairs = [(sum_, grad) for sum_, grad in zip(total, found) if grad is not None]
         norm = torch.nn.utils.get_total_norm([grad for _, grad in pairs])
+        norms.append(norm)
+        if not norm.isfinite():
+            continue  # counts as zero: else one row could ruin the weights, whatever the noise
         scale = float(clip / norm.clamp(min=clip))
         for sum_, grad in pairs:
             sum_.add_(grad, alpha=scale)
-        norms.append(norm)
     for name, b in model.named_buffers():
         if not torch.equal(b, held[name]):
             raise BadInput(
@@ -127,7 +159,8 @@ def poisson(n: int, rate: float, generator: torch.Generator) -> Tensor:
     This is the sampling that `epsilon` assumes. Fixed batches of a shuffled order are not it: their
     published bounds are weaker, and a figure of `epsilon` for them is no guarantee.
     """
-    return (torch.rand(n, generator=generator) < rate).nonzero()[:, 0]
+    u = torch.rand(n, generator=generator, dtype=torch.float64)  # float32 has steps of 6e-8
+    return (u < rate).nonzero()[:, 0]
 
 
 def epsilon(noise: float, rate: float, steps: int, delta: float) -> float:
@@ -163,6 +196,7 @@ def epsilon(noise: float, rate: float, steps: int, delta: float) -> float:
     return max(0.0, min(found))
 
 
+@cache
 def renyi(noise: float, rate: float, order: int) -> float:
     """Renyi divergence of one step of the sampled Gaussian mechanism, at an integer order.
 
@@ -192,7 +226,10 @@ def noise_for(epsilon_: float, rate: float, steps: int, delta: float) -> float:
     """
     low, high = 1e-2, 1e4
     if not epsilon_ > 0 or epsilon(high, rate, steps, delta) > epsilon_:
-        raise BadInput(f"epsilon = {epsilon_} cannot be kept in {steps} steps: allow a larger one.")
+        raise BadInput(
+            f"epsilon = {epsilon_} cannot be kept in {steps} steps: allow a larger one, or take "
+            "fewer steps or smaller batches."
+        )
     while high / low > 1.001:
         middle = math.sqrt(low * high)
         if epsilon(middle, rate, steps, delta) > epsilon_:
@@ -200,3 +237,139 @@ def noise_for(epsilon_: float, rate: float, steps: int, delta: float) -> float:
         else:
             high = middle
     return high
+
+
+@final
+@dataclass(frozen=True)
+class Mechanism:
+    """What a private training does in each of its steps.
+
+    Args:
+        rows: Of the training part.
+        batch: Rows that a step expects; each row is in it with probability batch / rows.
+        noise: See `gradient`.
+        clip: See `gradient`.
+        delta: See `epsilon`.
+        target: The epsilon that was asked for, or None.
+    """
+
+    rows: int
+    batch: int
+    noise: float
+    clip: float
+    delta: float
+    target: float | None = None
+
+    @property
+    def rate(self) -> float:
+        """Chance of a row to be in a step's batch."""
+        return self.batch / self.rows
+
+    def epsilon(self, steps: int) -> float:
+        """What so many steps cost."""
+        return epsilon(self.noise, self.rate, steps, self.delta)
+
+    def told(self, steps: int) -> dict[str, Any]:
+        """For run.json and a card: what so many steps spent, how, and what is not covered."""
+        return {
+            "epsilon": self.epsilon(steps),
+            "target": self.target,
+            "delta": self.delta,
+            "noise": self.noise,
+            "clip": self.clip,
+            "rows": self.rows,
+            "batch": self.batch,
+            "rate": self.rate,
+            "steps": steps,
+            "accountant": ACCOUNTANT,
+            "unit": UNIT,
+            "uncovered": list(UNCOVERED),
+        }
+
+    @classmethod
+    def of(cls, told: Mapping[str, Any]) -> Self:
+        """Back from what `told` gave."""
+        names = ("rows", "batch", "noise", "clip", "delta", "target")
+        return cls(**{name: told[name] for name in names})
+
+    def words(self, steps: int) -> str:
+        """What a run of so many steps will have cost, for people."""
+        return (
+            f"private: epsilon {self.epsilon(steps):.4g} at delta {self.delta:.2g} after {steps} "
+            f"steps; noise {self.noise:.4g}, clip {self.clip:g}, a row in {self.rate:.2%} of steps"
+        )
+
+
+def mechanism(options: TrainOptions, rows: int, steps: int) -> Mechanism:
+    """The mechanism of a private run of so many steps.
+
+    Raises:
+        BadInput: More rows in a batch than there are, a delta that protects no row, or an epsilon
+            that no noise keeps.
+    """
+    if options.batch > rows:
+        raise BadInput(
+            f"batch = {options.batch} of {rows} training rows: a row can be in a private batch "
+            f"once at most. Bring more data, or set train.batch to {rows} or less."
+        )
+    delta = options.dp_delta
+    if delta is None:
+        delta = min(LARGEST_DELTA, 1 / (10 * rows))
+    if delta >= 1 / rows:
+        raise BadInput(
+            f"dp_delta = {delta} with {rows} training rows: it allows that one row in {rows} is "
+            f"told to all. Set it well below {1 / rows:.2g}, or leave it out."
+        )
+    assert options.dp_clip is not None  # TrainOptions has filled it in
+    noise = options.dp_noise
+    if noise is None:
+        assert options.dp_epsilon is not None
+        noise = noise_for(options.dp_epsilon, options.batch / rows, steps, delta)
+    return Mechanism(rows, options.batch, noise, options.dp_clip, delta, options.dp_epsilon)
+
+
+def check_run(model: Generative, dataset: Dataset, options: TrainOptions, world: int) -> None:
+    """Refuse a run that cannot be private, before it begins.
+
+    Raises:
+        BadInput: See `check` and `mechanism`; several processes; a text, which has no rows; sources
+            that belong to no row.
+    """
+    check(model)
+    if world > 1:
+        raise BadInput(
+            f"{world} processes: private training counts the noise of one. Leave torchrun away."
+        )
+    if dataset.items.kind == "text":
+        raise BadInput(
+            "a text is one row, cut at any place, and private training protects single rows. Bring "
+            "images or points."
+        )
+    mates = dataset.train.has_mate
+    if mates is not None and not bool(mates.all()):
+        raise BadInput(
+            f"{int((~mates).sum())} training rows have no source picture of their own, and would "
+            "learn from those of others. Bring pairs: --set data.given=paired"
+        )
+    mechanism(options, len(dataset.train), options.planned or 1)
+
+
+def stand_ins(items: Items, n: int) -> tuple[Tensor, dict[str, Tensor]]:
+    """Rows that tell nothing of the data: noise in the range of what is stored; (n, *shape).
+
+    A model that measures them starts from mean 0 and the spread of the whole range (of points: 1).
+    Their conditions are drawn alike: "label", "caption" and, where a picture is stored, "source".
+    """
+    generator = torch.Generator().manual_seed(0)
+
+    def whole(top: int, *shape: int) -> Tensor:
+        return torch.randint(0, top, (n, *shape), generator=generator)
+
+    cond = {"label": whole(len(items.classes))} if items.classes else {}
+    if items.caption:
+        cond["caption"] = whole(items.caption.space.vocab, items.caption.length)
+    if items.given in ("paired", "unpaired"):
+        cond["source"] = whole(256, *items.shape).byte()
+    if items.kind == "image":
+        return whole(256, *items.shape).byte(), cond
+    return torch.randn(n, *items.shape, generator=generator), cond

@@ -37,6 +37,7 @@ class Record:
                 "alarms": [],
                 "precision": "float32",
                 "compiled": False,
+                "private": None,
                 "active": [],
                 "options": asdict(plan.options),
                 **identity,

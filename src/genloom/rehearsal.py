@@ -168,7 +168,7 @@ def _trial(options: TrainOptions) -> tuple[int, float]:
 
     The first process's clock decides, as the processes wait for each other in every step.
     """
-    if options.steps is not None or options.images is not None:
+    if options.planned is not None:
         return 10, 2.0
     return 100, min(2.0, 0.03 * _budget_s(options))
 
@@ -176,10 +176,8 @@ def _trial(options: TrainOptions) -> tuple[int, float]:
 def _steps(
     options: TrainOptions, step_s: float, preview_s: float, save_s: float, ready_s: float
 ) -> int:
-    if options.steps is not None:
-        return options.steps
-    if options.images is not None:
-        return max(1, options.images // options.batch)
+    if options.planned is not None:
+        return options.planned
     budget_s = _budget_s(options)
     previews_s = min(PREVIEWS * preview_s, max(SHARE * budget_s, 2 * preview_s))
     left = budget_s - ready_s - previews_s - (SAVES + 2) * save_s

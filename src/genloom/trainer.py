@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor, nn
 
-from genloom import checkpoint, ranks
-from genloom.core import Condition, rows
+from genloom import checkpoint, private, ranks
+from genloom.core import Condition, Generative, rows
 from genloom.errors import BadInput, Diverged, Interrupted
 from genloom.given import encoded
-from genloom.health import EVERY, Alarm, Monitor
+from genloom.health import EVERY, HEALTH, Alarm, Monitor
 from genloom.learner import Learner, Micro, reseed
 from genloom.memory import kept_pages
 from genloom.nets.layout import channels_last, to_channels_last
@@ -80,6 +80,8 @@ class _Run:
                 f"batch = {options.batch} does not split into {options.accumulate} micro-batches "
                 f"on {world} processes."
             )
+        if options.private:
+            private.check_run(plan.model, plan.dataset, options, world)
         if options.threads:
             torch.set_num_threads(options.threads)
         self.device = _device(options.device, rank)
@@ -91,6 +93,7 @@ class _Run:
             to_channels_last(plan.model)
         self.learner = Learner(plan.model, options)
         self.step = 0  # updates that are done
+        self.paid = 0  # updates of a private run that epsilon counts, also those that a kill undid
         self.resumed_at = 0
         self.spent_s = 0.0  # in earlier stretches of this run
         self.previewer = Previewer(plan, out / "samples", self.device)
@@ -101,11 +104,14 @@ class _Run:
             return self.out
         newest = checkpoint.newest(self.out / "checkpoints")
         if newest is None or self.record["forecast"] is None:
+            self._check_unpaid()
             forecast = self._begin()
         else:
             forecast = Forecast(**self.record["forecast"])
-            self.learner.total = forecast.steps
             self._restore(newest)
+            if self.options.private:
+                forecast = self._left(forecast)
+            self.learner.total = forecast.steps
             self.learner.precision = getattr(torch, self.record["precision"])
             if self.record["compiled"]:
                 compile_parts(self.learner.model)
@@ -113,6 +119,7 @@ class _Run:
         cost_s = 4 * forecast.preview_s * forecast.steps / 100
         self.previewer.cheap = cost_s < 0.03 * forecast.seconds
         self.monitor = Monitor(forecast.steps)
+        self.vitals: dict[str, float] = {}
         self.progress = Progress(forecast.steps, self.plan.name, quiet=self.quiet)
         try:
             with _stopping() as stopped:
@@ -128,9 +135,7 @@ class _Run:
 
     def _begin(self) -> Forecast:
         """Look at the data, rehearse, and forget what the rehearsal changed."""
-        reseed(self.options.seed, 0, "prepare")
-        x, cond = self._encode(*self.plan.dataset.train.batch(0, PREPARED, self.options.seed)[:2])
-        self.learner.model.prepare(x, cond)
+        self._prepare()
         self.learner.average.load_state_dict(self.learner.model.state_dict())
         start = self.out / "checkpoints" / "step-00000000"
         if self.rank == 0:
@@ -155,6 +160,9 @@ class _Run:
         ranks.wait()
         self.learner.total = forecast.steps
         self._restore(start)
+        if self.options.private:
+            self.learner.mechanism = self._mechanism(forecast.steps)
+            self.record.update(private=self.learner.mechanism.told(0))
         self.record.update(
             status="training",
             forecast=forecast.as_dict(),
@@ -163,10 +171,65 @@ class _Run:
             compiled=compiled,
         )
         self.say(f"{self.plan.name}: {forecast}")
+        if self.learner.mechanism is not None:
+            self.say(f"{self.plan.name}: {self.learner.mechanism.words(forecast.steps)}")
         return forecast
 
+    def _prepare(self) -> None:
+        """Let the model measure the data; in a private run, rows that are none of them."""
+        reseed(self.options.seed, 0, "prepare")
+        dataset = self.plan.dataset
+        if self.options.private:
+            given = private.stand_ins(dataset.items, PREPARED)
+            self.learner.mechanism = self._mechanism(self.options.planned or 1)  # to rehearse by
+        else:
+            given = dataset.train.batch(0, PREPARED, self.options.seed)[:2]
+        x, cond = self._encode(*given)
+        self.learner.model.prepare(x, cond)
+
+    def _mechanism(self, steps: int) -> private.Mechanism:
+        return private.mechanism(self.options, len(self.plan.dataset.train), steps)
+
     def _rehearse_step(self, index: int) -> None:
-        self.learner.step(index, self._micros(index))
+        if self.options.private:  # what the rehearsal draws and times must say nothing of rows
+            size = self.options.batch
+            x, cond = self._encode(*private.stand_ins(self.plan.dataset.items, size))
+            self.learner.step(index, [Micro(x, cond, 0, size, range(size))])
+        else:
+            self.learner.step(index, self._micros(index))
+
+    def _check_unpaid(self) -> None:
+        """Refuse to begin a private run again in the folder where its steps are counted."""
+        told = self.record["private"] if self.options.private else None
+        if told is not None and told["steps"] > 0:
+            raise BadInput(
+                f"{self.out} has no checkpoint that verifies, and {told['steps']} private steps "
+                "were taken in it. Bring its checkpoints back, or choose another --out; that run "
+                "is paid for on top of this one."
+            )
+
+    def _left(self, forecast: Forecast) -> Forecast:
+        """The forecast of a private run less the steps that a kill undid: they are paid for."""
+        told = self.record["private"]
+        self.learner.mechanism = private.Mechanism.of(told)
+        self.paid = max(told["steps"], self.step)  # where an older run.json was brought back
+        undone = self.paid - self.step
+        left = replace(forecast, steps=forecast.steps - undone)
+        if undone:
+            self.record.update(total=left.steps)
+            self.say(
+                f"{self.plan.name}: {undone} private steps were undone and count: the run ends at "
+                f"step {left.steps}."
+            )
+        return left
+
+    def _pay(self) -> None:
+        """Count a private step, on the disk itself, before anything is computed from its rows."""
+        if self.learner.mechanism is None:
+            return
+        self.paid += 1
+        self.record.update(private=self.learner.mechanism.told(self.paid))
+        checkpoint.sync(self.out)
 
     def _agree(self, forecast: Forecast) -> Forecast:
         """The first process's cadence on every process."""
@@ -187,6 +250,7 @@ class _Run:
     def _loop(self, forecast: Forecast, stopped: Callable[[], bool]) -> None:
         every = max(1, forecast.steps // 500)
         while self.step < forecast.steps:
+            self._pay()
             try:
                 figures = self.learner.step(self.step, self._micros(self.step))
             except Diverged as error:
@@ -194,7 +258,7 @@ class _Run:
                 continue
             self.step += 1
             last = self.step == forecast.steps
-            if self.step % EVERY == 0:
+            if self.step % EVERY == 0 and not self.options.private:
                 self._watch(figures)
             if self.step % every == 0 or last:
                 self._log(figures)
@@ -212,6 +276,8 @@ class _Run:
     def _micros(self, index: int) -> list[Micro]:
         """This process's share of the batch of a step."""
         options = self.options
+        if options.private:
+            return [self._drawn()]
         size = options.batch // (options.accumulate * self.world)
         micros = []
         for k in range(options.accumulate):
@@ -224,6 +290,17 @@ class _Run:
             micros.append(Micro(x, cond, part * size, options.batch, ids))
         return micros
 
+    def _drawn(self) -> Micro:
+        """The rows of a private step, drawn as `private.epsilon` assumes; nobody knows the seed."""
+        torch.seed()
+        choice = torch.Generator()
+        choice.seed()
+        dataset, n = self.plan.dataset, len(self.plan.dataset.train)
+        ids = private.poisson(n, self.options.batch / n, choice)
+        items, cond = dataset.train.items[ids], dataset.train.given(ids)
+        x, cond = self._encode(*dataset.augmented(items, cond))
+        return Micro(x, cond, 0, len(ids), ids)
+
     def _encode(self, items: Tensor, cond: Condition) -> tuple[Tensor, Condition]:
         x, cond = encoded(self.plan.codec, items, cond)
         x = x.to(self.device)
@@ -234,11 +311,16 @@ class _Run:
     def _log(self, figures: dict[str, float]) -> None:
         seconds = self.spent_s + time.monotonic() - self.began
         rate = self.options.batch * self.step / seconds
-        self.journal.log(self.step, figures | {"seconds": seconds, "items_per_s": rate})
+        self.journal.log(
+            self.step, figures | self.vitals | {"seconds": seconds, "items_per_s": rate}
+        )
+        self.vitals = {}
         self.record.update(step=self.step, seconds=seconds)
 
     def _note(self, figures: dict[str, float]) -> str:
         losses = [f"{k} {v:.4g}" for k, v in figures.items() if not k.endswith("grad_norm")]
+        if self.learner.mechanism is not None:
+            losses = [f"epsilon {self.learner.mechanism.epsilon(self.paid):.3g}"]
         elapsed = time.monotonic() - self.began
         done = self.step - self.resumed_at
         return f"| {' '.join(losses)} | {self.options.batch * done / elapsed:.0f} items/s"
@@ -247,10 +329,15 @@ class _Run:
         vitals = {key: float(value) for key, value in self.learner.model.vitals().items()}
         if self.previewer.cheap and self.step % 100 == 0:
             vitals["diversity"] = self.previewer.diversity(self.learner.sampler())
-        self._ring(self.monitor.check(self.step, vitals))
+        self._heed(vitals)
         if len(self.learner.players) == 1:
             loss = sum(v for k, v in figures.items() if k != "grad_norm")
             self._ring(self.monitor.check_plateau(self.step, loss))
+
+    def _heed(self, vitals: dict[str, float]) -> None:
+        """Keep the signs of health for the next line of the journal, and ring where one is bad."""
+        self.vitals |= {f"{HEALTH}{key}": value for key, value in vitals.items()}
+        self._ring(self.monitor.check(self.step, vitals))
 
     def _ring(self, alarms: list[Alarm]) -> None:
         for alarm in alarms:
@@ -270,7 +357,8 @@ class _Run:
                 self.journal.picture(self.step, picture)
         valid = self.previewer.valid_loss(sampler, self._encode)
         self.journal.log(self.step, valid)
-        self._ring(self.monitor.check(self.step, {"diversity": self.previewer.diversity(sampler)}))
+        if not self.options.private:
+            self._heed({"diversity": self.previewer.diversity(sampler)})
         ranks.wait()
 
     def _save(self) -> Path:
@@ -300,7 +388,15 @@ class _Run:
         self.resumed_at = self.step
 
     def _roll_back(self, error: Diverged) -> None:
-        """Go back to the newest checkpoint at half the rate; after RETRIES, give up."""
+        """Go back to the newest checkpoint at half the rate; after RETRIES, give up.
+
+        A private run gives up at once: the steps that it would take again are paid for.
+        """
+        if self.options.private:
+            raise Diverged(
+                f"{error} A private run does not go back, for every step counts. Try a smaller "
+                "train.lr, less noise or a larger train.batch, in another --out."
+            )
         halvings, at = self.learner.halvings + 1, self.step
         path = checkpoint.newest(self.out / "checkpoints")
         helpless = "training items" in str(error)
@@ -327,7 +423,7 @@ class _Run:
 
         seconds = self.spent_s + time.monotonic() - self.began
         if self.rank == 0:
-            card = {
+            card: dict[str, Any] = {
                 "training": {
                     "steps": self.step,
                     "seconds": seconds,
@@ -338,6 +434,9 @@ class _Run:
                     "fingerprint": self.plan.dataset.fingerprint,
                 },
             }
+            if self.learner.mechanism is not None:
+                card["training"]["private"] = self.learner.mechanism.told(self.paid)
+                del card["data"]["fingerprint"]  # it would confirm a guess at all rows
             artifact.save(
                 self.out / "model",
                 model=self.learner.sampler(),

@@ -8,12 +8,14 @@ from itertools import pairwise
 
 import pytest
 import torch
+from torch import nn
 
-from genloom.core import Step
+from genloom.core import Generative, Step
 from genloom.errors import Diverged
 from genloom.learner import Learner, Micro, reseed
 from genloom.options import TrainOptions
 from genloom.pace import average, exponent, rate
+from genloom.private import Mechanism, gradient
 from tests.tiny import PLANE, TinyFlow, TinyGan, points
 
 
@@ -198,3 +200,60 @@ def test_the_clip_bounds_the_gradient_of_a_player():
         for part in (free, bound)
     ]
     assert moved[1] <= 1.1e-4 < moved[0]
+
+
+class Line(Generative):
+    """A loss without draws."""
+
+    def __init__(self):
+        super().__init__(PLANE, {})
+        self.net = nn.Linear(2, 2)
+
+    def loss(self, x, cond):
+        return {"square": (self.net(x) - x).square().sum(1).mean()}
+
+    def sample_steps(self, rng, cond):
+        yield rng.normal(2)
+
+
+def privately(model, x, noise: float, clip: float = 0.2, **options):
+    """A learner after one private step, and the figures of that step."""
+    options = {"steps": 1, "beta1": 0.0, "warmup": 0.0, "schedule": "constant"} | options
+    learner = Learner(model, TrainOptions(**options), 1)
+    learner.mechanism = Mechanism(rows=100, batch=8, noise=noise, clip=clip, delta=1e-3)
+    micro = Micro(x, {}, 0, len(x), range(len(x)))
+    return learner, learner.step(0, [micro])
+
+
+def test_a_private_step_is_an_update_by_the_private_gradient():
+    moved, x = Line(), points(5)
+    still = copy.deepcopy(moved)
+    _, figures = privately(moved, x, noise=0.0, clip=0.2)
+    player = Learner(still, TrainOptions(steps=1, beta1=0.0), 1).players[""]
+    found = gradient(still, x, {}, clip=0.2, noise=0.0, expected=8.0)
+    for name, p in still.named_parameters():
+        p.grad = found[name]
+    norm = float(torch.nn.utils.get_total_norm(list(found.values())))
+    player.update([], norm, None, 1.0)
+    assert all(torch.equal(a, b) for a, b in zip(moved.parameters(), still.parameters()))
+    assert figures == {"grad_norm": pytest.approx(norm)} and 0.2 * 5 / 8 / 2 < norm <= 0.2 * 5 / 8
+
+
+def test_private_noise_is_as_large_as_is_counted_and_clip_leaves_it_alone():
+    wide, idle = Line(), nn.Parameter(torch.zeros(40_000))
+    wide.register_parameter("idle", idle)
+    sgd = {"beta2": 0.0, "eps": 1e6, "lr": 1e6}  # so that AdamW moves by the gradient
+    learner, figures = privately(wide, points(0), noise=3.0, clip=0.5, **sgd)
+    assert idle.std().item() == pytest.approx(3.0 * 0.5 / 8, rel=0.02)
+    assert figures["grad_norm"] == pytest.approx(3.0 * 0.5 / 8 * 200, rel=0.02)
+    assert learner.options.clip == 1.0
+    assert torch.equal(learner.average.get_parameter("idle"), idle)
+
+
+def test_nobody_knows_the_seed_of_a_private_step():
+    seeds = []
+    for _ in range(2):
+        torch.manual_seed(0)
+        privately(Line(), points(2), noise=1.0)
+        seeds.append(torch.initial_seed())
+    assert 0 not in seeds and seeds[0] != seeds[1]

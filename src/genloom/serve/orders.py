@@ -13,7 +13,9 @@ from pydantic import BaseModel, Field
 from genloom.catalog import CATALOG
 from genloom.data.builtin import BUILTIN
 from genloom.serve.asking import asked_for
+from genloom.serve.given import MOST_BYTES
 from genloom.serve.known import named
+from genloom.serve.originals import Sent
 from genloom.serve.problems import Problem
 from genloom.serve.services import Services
 from genloom.serve.trainings import reserve
@@ -23,7 +25,7 @@ NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 WORDS = {"label", "prompt", "format", "options"}  # of a sample's body, as `asked_for` takes them
 SETTING = re.compile(
     r"train\.(lr|matrix_lr|batch|accumulate|seed|optimizer|weight_decay|clip|schedule|warmup"
-    r"|warmdown|ema)|data\.(size|channels|length)|model(\.[a-z0-9_]+){1,4}"
+    r"|warmdown|ema|dp_epsilon|dp_noise|dp_clip|dp_delta)|data\.(size|channels|length)|model(\.[a-z0-9_]+){1,4}"
 )
 """Keys of a recipe that a request may set: none that names a file, a device or a budget."""
 
@@ -38,6 +40,10 @@ class Sample(BaseModel, strict=True, extra="forbid"):
     prompt: str = ""
     format: str | None = None
     options: dict[str, Any] = Field(default_factory=dict)
+    source: str | None = Field(None, max_length=100)  # like the mask, the id of an own file
+    mask: str | None = Field(None, max_length=100)
+    strength: float | None = Field(None, ge=0, le=1)
+    keep: bool = False
 
 
 class Forecast(BaseModel, strict=True, extra="forbid"):
@@ -85,8 +91,26 @@ def sample(parts: Services, owner: str, given: Sample) -> dict[str, Any]:
     seed = secrets.randbelow(2**31) if given.seed is None else given.seed
     if seed + given.n > 2**62:
         raise Problem(400, f"seed = {seed}: the last seed must be below 2^62.", param="seed")
-    asked_for(known, limits, (seed,), **given.model_dump(include=WORDS))
+    words = given.model_dump(include=WORDS)
+    asked_for(known, limits, (seed,), **words, sent=sent_files(parts, owner, given.model_dump()))
     return given.model_dump(exclude_defaults=True) | {"model": known.name, "seed": seed}
+
+
+def sent_files(parts: Services, owner: str, body: Mapping[str, Any]) -> Sent:
+    """The picture and the mask of a job of samples, which are files of its owner.
+
+    Raises:
+        NotFound: There is no such file.
+        Problem: It is too large.
+    """
+    found: dict[str, bytes | None] = {}
+    for name in ("source", "mask"):
+        id = body.get(name)
+        if id is not None and parts.files.get(owner, id).bytes > MOST_BYTES:
+            raise Problem(413, f"{name} has at most {MOST_BYTES} bytes.", param=name)
+        found[name] = None if id is None else parts.files.content(owner, id)
+    strength, keep = body.get("strength"), bool(body.get("keep"))
+    return Sent(picture=found["source"], mask=found["mask"], strength=strength, keep=keep)
 
 
 def forecast(parts: Services, owner: str, given: Forecast) -> dict[str, Any]:
