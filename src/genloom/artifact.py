@@ -8,11 +8,12 @@ artifact and nowhere else. The format has a version; an unknown one is an error.
 from __future__ import annotations
 
 import json
+import shutil
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, final
+from typing import Any, cast, final
 
 import torch
 from safetensors import SafetensorError
@@ -22,14 +23,20 @@ from torch import Tensor
 from genloom import __version__, card, conditions, environment, sampling, toml
 from genloom.checkpoint import digest, replacing, write_text
 from genloom.conditions import Label, Text, hash_of
-from genloom.core import Caption, Codec, Condition, Generative, Items, check_options, options
+from genloom.core import Codec, Condition, Generative, Items, check_options, options
+from genloom.data.captions import Pieces, reader_of, told_of
 from genloom.errors import BadInput, nearest
+from genloom.nets import text
 from genloom.recipe import build, model_of
 
 FORMAT = 1
 WEIGHTS, RECIPE, CARD, README = "weights.safetensors", "recipe.toml", "card.json", "README.md"
 INNER = "autoencoder"  # the artifact that a codec is made of, in the folder of the outer one
-FILES = WEIGHTS, RECIPE, f"{INNER}/{WEIGHTS}", f"{INNER}/{RECIPE}"  # whose hashes a card has
+READER, ENCODER = "text", "text_encoder"  # the folder of what reads captions; the option of nets
+FILES = (  # whose hashes a card has
+    *(WEIGHTS, RECIPE, f"{INNER}/{WEIGHTS}", f"{INNER}/{RECIPE}"),
+    *(f"{READER}/{name}" for name in (text.CONFIG, text.WEIGHTS, text.TOKENIZER)),
+)
 LARGEST_TEXT = 16 * 2**20  # bytes of a recipe or a card; a longer one is not ours
 
 
@@ -219,6 +226,7 @@ def save(
     inner = _inner(codec, recipe, items)
     with replacing(Path(folder)) as aside:
         save_model(model, str(aside / WEIGHTS))
+        _copy_reader(model, items, aside / READER)
         (aside / RECIPE).write_text(toml.dumps(public), encoding="utf-8")
         if inner is not None:
             save(
@@ -234,7 +242,7 @@ def save(
             "genloom": __version__,
             "torch": torch.__version__,
             "files": {name: digest(aside / name) for name in FILES if (aside / name).is_file()},
-            "items": asdict(items),
+            "items": {**asdict(items), "caption": items.caption and told_of(items.caption)},
             "seeds": {"train": public.get("train", {}).get("seed", 0)},
             "machine": environment.machine(),
             "threads": torch.get_num_threads(),
@@ -265,7 +273,40 @@ def _public(recipe: Mapping[str, Any]) -> dict[str, Any]:
         public["model"]["teacher"] = _last(teacher)
     if INNER in public.get("codec", {}):
         public["codec"][INNER] = INNER
+    if isinstance(tokenizer := public.get("data", {}).get("tokenizer"), str):
+        public["data"]["tokenizer"] = _last(tokenizer)
+    if "model" in public:
+        public["model"] = _encoded(public["model"], READER)
     return public
+
+
+def _encoded(table: Mapping[str, Any], folder: str) -> dict[str, Any]:
+    """A component's table whose trained text encoders all lie in one folder."""
+    return {
+        name: _encoded(cast(Mapping[str, Any], value), folder)
+        if isinstance(value, Mapping)
+        else folder
+        if name == ENCODER and value != "none"
+        else value
+        for name, value in table.items()
+    }
+
+
+def _copy_reader(model: Generative, items: Items, folder: Path) -> None:
+    """Copy what reads captions, besides the model: a tokenizer, and a trained encoder.
+
+    Raises:
+        BadInput: There are several encoders; an artifact holds one.
+    """
+    found = {p.encoder.folder.resolve() for p in model.modules() if isinstance(p, text.FrozenRows)}
+    if len(found) > 1:
+        raise BadInput(f"an artifact holds one text encoder, not {len(found)}. Use one in all.")
+    files = [source / name for source in found for name in (text.CONFIG, text.WEIGHTS)]
+    if isinstance(items.caption, Pieces):
+        files.append(Path(items.caption.folder) / text.TOKENIZER)
+    for file in files:
+        folder.mkdir(exist_ok=True)
+        shutil.copyfile(file, folder / file.name)
 
 
 def _last(path: str) -> str:
@@ -333,10 +374,12 @@ def load(path: str | Path, *, device: str = "auto") -> Artifact:
 
 
 def _placed(recipe: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """The recipe of an artifact, whose codec reads what lies in the artifact and nothing else."""
-    if INNER not in recipe.get("codec", {}):
-        return recipe
-    return {**recipe, "codec": {**recipe["codec"], INNER: str((folder / INNER).resolve())}}
+    """The recipe of an artifact, which reads what lies in the artifact and nothing else."""
+    if INNER in recipe.get("codec", {}):
+        recipe = recipe | {"codec": {**recipe["codec"], INNER: str((folder / INNER).resolve())}}
+    if "model" in recipe:
+        recipe = recipe | {"model": _encoded(recipe["model"], str((folder / READER).resolve()))}
+    return recipe
 
 
 def _text(path: Path) -> str:
@@ -375,7 +418,8 @@ def _recipe(path: Path) -> dict[str, Any]:
 def _items(folder: Path, fields: Mapping[str, Any]) -> Items:
     try:
         told = fields.get("caption")
-        found = Items(**{**fields, "caption": told and Caption(**told)})
+        read = told and reader_of(told, str((folder / READER).resolve()))
+        found = Items(**{**fields, "caption": read})
         return replace(found, shape=tuple(found.shape), classes=tuple(found.classes))
     except TypeError as error:
         raise BadInput(

@@ -74,6 +74,27 @@ class Tokens:
 Space = Real | Tokens
 
 
+class Reader(Protocol):
+    """How a text becomes numbers: a `Caption` reads letters, `data.captions.Pieces` word pieces.
+
+    Numbers begin at 1; 0 fills up.
+    """
+
+    @property
+    def length(self) -> int:
+        """Numbers of a text."""
+        ...
+
+    @property
+    def space(self) -> Tokens:
+        """Of an encoded text."""
+        ...
+
+    def encode(self, text: str) -> Tensor:
+        """Numbers, int64 (length,); what is too long is cut."""
+        ...
+
+
 @dataclass(frozen=True)
 class Caption:
     """How a text becomes `length` numbers: i + 1 for letter i, 0 for others and to fill up."""
@@ -114,7 +135,7 @@ class Items:
     shape: tuple[int, ...]
     classes: tuple[str, ...] = ()
     alphabet: str = ""
-    caption: Caption | None = None
+    caption: Reader | None = None
     given: str = "none"
 
     @property

@@ -30,6 +30,7 @@ from genloom import catalog, toml
 from genloom.core import Codec, Generative, Interval, Items, Option, Space, options
 from genloom.errors import BadInput, nearest
 from genloom.nets.embed import ConditionGrid, ConditionSequence, way
+from genloom.nets.text import FrozenRows
 from genloom.options import TrainOptions
 
 if TYPE_CHECKING:
@@ -310,12 +311,19 @@ def open_data(
     cutout: Annotated[float, Interval(ge=0, le=1)] = 0.0,
     captions: bool = False,
     caption_column: str | None = None,
+    tokenizer: str | None = None,
     given: Literal["none", "grey", "small2", "small4", "masked", "paired", "unpaired"] = "none",
 ) -> Any:
-    """The [data] table: `data.open_dataset` less its cache, which is the machine's own affair."""
-    from genloom import data
+    """The [data] table: `data.open_dataset` less its cache, which is the machine's own affair.
 
-    return data.open_dataset(
+    `tokenizer` is a folder with tokenizer.json, whose word pieces captions are read by.
+    """
+    from genloom import data
+    from genloom.data.captions import reread
+
+    if tokenizer and not captions:
+        raise BadInput("data.tokenizer reads captions: set data.captions=true, or leave it out.")
+    opened = data.open_dataset(
         source,
         size=size,
         channels=channels,
@@ -330,6 +338,7 @@ def open_data(
         caption_column=caption_column,
         given=given,
     )
+    return reread(opened, tokenizer) if tokenizer else opened
 
 
 def sections(recipe: Mapping[str, Any]) -> dict[str, Table]:
@@ -364,7 +373,20 @@ def fresh(
         )
     if not allow_code:  # other people's nets may read conditions in a way of their own
         _check_heard(table, model)
+    _check_pieces(model, items)
     return model
+
+
+def _check_pieces(model: Generative, items: Items) -> None:
+    """Refuse a trained text encoder that would read the numbers of another tokenizer."""
+    for part in model.modules():
+        if isinstance(part, FrozenRows):
+            own = part.encoder.tokenizer
+            if getattr(items.caption, "sha256", None) != own:
+                raise BadInput(
+                    f"captions are read in another way than {part.encoder.folder} reads them. Set "
+                    f"data.tokenizer to that folder, whose tokenizer has the hash {own[:12]}."
+                )
 
 
 def _check_heard(table: Mapping[str, Any], model: Generative) -> None:

@@ -5,9 +5,11 @@ x = y + r * noise for unit-variance y. A variance-preserving process has a = 1/s
 y and b = r * a before the noise (a^2 is DDPM's "alpha bar"); the straight path of flow matching has
 t = r / (1 + r). A law maps u, uniform in [0, 1), to r: stratified u give stratified levels.
 
-Tables are not stretched to a signal-to-noise ratio of zero (Lin et al., 2023, arXiv:2305.08891).
-The flaw that cures is that sampling starts from pure noise where training ended with some of the
-datum: here tables end at r = 157 and beyond, and sampling starts from the data's mean.
+Sampling starts at a finite level, from noise about the data's mean. What a picture's n places have
+in common, its brightness, has the signal-to-noise ratio n / r^2 there: at r = 160 it drowns in a
+picture of 28x28 (0.03), not in one of 256x256 (2.6), and samples would all be of middling
+brightness (Lin et al., 2023, arXiv:2305.08891). The laws that end in "-zero" are for that: tables
+stretched to a ratio of zero, and flow matching from the noisiest level that it is trained at.
 """
 
 from __future__ import annotations
@@ -15,17 +17,28 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Literal
+from typing import Literal, TypeGuard, get_args
 
 import torch
 from torch import Tensor
 
 from genloom.errors import BadInput
 
-LawName = Literal["uniform", "logit-normal", "edm", "linear", "cosine"]
+LawName = Literal[
+    "uniform",
+    "logit-normal",
+    "edm",
+    "linear",
+    "cosine",
+    "uniform-zero",
+    "linear-zero",
+    "cosine-zero",
+]
+TableName = Literal["linear", "cosine", "linear-zero", "cosine-zero"]
 Law = Callable[[Tensor], Tensor]
 
 EDGE = 1e-4  # the outermost share of a continuous law that is not visited: r stays finite
+PURE = 1e6  # the level that stands for noise alone; its signal-to-noise ratio is 1e-12, not 0
 
 
 def betas_linear(steps: int = 1000) -> Tensor:
@@ -50,10 +63,32 @@ def levels(betas: Tensor) -> Tensor:
     return ((1 - kept) / kept).sqrt()
 
 
+def stretched(found: Tensor) -> Tensor:
+    """Levels of a table whose last row is noise alone. Lin et al., 2023 (arXiv:2305.08891), Alg. 1.
+
+    The square roots of "alpha bar" are moved so that the last is 0, and scaled so that the first
+    stays. The last level would be infinite; it is PURE, where float32 still tells x.
+    """
+    kept = (1 + found.square()).rsqrt()
+    kept = (kept - kept[-1]) * kept[0] / (kept[0] - kept[-1])
+    return torch.cat([(kept[:-1].pow(-2) - 1).sqrt(), found.new_full((1,), PURE)])
+
+
 @cache
-def table(name: Literal["linear", "cosine"], steps: int = 1000) -> Tensor:
-    """Levels r of DDPM's linear or cosine table, rising, (steps,), float64."""
-    return levels(betas_linear(steps) if name == "linear" else betas_cosine(steps))
+def table(name: TableName, steps: int = 1000) -> Tensor:
+    """Levels r of DDPM's linear or cosine table, as it is or stretched, rising: (steps,)."""
+    found = levels(betas_linear(steps) if name.startswith("linear") else betas_cosine(steps))
+    return stretched(found) if name.endswith("-zero") else found
+
+
+def is_table(name: LawName) -> TypeGuard[TableName]:
+    """Whether a law is a table of betas."""
+    return name in get_args(TableName)
+
+
+def is_zero(name: LawName) -> bool:
+    """Whether sampling by a law starts where nothing of the datum is left."""
+    return name.endswith("-zero")
 
 
 def uniform(u: Tensor) -> Tensor:
@@ -77,30 +112,66 @@ def edm(u: Tensor) -> Tensor:
     return lognormal(u, -1.2 + math.log(2), 1.2)
 
 
-def _from_table(name: Literal["linear", "cosine"], u: Tensor) -> Tensor:
-    found = table(name)
-    return found.to(u)[(u * len(found)).long().clamp(max=len(found) - 1)]
+def rows(steps: int, u: Tensor) -> Tensor:
+    """Rows of a table of so many that u in [0, 1) chooses, all equally likely: int64, u's shape."""
+    return (u * steps).long().clamp(max=steps - 1)
+
+
+def _from_table(name: TableName) -> Law:
+    return lambda u: table(name).to(u)[rows(len(table(name)), u)]
 
 
 LAWS: Mapping[LawName, Law] = {
     "uniform": uniform,
     "logit-normal": logit_normal,
     "edm": edm,
-    "linear": lambda u: _from_table("linear", u),
-    "cosine": lambda u: _from_table("cosine", u),
+    "linear": _from_table("linear"),
+    "cosine": _from_table("cosine"),
+    "uniform-zero": uniform,
+    "linear-zero": _from_table("linear-zero"),
+    "cosine-zero": _from_table("cosine-zero"),
 }
 
 
-def span(name: LawName) -> tuple[float, float]:
+def span(name: LawName, places: int = 1) -> tuple[float, float]:
     """The least and the greatest level that a solver should visit of a model trained by a law.
 
-    EDM's 0.002 to 80 for data of deviation 0.5, within what a table holds.
+    EDM's 0.002 to 80 for data of deviation 0.5, within what a table holds. Under a law that ends in
+    "-zero" the greatest drowns what all places have in common: there its signal-to-noise ratio is
+    1/900, or what the last level but one of a table leaves. (PURE is none of these: from there the
+    first step of a solver leads to noise about what the net takes for the mean.)
+
+    Args:
+        name: Of the law.
+        places: Numbers in a datum.
     """
     low, high = 0.004, 160.0
-    if name in ("linear", "cosine"):
+    if is_zero(name):
+        high = max(high, 30 * math.sqrt(places))
+    if is_table(name):
         found = table(name)
-        return max(low, float(found[0])), min(high, float(found[-1]))
-    return low, high
+        return max(low, float(found[0])), min(high, float(found[-1 - is_zero(name)]))
+    return low, min(high, (1 - EDGE) / EDGE)
+
+
+def visited(name: LawName, steps: int, least: float, *, by_rows: bool, places: int = 1) -> Tensor:
+    """The falling levels of a solver's steps, 0 at the end: (steps + 1,), float64.
+
+    Args:
+        name: Of the law that the model was trained by.
+        steps: How many.
+        least: No level but 0 is below it.
+        by_rows: Rows of the law's table, where it is one; else levels as Karras et al. space them.
+        places: Numbers in a datum.
+    """
+    low, high = span(name, places)
+    low = max(low, least)
+    if by_rows and is_table(name):
+        return strided(steps, low, PURE if is_zero(name) else high, of=name)
+    if not (is_zero(name) and is_table(name)) or steps == 1:
+        return karras(steps, low, high)
+    found = karras(steps - 1, low, high)
+    return torch.cat([found.new_full((1,), PURE), found])
 
 
 def karras(steps: int, low: float, high: float, *, rho: float = 7.0) -> Tensor:
@@ -115,7 +186,7 @@ def straight(steps: int, low: float, high: float) -> Tensor:
     return _to_zero(t / (1 - t))
 
 
-def strided(steps: int, low: float, high: float, *, of: Literal["linear", "cosine"]) -> Tensor:
+def strided(steps: int, low: float, high: float, *, of: TableName) -> Tensor:
     """Evenly spaced rows of DDPM's table, the last one first. (steps + 1,).
 
     All 1,000 rows are what Ho et al., 2020 (arXiv:2006.11239), Alg. 2 visits.
@@ -124,10 +195,10 @@ def strided(steps: int, low: float, high: float, *, of: Literal["linear", "cosin
     first = int(torch.searchsorted(found, torch.tensor(low, dtype=found.dtype)))
     last = int(torch.searchsorted(found, torch.tensor(high, dtype=found.dtype), right=True)) - 1
     if steps > last - first + 1:
-        rows = last - first + 1
-        raise BadInput(f"steps = {steps}, but the table has {rows} rows there. Ask for fewer.")
-    rows = torch.linspace(last, first, steps, dtype=torch.float64).round().long()
-    return _to_zero(found[rows])
+        held = last - first + 1
+        raise BadInput(f"steps = {steps}, but the table has {held} rows there. Ask for fewer.")
+    chosen = torch.linspace(last, first, steps, dtype=torch.float64).round().long()
+    return _to_zero(found[chosen])
 
 
 def _to_zero(ramp: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from genloom.core import like
 from genloom.errors import BadInput
 
 Denoise = Callable[[Tensor, Tensor], Tensor]  # (B, *shape), sigma (B,) -> (B, *shape)
@@ -198,6 +199,22 @@ def solve(
         yield from ancestral(denoiser, x, sigmas, fresh, eta=eta, order=STOCHASTIC[name])
     else:
         yield from SOLVERS[name](denoiser, x, sigmas)
+
+
+def rescaled(d: Tensor, plain: Tensor, share: float) -> Tensor:
+    """Guided guesses with the deviation of plain ones, both (B, *shape) about 0.
+
+    Lin et al., 2023 (arXiv:2305.08891), Eq. 14 to 16, scale what the net predicts; here it is the
+    denoised datum about the data's mean, which is the same for every target and leaves the
+    brightness of data off zero as it is.
+
+    Args:
+        d: Guided.
+        plain: Of the conditional model.
+        share: How far the deviation becomes that of the plain guess, in [0, 1].
+    """
+    wanted, found = (v.flatten(1).std(1, correction=0) + 1e-6 for v in (plain, d))
+    return d * like(1 + share * (wanted / found - 1), d)
 
 
 def _steps(sigmas: Sequence[float] | Tensor) -> list[tuple[float, float]]:

@@ -8,6 +8,8 @@ import pytest
 import torch
 from benchmarks.twins import MNIST28, diffusers_unet, our_unet
 
+from genloom.models import learned_variance
+from genloom.models.learned_variance import Chain
 from genloom.schedules import table
 from genloom.solvers import ancestral, dpmpp, euler, unipc
 
@@ -126,6 +128,48 @@ def test_ddpm_is_ancestral(diffusers, start):
         return torch.randn(200, 2, generator=again, dtype=torch.float64)
 
     assert (ours(ancestral, start, sigmas, noise) - x).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize("name", ["linear", "cosine"])
+def test_tables_that_end_in_noise_alone(diffusers, name):
+    told = LINEAR if name == "linear" else {"beta_schedule": "squaredcos_cap_v2"}
+    theirs = diffusers.DDPMScheduler(**told, rescale_betas_zero_snr=True).alphas_cumprod.double()
+    ours = 1 / (1 + table(f"{name}-zero").square())
+    assert torch.allclose(ours[:-1], theirs[:-1], rtol=1e-2, atol=1e-7)
+    assert ours[-1] < 1e-11 and theirs[-1] < 1e-6  # they put 2^-24 for 0 where it would divide
+
+
+@pytest.mark.parametrize("count", [20, 1000])
+def test_ancestral_steps_with_a_learned_variance(diffusers, start, count):
+    """Their net has twice the channels; the second half lies between the logarithms, as ours.
+
+    What is compared is the datum that the last step points to: where steps are left out, theirs
+    adds noise to it in the end.
+    """
+    theirs = diffusers.DDPMScheduler(
+        **LINEAR, timestep_spacing="trailing", clip_sample=False, variance_type="learned_range"
+    )
+    theirs.set_timesteps(count)
+    kept, x = theirs.alphas_cumprod.double(), start
+    generator = torch.Generator().manual_seed(1)
+    share = torch.linspace(-1.2, 1.2, 400, dtype=torch.float64).view(200, 2)
+    for t in theirs.timesteps:
+        told = torch.cat([gaussian_eps(x, float(kept[t])), share], 1)
+        step = theirs.step(told, t, x, generator=generator)
+        x = step.prev_sample
+    sigmas = torch.tensor([*(table("linear")[t].item() for t in theirs.timesteps), 0.0]).double()
+    again, chain = (
+        torch.Generator().manual_seed(1),
+        Chain(table("linear"), torch.ones(1, 1).double()),
+    )
+    steps = learned_variance.ancestral(
+        lambda x, sigma: (denoiser(x, sigma), share),
+        start * math.sqrt(1 + sigmas[0] ** 2),
+        sigmas,
+        lambda: torch.randn(200, 2, generator=again, dtype=torch.float64),
+        chain,
+    )
+    assert (deque(steps, maxlen=1).pop() - step.pred_original_sample).abs().max() < 1e-4
 
 
 def drawn(count):

@@ -13,9 +13,11 @@ from PIL import Image
 from genloom import artifact, gallery, given
 from genloom.artifact import load, save
 from genloom.core import Generative, Items, hide
+from genloom.data import open_test
 from genloom.errors import BadInput
 from genloom.preview import Previewer
 from genloom.recipe import fresh, resolve
+from tests.unit.nets.tiny_text import WORDS, made
 
 NET = {"use": "unet", "width": 8, "levels": 2, "groups": 4, "head": 8}
 QUICK = {"steps": 2}
@@ -273,3 +275,110 @@ def test_a_family_that_would_ignore_the_source_says_so(use, tmp_path):
     recipe = {"data": {"source": "digits", "given": "small2"}, "model": {"use": use}}
     with pytest.raises(BadInput, match=r"source"):
         resolve(recipe)
+
+
+@pytest.fixture(scope="module")
+def bert(tmp_path_factory):
+    """The folder of a tiny text encoder, and 40 pictures whose captions it reads."""
+    pytest.importorskip("transformers")
+    encoder, folder = tmp_path_factory.mktemp("bert"), tmp_path_factory.mktemp("named")
+    made("bert", encoder)
+    lines = ["file,caption"]
+    for i in range(40):
+        pixels = np.random.default_rng(i).integers(0, 256, (8, 8, 3), np.uint8)
+        Image.fromarray(pixels).save(folder / f"{i}.png")
+        lines.append(f"{i}.png,{('A Red square', 'green squares', '', 'a blue')[i % 4]}")
+    (folder / "captions.csv").write_text("\n".join(lines))
+    return encoder, folder
+
+
+def read_by(bert, **net):
+    encoder, folder = bert
+    data = {"source": str(folder), "captions": True, "tokenizer": str(encoder)}
+    model = {"use": "flow", "net": {**NET, **net}}
+    return resolve({"data": data, "model": model, "train": {"steps": 1, "batch": 4}})
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_captions_are_read_as_pieces_of_a_tokenizer(bert):
+    """Numbers are ids + 1; no filling, whatever its file says; the marks stay when it cuts."""
+    plan = read_by(bert)
+    told = plan.dataset.items.caption
+    assert told.space.vocab == len(WORDS) + 1 and told.length == 5
+    ids = [WORDS.index(w) + 1 for w in ("[CLS]", "a", "red", "square", "[SEP]")]
+    assert told.encode("a red square").tolist() == ids
+    assert told.encode("a").tolist() == [ids[0], ids[1], ids[4], 0, 0]
+    assert told.encode("a red red red red red")[-1] == ids[4]
+    assert told.encode("a what")[2] == WORDS.index("[UNK]") + 1
+    _, cond, rows = plan.dataset.train.batch(0, 12, 0)
+    texts = [plan.dataset.train.captions[i] for i in rows]
+    wanted = [told.encode(t) if t else torch.full((5,), -1) for t in texts]
+    assert torch.equal(cond["caption"], torch.stack(wanted))
+    assert plan.model.conditions["caption"] == told.space
+    test = open_test(plan.dataset)
+    texts = [test.captions[i] for i in range(len(test))]
+    wanted = [told.encode(t) if t else torch.full((5,), -1) for t in texts]
+    assert torch.equal(test.given(torch.arange(len(test)))["caption"], torch.stack(wanted))
+    again = read_by(bert)
+    assert again.dataset.items == plan.dataset.items
+    assert torch.equal(again.dataset.valid.given(torch.arange(3))["caption"],
+                       plan.dataset.valid.given(torch.arange(3))["caption"])  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_an_artifact_holds_the_encoder_and_the_tokenizer(bert, tmp_path):
+    plan = read_by(bert, text_encoder=str(bert[0]))
+    with torch.no_grad():
+        for p in plan.model.parameters():
+            p.add_(0.1 * torch.randn_like(p))
+    save(tmp_path / "m", model=plan.model, recipe=plan.recipe, items=plan.dataset.items)
+    (tmp_path / "m").rename(tmp_path / "moved")
+    told = "".join(
+        p.read_text() for p in (tmp_path / "moved").glob("*.*") if p.suffix != ".safetensors"
+    )
+    assert str(bert[0].parent) not in told and str(tmp_path) not in told
+    loaded = load(tmp_path / "moved", device="cpu")
+    assert loaded.items == plan.dataset.items
+    assert sorted(p.name for p in (tmp_path / "moved" / "text").iterdir()) == [
+        "config.json", "model.safetensors", "tokenizer.json",
+    ]  # fmt: skip
+    (rows,) = (m for m in loaded.model.modules() if hasattr(m, "encoder") and hasattr(m, "null"))
+    assert rows.encoder.folder == (tmp_path / "moved" / "text").resolve()
+    cond = loaded.condition([1, 2], caption=["a red square", "a blue"])
+    from genloom.sampling import sample
+
+    wanted = sample(plan.model.eval(), 2, cond, seed=1, **QUICK)
+    found = sample(loaded.model, 2, cond, seed=1, **QUICK)
+    assert torch.equal(found, wanted)
+    other = loaded.condition([1, 2], caption=["a blue", "a red square"])
+    assert not torch.equal(found, sample(loaded.model, 2, other, seed=1, **QUICK))
+    save_again = tmp_path / "again"
+    save(save_again, model=loaded.model, recipe=loaded.recipe, items=loaded.items)
+    assert load(save_again, device="cpu").items == loaded.items
+    for name in ("config.json", "tokenizer.json", "model.safetensors"):
+        file = save_again / "text" / name
+        kept = file.read_bytes()
+        file.write_bytes(kept + b" ")
+        with pytest.raises(BadInput, match="is not the file that was saved"):
+            load(save_again, device="cpu")
+        file.write_bytes(kept)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_an_encoder_is_refused_where_captions_are_read_in_another_way(bert, data, tmp_path):
+    recipe = {
+        "data": {"source": str(data), "captions": True},
+        "model": {"use": "flow", "net": {**NET, "text_encoder": str(bert[0])}},
+    }
+    with pytest.raises(BadInput, match=r"texts are 10 of .* Set data.tokenizer to it"):
+        resolve(recipe)
+    other = (bert[0] / "tokenizer.json").read_text() + " "  # of as many pieces
+    (tmp_path / "tokenizer.json").write_text(other)
+    with pytest.raises(BadInput, match=r"captions are read in another way than"):
+        read_by((tmp_path, bert[1]), text_encoder=str(bert[0]))
+    with pytest.raises(BadInput, match=r"data.captions=true"):
+        resolve(
+            {"data": {"source": str(data), "tokenizer": str(bert[0])}, "model": {"use": "flow"}}
+        )
+    with pytest.raises(BadInput, match=r"holds no tokenizer.json, and no other form"):
+        resolve({"data": {**recipe["data"], "tokenizer": str(data)}, "model": {"use": "flow"}})

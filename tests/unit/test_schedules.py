@@ -53,6 +53,9 @@ def test_every_law_is_finite_rising_and_covers_its_span(name):
     assert (r[1:] >= r[:-1]).all() and r[3] > r[2]
     low, high = schedules.span(name)
     assert 0 < low < high <= 160
+    low, high = schedules.span(name, 3 * 512**2)
+    assert low < high <= r[-1] * 1.001 or high == 160
+    assert (high > 160) is schedules.is_zero(name)
 
 
 @pytest.mark.parametrize("grid", [schedules.karras, schedules.straight])
@@ -72,3 +75,26 @@ def test_strided_rows_of_the_table():
     assert all(level in table for level in part[:-1]) and (part[1:] < part[:-1]).all()
     with pytest.raises(BadInput, match="1000 rows"):
         schedules.strided(1001, low, high, of="linear")
+
+
+@pytest.mark.parametrize("name", ["linear", "cosine"])
+def test_a_stretched_table_keeps_its_first_level_and_ends_in_noise(name):
+    """Lin et al., Alg. 1, told in square roots of "alpha bar"."""
+    plain, zero = (1 / (1 + schedules.table(n).square()).sqrt() for n in (name, f"{name}-zero"))
+    assert zero[0].item() == pytest.approx(plain[0].item(), rel=1e-12)
+    assert zero[-1].item() == pytest.approx(1 / schedules.PURE)
+    assert torch.allclose(zero[:-1].diff() / plain[:-1].diff(), zero[0] / (plain[0] - plain[-1]))
+    assert (schedules.table(f"{name}-zero").diff() > 0).all()
+
+
+@pytest.mark.parametrize("name", ["linear-zero", "cosine-zero"])
+def test_levels_visited_begin_in_noise_alone(name):
+    by_rows = schedules.visited(name, 10, 0.02, by_rows=True)
+    even = schedules.visited(name, 10, 0.02, by_rows=False, places=100**2)
+    table = schedules.table(name)
+    assert all(level in table for level in by_rows[:-1]) and by_rows[0] == schedules.PURE
+    assert even[0] == schedules.PURE and len(even) == len(by_rows) == 11
+    assert even[1].item() == pytest.approx(min(3000.0, float(table[-2])))
+    for found in (by_rows, even):
+        assert (found[1:] < found[:-1]).all() and found[-1] == 0 and found[-2] >= 0.02
+    assert len(schedules.visited(name, 1, 0.0, by_rows=False)) == 2

@@ -22,6 +22,7 @@ from torch import Tensor
 from genloom.core import Condition, Items
 from genloom.data import cache as store
 from genloom.data.augment import Augment
+from genloom.data.builtin import factors_of
 from genloom.data.captions import Captions, open_captions
 from genloom.data.findings import Finding
 from genloom.data.pairs import Pairs
@@ -112,6 +113,11 @@ class Split:
     def captions(self) -> list[str]:
         """One for each item, or empty."""
         return self._words.get("captions", [])
+
+    @property
+    def factors(self) -> Tensor | None:
+        """What each item was drawn from, int64 (N, K), where the data set knows it."""
+        return factors_of(self.names)
 
     @cached_property
     def _words(self) -> dict[str, list[str]]:
@@ -257,7 +263,8 @@ def open_test(dataset: Dataset) -> Split:
     """The test part: for judging a finished model, never for training or choosing one."""
     told = store.read_description(dataset._pack)
     assert told is not None, dataset._pack
-    read = open_captions(dataset._pack)[1] if dataset.items.caption else {}
+    caption = dataset.items.caption
+    read = open_captions(dataset._pack, caption)[1] if caption else {}
     return _part(dataset._pack, told, "test", dataset.items.given, read.get("test"))
 
 

@@ -23,7 +23,7 @@ from genloom import solvers
 from genloom.artifact import Artifact
 from genloom.checkpoint import digest
 from genloom.codecs import Image
-from genloom.core import Caption, Codec, Condition, Generative, Interval, Items, Real, Rng, Tokens
+from genloom.core import Codec, Condition, Generative, Interval, Items, Real, Rng, Tokens
 from genloom.core import like as spread
 from genloom.errors import BadInput, need
 from genloom.schedules import levels
@@ -43,7 +43,7 @@ Target = Literal["epsilon", "v_prediction"]
 @final
 @dataclass(frozen=True)
 class Prompt:
-    """How a text becomes the numbers that CLIP reads; stands where a `core.Caption` does.
+    """How a text becomes the numbers that CLIP reads; a `core.Reader`.
 
     Args:
         tokenizer: Of transformers.
@@ -262,7 +262,7 @@ def load(folder: str | Path, *, size: int | None = None, device: str = "auto") -
     )
     prompt = Prompt(tokenizer, text.config.max_position_embeddings)
     side = size or unet.config.sample_size * 2 ** (len(vae.config.block_out_channels) - 1)
-    items = Items("image", (3, side, side), caption=cast(Caption, prompt))
+    items = Items("image", (3, side, side), caption=prompt)
     codec = Vae(items, vae.requires_grad_(False).eval().to(device))
     noising = _noising(json.loads((folder / "scheduler" / "scheduler_config.json").read_text()))
     model = StableDiffusion(cast(Real, codec.space), prompt, unet, text, noising)

@@ -66,10 +66,10 @@ def variational(
         error = x - denoiser(x + like(sigma, x) * noise(), sigma)
         diffusion += span / draws * error.flatten(1).square().sum(1) / sigma.square()
     said = _reconstruction(denoiser, x, x + ends.low * noise(), ends.low, levels)
-    return said - diffusion - _prior(x, ends)
+    return said - diffusion - prior(x, ends)
 
 
-def _prior(x: Tensor, ends: Ends) -> Tensor:
+def prior(x: Tensor, ends: Ends) -> Tensor:
     """KL of N(x, high^2) from N(mean, high^2 + std^2)."""
     own, whole = ends.high**2, ends.high**2 + ends.std.square()
     each = ((own + (x - ends.mean).square()) / whole - 1 + (whole / own).log()) / 2

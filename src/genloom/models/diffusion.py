@@ -7,6 +7,7 @@ which noise levels are two arguments; solvers see the denoiser D(x; sigma) alone
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Annotated, Any, ClassVar, Literal, final
@@ -30,15 +31,18 @@ from genloom.core import (
 )
 from genloom.core import options as sampling_options
 from genloom.errors import BadInput
+from genloom.models import learned_variance, targets
 from genloom.models.bound import Ends, variational
 from genloom.models.coupling_ot import transport
+from genloom.models.learned_variance import Chain, Guess, Guesses
 from genloom.models.targets import TARGETS, TargetName, WeightName, min_snr
 from genloom.nets.mlp import Mlp
-from genloom.nets.unet import UNet
+from genloom.nets.unet import fitting
 from genloom.schedules import LAWS, LawName
 from genloom.solvers import SolverName
 
 Net = Callable[[int, int, int, Mapping[str, Space]], nn.Module]
+VarianceName = Literal["fixed", "learned"]
 
 
 @final
@@ -56,6 +60,8 @@ class Diffusion(Generative):
             min(SNR, 5), which keeps easy levels from ruling (see `targets.min_snr`).
         coupling: Which noise a datum is paired with: any, or that of the batch's cheapest
             transport (see `coupling_ot`). Pairs are sought within a micro-batch.
+        variance: Of the steps of `solver="ancestral"` and of the bound: that of a known datum, or
+            learned beside it (see `learned_variance`), which takes a law that is a table.
         drop: Share of training rows whose conditions are hidden; above 0 it allows guidance.
     """
 
@@ -86,16 +92,19 @@ class Diffusion(Generative):
         law: LawName | None = None,
         weight: WeightName = "target",
         coupling: Literal["independent", "ot"] = "independent",
+        variance: VarianceName = "fixed",
         drop: Annotated[float, Interval(ge=0, le=1)] = 0.1,
     ):
         super().__init__(space, conditions)
         self.target, usual = TARGETS[target]
         self.target_name, self.weight, self.drop = target, weight, drop
-        self.coupling = coupling
+        self.coupling, self.learned = coupling, variance == "learned"
         self.law_name: LawName = law or usual
+        targets.check(target, self.law_name)
+        learned_variance.check(self.law_name if self.learned else None)
         channels, *spatial = self.space.shape
         net = net or self.usual_net(self.space)
-        self.net = net(channels, channels, len(spatial), conditions)
+        self.net = net(channels, channels * (1 + self.learned), len(spatial), conditions)
         self.register_buffer("mean", torch.zeros(channels))
         self.register_buffer("std", torch.ones(channels))
 
@@ -103,15 +112,7 @@ class Diffusion(Generative):
     def usual_net(space: Real) -> Net:
         """An MLP without spatial axes, else a U-Net of about a million parameters that fits."""
         _, *spatial = space.shape
-        if not spatial:
-            return Mlp
-        stem = 2 if min(spatial) >= 16 else 1
-        sides = [[-(-side // stem) for side in spatial]]
-        while min(sides[-1]) > 6:
-            sides.append([-(-side // 2) for side in sides[-1]])
-        places = [torch.Size(level).numel() for level in sides]
-        attend = next((i for i, count in enumerate(places) if count <= 64), len(sides))
-        return partial(UNet, stem=stem, levels=len(sides), attend=attend)
+        return fitting(spatial) if spatial else Mlp
 
     def prepare(self, x: Tensor, cond: Condition) -> None:
         """Measure mean and standard deviation of each channel.
@@ -145,15 +146,19 @@ class Diffusion(Generative):
         target = self.target(like(sigma, x) / std)
         z = target.scale * (x - mean + like(sigma, x) * noise) / std
         wanted = target.of_datum * ((x - mean) / std) + target.of_noise * noise
-        predicted = self.net(z, self._c_noise(sigma), cond)
+        predicted, v = self._predict(z, sigma, cond)
         error = (predicted - wanted).square()
         if self.weight == "min-snr":
             error = error * min_snr(target, like(sigma, x) / std)
-        return {self.target_name: error.mean()}
+        terms = {self.target_name: error.mean()}
+        if self.learned:
+            d = mean + std * (target.from_input * z + target.from_net * predicted).detach()
+            terms["bound"] = self._chain(x).term(x, (self._within(d), v), u, self.space.levels)
+        return terms
 
     def denoise(self, x: Tensor, sigma: Tensor, cond: Condition) -> Tensor:
         """E[datum | datum + sigma * noise = x], within the range of the data where it is known."""
-        return self._within(self._denoise(x, sigma, cond))
+        return self._within(self._guess(x, sigma, cond)[0])
 
     def start(self, rng: Rng, sigma: float) -> Tensor:
         """Where sampling starts: noise of deviation sigma about the mean of the data."""
@@ -173,7 +178,7 @@ class Diffusion(Generative):
         target = self.target(like(sigma, x) / std)
         z = target.scale * (x - mean) / std
         aim = ((wanted - mean) / std - target.from_input * z) / target.from_net
-        return (self.net(z, self._c_noise(sigma), cond) - aim).square()
+        return (self._predict(z, sigma, cond)[0] - aim).square()
 
     @torch.no_grad()
     def log_prob(self, x: Tensor, cond: Condition) -> Tensor:
@@ -181,18 +186,15 @@ class Diffusion(Generative):
 
         The noise is that of a fixed seed: the same batch always has the same bound.
         """
-        levels = self.space.levels  # a quarter of their distance hardly hides which one it was
+        levels, (mean, std) = self.space.levels, self._channels(x)
+        known = {"levels": levels, "draws": 24, "generator": torch.Generator().manual_seed(0)}
+        if self.learned:
+            guesses = self._guided(cond, 1.0, 0.0, 0.0)
+            return learned_variance.bound(guesses, x, self._chain(x), mean, **known)
+        # a quarter of the levels' distance hardly hides which one it was
         low = 0.5 / (levels - 1) if levels else 0.002 * self.scale.item()
-        ends = Ends(*self._channels(x), low, 160 * self.scale.item())
-        generator = torch.Generator().manual_seed(0)
-        return variational(
-            lambda noisy, sigma: self.denoise(noisy, sigma, cond),
-            x,
-            ends,
-            levels=levels,
-            draws=24,
-            generator=generator,
-        )
+        ends = Ends(mean, std, low, 160 * self.scale.item())
+        return variational(lambda x, sigma: self.denoise(x, sigma, cond), x, ends, **known)
 
     def sample_steps(
         self,
@@ -226,10 +228,14 @@ class Diffusion(Generative):
                 the levels of its own table.
         """
         sigmas = self._levels(steps, solver)
-        denoiser = self.guided(cond, guidance, guide_from, guide_to, rescale)
+        how = (cond, guidance, guide_from, guide_to, rescale)
         x = self.start(rng, sigmas[0].item())
         fresh = partial(rng.normal, *self.space.shape)
-        yield from solvers.solve(solver, denoiser, x, sigmas, fresh, eta=eta)
+        if self.learned and solver == "ancestral":
+            guesses, chain = self._guided(*how), self._chain(x)
+            yield from learned_variance.ancestral(guesses, x, sigmas, fresh, chain, eta=eta)
+        else:
+            yield from solvers.solve(solver, self.guided(*how), x, sigmas, fresh, eta=eta)
 
     def edit_steps(
         self,
@@ -274,14 +280,9 @@ class Diffusion(Generative):
 
     def _levels(self, steps: int, solver: str) -> Tensor:
         """Decreasing sigmas, 0 at the end; data with levels need no finer noise than these."""
-        low, high = schedules.span(self.law_name)
-        if self.space.levels:
-            low = max(low, 0.02)
-        if solver == "ancestral" and self.law_name in ("linear", "cosine"):
-            found = schedules.strided(steps, low, high, of=self.law_name)
-        else:
-            found = schedules.karras(steps, low, high)
-        return found * self.scale.item()
+        least = 0.02 if self.space.levels else 0.0
+        how = {"by_rows": solver == "ancestral", "places": math.prod(self.space.shape)}
+        return schedules.visited(self.law_name, steps, least, **how) * self.scale.item()
 
     def guided(
         self, cond: Condition, weight: float, low: float, high: float, rescale: float = 0.0
@@ -297,44 +298,56 @@ class Diffusion(Generative):
             high: Greatest r that is guided.
             rescale: See `sample_steps`.
         """
+        guesses = self._guided(cond, weight, low, high, rescale)
+        return lambda x, sigma: guesses(x, sigma)[0]
+
+    def _guided(
+        self, cond: Condition, weight: float, low: float, high: float, rescale: float = 0.0
+    ) -> Guesses:
+        """D as `guided` says, and the variance of the conditional model (see `_guess`)."""
         away = {name: cond[found] for name in cond if (found := f"negative_{name}") in cond}
         cond = {name: cond[name] for name in cond if name in self.conditions}
         if weight == 0:
             cond = {}
         if weight in (0, 1) or not cond or not self.drop:
-            return lambda x, sigma: self.denoise(x, sigma, cond)
-        n = len(next(iter(cond.values())))
+            low, high = 1.0, 0.0  # nowhere
+        n = len(next(iter(cond.values()), ()))
         hidden = hide(cond, torch.ones(n, dtype=torch.bool, device=self.mean.device))
         both = {name: torch.cat([cond[name], away.get(name, hidden[name])]) for name in cond}
         span = low * self.scale.item(), high * self.scale.item()
 
-        def denoiser(x: Tensor, sigma: Tensor) -> Tensor:
+        def guesses(x: Tensor, sigma: Tensor) -> Guess:
             if not span[0] <= sigma[0].item() <= span[1]:
-                return self.denoise(x, sigma, cond)
-            d = self._denoise(torch.cat([x, x]), torch.cat([sigma, sigma]), both)
+                d, v = self._guess(x, sigma, cond)
+                return self._within(d), v
+            d, v = self._guess(torch.cat([x, x]), torch.cat([sigma, sigma]), both)
             shown, blind = d.chunk(2)
             d = torch.lerp(blind, shown, weight)
-            return self._within(self._rescaled(d, shown, rescale) if rescale else d)
+            return self._within(self._rescaled(d, shown, rescale) if rescale else d), v[: len(x)]
 
-        return denoiser
+        return guesses
 
     def _rescaled(self, d: Tensor, shown: Tensor, share: float) -> Tensor:
-        """Guided guesses with the deviation of plain ones.
-
-        Lin et al. scale what the net predicts; here it is the denoised datum about the data's mean,
-        which is the same for every target and leaves the brightness of data off zero as it is.
-        """
+        """Guided guesses with the contrast of plain ones, about the data's mean."""
         mean, std = self._channels(d)
-        unit, plain = (d - mean) / std, (shown - mean) / std
-        wanted, found = (v.flatten(1).std(1, correction=0) + 1e-6 for v in (plain, unit))
-        return mean + std * unit * like(1 + share * (wanted / found - 1), d)
+        return mean + std * solvers.rescaled((d - mean) / std, (shown - mean) / std, share)
 
-    def _denoise(self, x: Tensor, sigma: Tensor, cond: Condition) -> Tensor:
+    def _guess(self, x: Tensor, sigma: Tensor, cond: Condition) -> Guess:
+        """D(x; sigma), not held within the range of the data, and where the variance lies."""
         mean, std = self._channels(x)
         target = self.target(like(sigma, x) / std)
         z = target.scale * (x - mean) / std
-        predicted = self.net(z, self._c_noise(sigma), cond)
-        return mean + std * (target.from_input * z + target.from_net * predicted)
+        predicted, v = self._predict(z, sigma, cond)
+        return mean + std * (target.from_input * z + target.from_net * predicted), v
+
+    def _predict(self, z: Tensor, sigma: Tensor, cond: Condition) -> Guess:
+        """What the net says: its target, and where the variance lies; the target if it is fixed."""
+        found = self.net(z, self._c_noise(sigma), cond)
+        predicted, *v = found.chunk(2, 1) if self.learned else (found,)
+        return predicted, v[0] if v else predicted
+
+    def _chain(self, x: Tensor) -> Chain:
+        return learned_variance.chain(self.law_name, self.scale.item(), self._channels(x)[1])
 
     def _within(self, d: Tensor) -> Tensor:
         return d.clamp(-1, 1) if self.space.levels else d

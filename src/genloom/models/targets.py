@@ -14,6 +14,8 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from genloom import schedules
+from genloom.errors import BadInput
 from genloom.schedules import LawName
 
 TargetName = Literal["flow", "edm", "v", "eps", "x0"]
@@ -70,6 +72,19 @@ def min_snr(target: Target, r: Tensor, *, gamma: float = 5.0) -> Tensor:
     the noise that gives their min(SNR, gamma) / SNR, for v min(SNR, gamma) / (SNR + 1).
     """
     return target.from_net.square() * r.pow(-2).clamp(max=gamma)
+
+
+def check(target: TargetName, law: LawName) -> None:
+    """Refuse a target that says nothing at a level that the law has.
+
+    Raises:
+        BadInput: The noise, where there is nothing but noise.
+    """
+    if target == "eps" and schedules.is_zero(law):
+        raise BadInput(
+            f"target = eps cannot be learned at the law {law}: where there is noise alone, the "
+            "noise does not tell the datum. Set target = v."
+        )
 
 
 def _preserving(r: Tensor) -> tuple[Tensor, Tensor]:

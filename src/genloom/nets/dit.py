@@ -47,6 +47,7 @@ class Dit(nn.Module):
         positions: "rotary": queries and keys are turned; "waves": added to the tokens.
         dropout: Share of each branch's output that is dropped in training.
         text_layers: Of a text encoder over conditions that are sequences (see `text`).
+        text_encoder: The folder of a trained one that reads them before, frozen.
         high: First frequency of the time embedding.
         low: Last one. The defaults suit ln(sigma)/4.
     """
@@ -66,6 +67,7 @@ class Dit(nn.Module):
         positions: Literal["rotary", "waves"] = "rotary",
         dropout: Annotated[float, Interval(ge=0, le=0.9)] = 0.0,
         text_layers: Annotated[int, Interval(ge=0, le=12)] = 0,
+        text_encoder: str | None = None,
         high: float = 64.0,
         low: float = 0.25,
     ):
@@ -81,7 +83,9 @@ class Dit(nn.Module):
             nn.Linear(width, width),
         )
         self.vector = ConditionVector(conditions, width, scale=0.02)
-        self.sequence = ConditionSequence(conditions, width, layers=text_layers)
+        self.sequence = ConditionSequence(
+            conditions, width, layers=text_layers, frozen=text_encoder
+        )
         self.grid = ConditionGrid(conditions)
         self.first = nn.Linear((in_channels + self.grid.channels) * patch**axes, width)
         self.blocks = nn.ModuleList(DitBlock(width, heads, expand, dropout) for _ in range(layers))

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from genloom.core import Condition, Space, Tokens, like, uniform
-from genloom.nets.text import TextEncoder
+from genloom.nets.text import FrozenEncoder, FrozenRows, TextEncoder
 
 Way = Literal["vector", "sequence", "grid"]
 
@@ -140,16 +140,30 @@ class ConditionSequence(nn.Module):
         width: Of a position.
         layers: Of a text encoder over all positions (see `text`), for which the number 0 is
             filling; without layers each position stands for itself.
+        frozen: The folder of a trained text encoder that reads them first (see `text`), instead of
+            a learned row for each number.
     """
 
-    def __init__(self, conditions: Mapping[str, Space], width: int, *, layers: int = 0):
+    def __init__(
+        self,
+        conditions: Mapping[str, Space],
+        width: int,
+        *,
+        layers: int = 0,
+        frozen: str | None = None,
+    ):
         super().__init__()
+        encoder = FrozenEncoder(frozen) if frozen else None
         self.lengths: dict[str, int] = {}
         self.rows, self.places = nn.ModuleDict(), nn.ParameterDict()
         for name, space in entering(conditions, "sequence").items():
             assert isinstance(space, Tokens)
             self.lengths[name] = math.prod(space.shape)
-            self.rows[name] = Labels(space.vocab, width)
+            self.rows[name] = (
+                Labels(space.vocab, width)
+                if encoder is None
+                else FrozenRows(encoder, self.lengths[name], space.vocab, width)
+            )
             self.places[name] = nn.Parameter(torch.zeros(self.lengths[name], width))
         self.encoder = TextEncoder(width, layers) if layers and self.lengths else None
 

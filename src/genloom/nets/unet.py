@@ -8,7 +8,8 @@ convolutions; and a space-to-depth stem, which makes it about four times cheaper
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Annotated, Literal, cast, final
 
 import torch
@@ -50,6 +51,7 @@ class UNet(nn.Module):
         balance: Factor on the sum at the end of a residual block.
         dropout: Share of values dropped inside residual blocks.
         text_layers: Of a text encoder over conditions that are sequences (see `text`).
+        text_encoder: The folder of a trained one that reads them before, frozen.
         high: First frequency of the time embedding.
         low: Last one. The defaults suit ln(sigma)/4.
     """
@@ -73,6 +75,7 @@ class UNet(nn.Module):
         balance: Annotated[float, Interval(ge=0.1, le=1)] = math.sqrt(0.5),
         dropout: Annotated[float, Interval(ge=0, le=0.9)] = 0.0,
         text_layers: Annotated[int, Interval(ge=0, le=12)] = 0,
+        text_encoder: str | None = None,
         high: float = 64.0,
         low: float = 0.25,
     ):
@@ -88,7 +91,9 @@ class UNet(nn.Module):
             nn.Linear(features, features),
         )
         self.vector = ConditionVector(conditions, features)
-        self.sequence = ConditionSequence(conditions, features, layers=text_layers)
+        self.sequence = ConditionSequence(
+            conditions, features, layers=text_layers, frozen=text_encoder
+        )
         self.grid = ConditionGrid(conditions)
         if self.sequence.lengths and attend > levels:
             raise BadInput(
@@ -170,6 +175,17 @@ class UNet(nn.Module):
         for axis, side in enumerate(spatial, start=2):
             x = x.narrow(axis, 0, side)
         return x
+
+
+def fitting(spatial: Sequence[int]) -> partial[UNet]:
+    """A U-Net of about a million parameters whose levels suit the sides of a datum."""
+    stem = 2 if min(spatial) >= 16 else 1
+    sides = [[-(-side // stem) for side in spatial]]
+    while min(sides[-1]) > 6:
+        sides.append([-(-side // 2) for side in sides[-1]])
+    places = [math.prod(level) for level in sides]
+    attend = next((i for i, count in enumerate(places) if count <= 64), len(sides))
+    return partial(UNet, stem=stem, levels=len(sides), attend=attend)
 
 
 @final

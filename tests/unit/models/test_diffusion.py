@@ -375,7 +375,7 @@ def exact_pair():
         gain = covariance @ torch.linalg.inv(covariance + sigma[0] ** 2 * torch.eye(2))
         return x @ gain.mT
 
-    model._denoise = lambda x, sigma, cond: denoise(x, sigma)
+    model._guess = lambda x, sigma, cond: (denoise(x, sigma),) * 2
     return model
 
 
