@@ -96,7 +96,7 @@ class Stub:
             case "GET", ["session"]:
                 return {"name": "ada", "scopes": ["generate", "train", "admin"], "local": True}
             case "GET", ["models"]:
-                return {"data": [_model("loom"), _model("weft"), _model("moons", kind="points")]}
+                return {"data": [*map(_model, ("loom", "weft")), _model("moons", "points"), *GIVEN]}
             case "GET", ["models", "moons", "schema"]:
                 return {"properties": {"seed": {"type": "integer"}}}
             case "GET", ["models", _, "schema"]:
@@ -253,6 +253,13 @@ def _model(name: str, kind: str = "image") -> dict[str, Any]:
     shape, classes = ([3, 16, 16], DIGITS) if kind == "image" else ([2], [])
     told = {"id": name, "kind": kind, "shape": shape, "classes": classes, "hash": name}
     return told | ({"latent": {"size": SIZE}, "embeds": True} if name == "loom" else {})
+
+
+GIVEN = [
+    _model("holes") | {"edits": True, "source": {"given": "masked", "needed": False, "mask": True}},
+    _model("paints") | {"edits": True, "source": {"given": "grey", "needed": True, "mask": False}},
+    _model("changes") | {"edits": True},
+]
 
 
 def _handler(stub: Stub) -> type[BaseHTTPRequestHandler]:

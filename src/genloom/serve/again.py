@@ -12,6 +12,7 @@ from genloom.errors import BadInput
 
 if TYPE_CHECKING:
     from genloom.serve.known import Known
+    from genloom.serve.originals import Sent
     from genloom.serve.reproduce import Comparison
     from genloom.serve.store import Record, Records
 
@@ -23,6 +24,7 @@ The exit code is 0 where it is the same, 1 where it differs, and 2 where it cann
 examples:
   genloom reproduce lw3pfmc6adhkr4vqt5nrglb7sm
   genloom reproduce lw3pfmc6adhkr4vqt5nrglb7sm --model runs/digits-flow --out again.png
+  genloom reproduce lw3pfmc6adhkr4vqt5nrglb7sm --source face.png --mask hole.png
 """
 
 
@@ -34,6 +36,13 @@ def add_parser(verb: Any, folder: Path) -> None:
     made.add_argument("--database", metavar="URL", help="default: SQLite in --folder")
     made.add_argument("--blobs", metavar="URL", help="where files are kept; default: in --folder")
     made.add_argument("--model", metavar="RUN", help="where its model is; default: as served")
+    made.add_argument(
+        "--source",
+        type=Path,
+        metavar="FILE",
+        help="the picture it was made from, which is not kept",
+    )
+    made.add_argument("--mask", type=Path, metavar="FILE", help="the mask that was sent with it")
     made.add_argument("--out", type=Path, metavar="FILE", help="write what was made, without marks")
 
 
@@ -45,6 +54,7 @@ def reproduce(args: argparse.Namespace) -> int:
     from genloom.serve.store import Blobs, NotFound, Records, Store
     from genloom.verbs import show
 
+    sent = _sent(args)
     file = args.folder / "genloom.sqlite"
     if args.database is None and not file.is_file():
         raise BadInput(f"no server has kept its records in {args.folder}. Name its --folder.")
@@ -57,7 +67,7 @@ def reproduce(args: argparse.Namespace) -> int:
             raise BadInput(f"{error} It may have been deleted, or be another server's.") from error
         weights = record.origin.model
         path = find(args.model) if args.model else folder_of(args.folder, weights)
-        found = asyncio.run(_remade(learn("again", path), record))
+        found = asyncio.run(_remade(learn("again", path), record, sent))
         kept = _kept(records, record)
     if args.out is not None:
         args.out.write_bytes(found.content)
@@ -70,14 +80,41 @@ def reproduce(args: argparse.Namespace) -> int:
     return 0 if found.same else 1
 
 
-async def _remade(known: Known, record: Record) -> Comparison:
-    """With one worker and as many threads as made it."""
+def _sent(args: argparse.Namespace) -> Sent:
+    """The files that the command names.
+
+    Raises:
+        BadInput: There is no such file, or a mask of nothing.
+    """
+    from genloom.serve.originals import Sent
+
+    for path in (args.source, args.mask):
+        if path is not None and not path.is_file():
+            raise BadInput(f"there is no picture {path}.")
+    if args.mask is not None and args.source is None:
+        raise BadInput("--mask says nothing without the picture: name it with --source.")
+    files = (None if path is None else path.read_bytes() for path in (args.source, args.mask))
+    return Sent(picture=next(files), mask=next(files))
+
+
+async def _remade(known: Known, record: Record, sent: Sent) -> Comparison:
+    """With one worker and as many threads as made it.
+
+    Raises:
+        BadInput: What was sent is no picture, or not the one that the output was made from.
+    """
     from genloom.serve.engine.pool import Pool
-    from genloom.serve.reproduce import remake
+    from genloom.serve.problems import Problem
+    from genloom.serve.reproduce import remake, wanted
 
     threads = int(record.origin.software.get("threads", 1))
-    async with Pool({known.name: known.folder}, workers=1, threads=threads) as pool:
-        return await remake(pool, known, record)
+    try:  # before a worker is started for nothing
+        wanted(known, record, sent)
+    except Problem as error:
+        raise BadInput(str(error)) from error
+    first = {known.name: known.first()}
+    async with Pool({known.name: known.folder}, workers=1, threads=threads, first=first) as pool:
+        return await remake(pool, known, record, sent=sent)
 
 
 def _kept(records: Records, record: Record) -> str:

@@ -175,6 +175,7 @@ def _pool(settings: Settings, known: Mapping[str, Known], identity: Identity | N
         threads=settings.threads or 1,
         idle_s=settings.idle_s,
         budget=settings.memory,
+        first={name: one.first() for name, one in known.items()},
         mark=mark,
     )
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from genloom import given
 from genloom.errors import BadInput
 from genloom.serve import media
 from genloom.serve.engine.messages import Done
@@ -18,6 +19,18 @@ from genloom.serve.known import Known
 from genloom.serve.store import Origin
 
 LOSSY = ("jpeg", "webp")  # formats whose bytes depend on the quality
+
+
+class Original(NamedTuple):
+    """A picture that samples are made from, at their size.
+
+    Args:
+        picture: uint8 (C, H, W).
+        mask: Where they may differ from it, bool (H, W); None: everywhere.
+    """
+
+    picture: Tensor
+    mask: Tensor | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,9 +56,10 @@ class Asked:
         toward: A seed that the samples lie on the way to, or None.
         mix: How far on that way each sample lies, in [0, 1].
         latent: The code of each sample; None draws them.
-        source: A picture to change, (C, H, W), or None.
-        mask: Where it may change, bool (H, W); None: everywhere.
-        strength: How much of it is drawn anew, in [0, 1].
+        original: What the samples are made from: the source of a model that was given sources,
+            or else a picture to change; None: nothing.
+        strength: How much of a picture to change is drawn anew, in [0, 1].
+        keep: Whether what its mask keeps is put into the samples, pixel by pixel.
     """
 
     known: Known
@@ -66,12 +80,14 @@ class Asked:
     toward: int | None = None
     mix: tuple[float, ...] = ()
     latent: tuple[tuple[float, ...], ...] | None = None
-    source: Tensor | None = None
-    mask: Tensor | None = None
+    original: Original | None = None
     strength: float = 1.0
+    keep: bool = False
 
     def request(self) -> Request:
         """For the engine."""
+        changed = self.original if self.known.given == "none" else None
+        source, mask = changed or (None, None)
         return Request(
             model=self.known.name,
             seeds=self.seeds,
@@ -87,22 +103,29 @@ class Asked:
             toward=self.toward,
             mix=self.mix,
             latent=None if self.latent is None else torch.tensor(self.latent),
-            source=None if self.source is None else self.source[None],
-            mask=None if self.mask is None else self.mask[None],
+            source=None if source is None else source[None],
+            mask=None if mask is None else mask[None],
             strength=self.strength,
         )
 
     def _condition(self) -> dict[str, Tensor]:
-        words = self.known.items.caption
-        if not self.caption or words is None:
-            return {}
-        return {"caption": words.encode(self.caption).expand(len(self.seeds), -1)}
+        items, found = self.known.items, {}
+        if self.caption and items.caption is not None:
+            caption = items.caption.encode(self.caption)
+            found["caption"] = caption.expand(len(self.seeds), -1)
+        if self.original is not None and self.known.given != "none":
+            picture, mask = self.original
+            each = self.known.given == "masked" and mask is None  # its hole is the sample's own
+            hole = None if mask is None else mask[None, None]
+            seeds = self.seeds if each else self.seeds[:1]
+            found["source"] = given.asked(items, picture[None], seeds, hole)
+        return found
 
     def recorded(self, i: int) -> dict[str, Any]:
         """What the record of sample i keeps beside seed and label; `of_record` reads it.
 
         Not the words that the filters read, and nothing of how the answer was shown on the way.
-        Of a picture that was changed it keeps a hash: it is its owner's.
+        Of a picture that samples were made from it keeps a hash: it is its owner's.
         """
         found: dict[str, Any] = {"sampling": dict(self.options), "format": self.form}
         found |= {"prompt": list(self.prompt)} if self.prompt else {}
@@ -113,28 +136,29 @@ class Asked:
         found |= {"stop": [list(one) for one in self.stop]} if self.stop else {}
         found |= {} if self.toward is None else {"toward": self.toward, "mix": self.mix[i]}
         found |= {} if self.latent is None else {"latent": list(self.latent[i])}
-        if self.source is not None:
-            given = (self.source, self.mask)
-            kept = [None if one is None else digest(one) for one in given]
-            found |= {"source": kept[0], "mask": kept[1], "strength": self.strength}
+        if self.original is not None:
+            found |= dict(zip(("source", "mask"), hashes(self.original), strict=True))
+            found |= {"strength": self.strength} if self.known.given == "none" else {}
+            found |= {"keep": True} if self.keep else {}
         return found
 
     @classmethod
-    def of_record(cls, known: Known, origin: Origin) -> Asked:
+    def of_record(cls, known: Known, origin: Origin, original: Original | None = None) -> Asked:
         """The request for the one output of a record, as `recorded` kept it.
 
         Args:
             known: The model of that record.
             origin: The record's.
+            original: The picture that the output was made from, of which it keeps the hash.
 
         Raises:
-            BadInput: The record is of another model, or was kept by another version.
+            BadInput: The record is of another model or another picture, or was kept by another
+                version.
         """
         if origin.model != known.hash:
             raise BadInput(f"the output is of model {origin.model[:12]}, not {known.hash[:12]}.")
         kept = dict(origin.options)
-        if "source" in kept:
-            raise BadInput("the output is a changed picture, and the one before it is not kept.")
+        _check_original(kept.pop("source", None), kept.pop("mask", None), original)
         try:
             asked = cls(
                 known=known,
@@ -151,6 +175,9 @@ class Asked:
                 toward=kept.pop("toward", None),
                 mix=(kept.pop("mix"),) if "mix" in kept else (),
                 latent=(tuple(kept.pop("latent")),) if "latent" in kept else None,
+                original=original,
+                strength=kept.pop("strength", cls.strength),
+                keep=kept.pop("keep", cls.keep),
             )
         except KeyError as error:
             raise BadInput(
@@ -163,14 +190,41 @@ class Asked:
     def items(self, done: Done) -> list[Tensor]:
         """The samples of an answer; a text that ended early is as long as it became."""
         if self.known.items.kind != "text" or not done.lengths:
-            return list(done.items)
+            return list(self.kept(done.items))
         return [item[:length] for item, length in zip(done.items, done.lengths, strict=True)]
+
+    def kept(self, items: Tensor) -> Tensor:
+        """Samples or guesses at them, (n, *items.shape), with what the mask keeps, where asked."""
+        if not self.keep or self.original is None or self.original.mask is None:
+            return items
+        return torch.where(self.original.mask, items, self.original.picture)
 
     def encode(self, item: Tensor, told: Mapping[str, str]) -> bytes:
         """One sample as a file in the form that was asked for, without marks."""
         return media.encode(
             item, self.known.items, self.form, told, size=self.size, quality=self.quality
         )
+
+
+def _check_original(source: str | None, mask: str | None, original: Original | None) -> None:
+    if source is None and original is not None:
+        raise BadInput("the output was made from no picture: leave it out.")
+    if source is not None and original is None:
+        raise BadInput(
+            "the output was made from a picture, of which the server keeps the hash alone: send "
+            "the picture again (--source FILE), and its mask if it had one (--mask FILE)."
+        )
+    found = (None, None) if original is None else hashes(original)
+    for name, before, now in zip(("source", "mask"), (source, mask), found, strict=True):
+        if before != now:
+            told = f"it had {before[:12]}..." if before else "it had none"
+            raise BadInput(f"this is not the {name} that the output was made from: {told}.")
+
+
+def hashes(original: Original) -> tuple[str, str | None]:
+    """Of a picture and its mask."""
+    picture, mask = original
+    return digest(picture), None if mask is None else digest(mask)
 
 
 def digest(x: Tensor) -> str:

@@ -9,10 +9,12 @@ from genloom.serve import media
 from genloom.serve.asked import Asked
 from genloom.serve.known import Known
 from genloom.serve.making import caption_of, label_of, prompt_of, seeds_of
+from genloom.serve.originals import Sent, made_from
 from genloom.serve.problems import Problem
 from genloom.serve.settings import Limits
 
 LARGEST = 1e6  # of a number of a code
+NOTHING = Sent()
 
 
 def asked_for(
@@ -30,8 +32,9 @@ def asked_for(
     toward: int | None = None,
     mix: Sequence[float] = (),
     latent: Sequence[Sequence[float]] | None = None,
+    sent: Sent = NOTHING,
 ) -> Asked:
-    """What `Maker.make` takes.
+    """What `Maker.make` takes; slow where a picture is sent.
 
     Args:
         known: The model.
@@ -47,11 +50,12 @@ def asked_for(
         toward: A seed that the samples lie on the way to.
         mix: How far each of them is.
         latent: The code of each sample, instead of drawing it.
+        sent: A picture that the samples are made from.
 
     Raises:
         Problem: Something does not fit.
     """
-    return Asked(
+    asked = Asked(
         known=known,
         seeds=tuple(seeds),
         label=label_of(known, label),
@@ -67,6 +71,10 @@ def asked_for(
         mix=tuple(mix),
         latent=_codes(known, latent),
     )
+    if sent.picture is not None and known.given == "none" and (toward, latent) != (None, None):
+        need = "toward and latent say where samples start, and so does a picture to change."
+        raise Problem(400, f"{need} Send one of them.", param=sent.name)
+    return made_from(asked, sent)
 
 
 def walk(seed: int | None, toward: int, mix: Sequence[float], limits: Limits) -> tuple[int, ...]:

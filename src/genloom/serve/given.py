@@ -18,6 +18,7 @@ from torch import Tensor
 from genloom.core import Items
 from genloom.data.decode import conform, decode
 from genloom.data.findings import BROKEN, Damaged
+from genloom.given import fit, kind_of
 from genloom.serve.problems import Problem
 
 MOST_PIXELS = 2**23
@@ -31,17 +32,37 @@ def picture(data: bytes, items: Items, param: str = "image") -> Tensor:
         Problem: It is no picture that can be read, or too large; nothing of it was decoded then.
     """
     _, height, width = items.shape
-    measure(data, param)
-    try:
-        pixels = decode(data, param, [])
-    except Damaged as error:
-        raise Problem(400, f"{param}: {error}", param=param, code="invalid_image") from error
+    pixels = _pixels(data, param)
     if height != width:
         image = Image.fromarray(pixels.transpose(1, 2, 0).squeeze())
         shown = np.asarray(image.resize((width, height), Image.Resampling.BICUBIC))
         pixels = shown[None] if shown.ndim == 2 else shown.transpose(2, 0, 1)
     size = height if height == width else None
     return torch.from_numpy(np.array(conform(pixels, items.shape[0], size)))
+
+
+def source(data: bytes, items: Items, param: str = "source") -> Tensor:
+    """A file as the source of a model that was given sources, uint8 (C, H, W).
+
+    Fitted as by `genloom.given.asked`, so that the samples are those of `Artifact.sample`.
+
+    Raises:
+        Problem: It is no picture that can be read, or too large; nothing of it was decoded then.
+    """
+    pixels = torch.from_numpy(np.array(_pixels(data, param)))[None]
+    return fit(pixels, items.shape, enlarge=kind_of(items.given).enlarge)[0]
+
+
+def hole(data: bytes, items: Items, param: str = "mask") -> Tensor:
+    """`mask` for the same models, bool (H, W): fitted as the source beside it is.
+
+    Raises:
+        Problem: It is no picture, or leaves nothing to change.
+    """
+    image, alpha = _mask(data, param)
+    light = torch.from_numpy(np.array(image))[None, None]
+    shape = 1, *items.shape[1:]
+    return _some(fit(255 - light if alpha else light, shape, enlarge="nearest-exact")[0, 0] >= 128)
 
 
 def mask(data: bytes, items: Items, param: str = "mask") -> Tensor:
@@ -53,21 +74,39 @@ def mask(data: bytes, items: Items, param: str = "mask") -> Tensor:
         Problem: It is no picture, or leaves nothing to change.
     """
     _, height, width = items.shape
+    image, alpha = _mask(data, param)
+    side = min(image.size)
+    left, top = (image.width - side) / 2, (image.height - side) / 2
+    box = (left, top, left + side, top + side) if height == width else None
+    shown = np.asarray(image.resize((width, height), Image.Resampling.BOX, box=box)) > 127
+    return _some(torch.from_numpy(~shown if alpha else shown))
+
+
+def _pixels(data: bytes, param: str) -> np.ndarray:
+    """uint8 (C, h, w), as it is."""
+    measure(data, param)
+    try:
+        return decode(data, param, [])
+    except Damaged as error:
+        raise Problem(400, f"{param}: {error}", param=param, code="invalid_image") from error
+
+
+def _mask(data: bytes, param: str) -> tuple[Image.Image, bool]:
+    """One channel of a mask, and whether it is how much can be seen of it; else it is light."""
     measure(data, param)
     try:
         with Image.open(io.BytesIO(data), formats=("PNG", "WEBP", "GIF")) as opened:
             alpha = opened.has_transparency_data
             image = opened.convert("RGBA").getchannel("A") if alpha else opened.convert("L")
+            return image, alpha
     except BROKEN as error:
         text = f"{param} is not a PNG, WebP or GIF that can be read."
         raise Problem(400, text, param=param, code="invalid_image") from error
-    side = min(image.size)
-    left, top = (image.width - side) / 2, (image.height - side) / 2
-    box = (left, top, left + side, top + side) if height == width else None
-    shown = np.asarray(image.resize((width, height), Image.Resampling.BOX, box=box)) > 127
-    found = torch.from_numpy(~shown if alpha else shown)
+
+
+def _some(found: Tensor) -> Tensor:
     if not found.any():
-        raise Problem(400, "the mask leaves nothing to change.", param=param, code="empty_mask")
+        raise Problem(400, "the mask leaves nothing to change.", param="mask", code="empty_mask")
     return found
 
 
@@ -83,7 +122,7 @@ def rows(inputs: Sequence[str], items: Items) -> Tensor:
     """
     if items.kind != "image":
         return torch.stack([_point(text, items, f"input.{i}") for i, text in enumerate(inputs)])
-    files = [_bytes(text, f"input.{i}") for i, text in enumerate(inputs)]
+    files = [bytes_of(text, f"input.{i}") for i, text in enumerate(inputs)]
     pixels = sum(measure(data, f"input.{i}") for i, data in enumerate(files))
     if pixels > MOST_PIXELS:
         text = f"input has {pixels} pixels: at most {MOST_PIXELS} in all."
@@ -91,7 +130,12 @@ def rows(inputs: Sequence[str], items: Items) -> Tensor:
     return torch.stack([picture(data, items, f"input.{i}") for i, data in enumerate(files)])
 
 
-def _bytes(text: str, param: str) -> bytes:
+def bytes_of(text: str, param: str) -> bytes:
+    """The file that a text carries in base64, by itself or in a data: URL.
+
+    Raises:
+        Problem: It carries none.
+    """
     head, _, tail = text.partition(",")
     given = tail if head.startswith("data:") else text
     try:

@@ -12,8 +12,9 @@ from typing import Any, final
 import torch
 
 from genloom import artifact
-from genloom.core import Edits, Items, Latents, Option, Real, Tokens, options
+from genloom.core import Condition, Edits, Items, Latents, Option, Real, Tokens, options
 from genloom.errors import BadInput, nearest
+from genloom.given import space
 from genloom.serve.problems import Problem
 from genloom.serve.store.ids import shown
 
@@ -38,10 +39,12 @@ class Known:
         tokens: Whether it goes on from given tokens.
         labelled: Whether it takes a label.
         latent: Numbers of its code of a datum; None where it has none.
-        edits: Whether it can change a given datum.
+        edits: Whether it makes pictures from one that is sent: its source, or one to change.
         options: Of its sampling.
         licence: Of its data or of itself, as its card or recipe names it; None where they do not.
         measures: That its card holds, by name, for what has no verdict beside it.
+        given: The kind of source that its samples are made from, of `given.SOURCES`, or "none".
+        needs_source: Whether it makes nothing without one.
     """
 
     name: str
@@ -58,14 +61,21 @@ class Known:
     options: Mapping[str, Option]
     licence: str | None = None
     measures: Mapping[str, Any] = field(default_factory=dict)
+    given: str = "none"
+    needs_source: bool = False
 
     def schema(self) -> dict[str, Any]:
-        """JSON schema of the options, with a seed and, where there are classes, a label."""
+        """JSON schema of the options, with a seed and what else it takes: a label, a source."""
         fields = {name: _schema(option) for name, option in self.options.items()}
         fields["seed"] = {"type": "integer", "minimum": 0, "maximum": 2**63 - 1}
         if self.labelled:
             fields["label"] = {"type": "string", "enum": list(self.items.classes)}
-        return {"type": "object", "properties": fields, "additionalProperties": False}
+        picture = {"type": "string", "contentEncoding": "base64", "contentMediaType": "image/*"}
+        for name in ("source", "mask"):
+            if self.given == "masked" or (name == "source" and self.given != "none"):
+                fields[name] = dict(picture)
+        found = {"type": "object", "properties": fields, "additionalProperties": False}
+        return found | ({"required": ["source"]} if self.needs_source else {})
 
     def chosen(self, given: Mapping[str, Any], *, most_steps: int) -> dict[str, Any]:
         """The given options, checked.
@@ -105,7 +115,22 @@ class Known:
             "embeds": self.latent is not None,
             "edits": self.edits,
             **({} if self.latent is None else {"latent": {"size": self.latent}}),
+            **({} if self.given == "none" else {"source": self._source()}),
         }
+
+    def _source(self) -> dict[str, Any]:
+        """What the card says of the source: its kind, whether it must be there, and with a mask."""
+        return {
+            "given": self.given,
+            "needed": self.needs_source,
+            "mask": self.given == "masked",
+        }
+
+    def first(self) -> Condition:
+        """The conditions of a sample that shows that the model can make one: (1, ...)."""
+        if not self.needs_source:
+            return {}
+        return {"source": torch.zeros(1, *space(self.items).shape)}
 
 
 def learn(name: str, folder: Path) -> Known:
@@ -128,10 +153,13 @@ def learn(name: str, folder: Path) -> Known:
         tokens=isinstance(model.space, Tokens) and found.items.kind == "text",
         labelled="label" in model.conditions,
         latent=_latent(found),
-        edits=isinstance(model, Edits) and found.items.kind == "image",
+        edits="source" in model.conditions
+        or (isinstance(model, Edits) and found.items.kind == "image"),
         options=options(model.sample_steps),
         licence=_licence(found.card, found.recipe),
         measures=found.card.get("metrics") or {},
+        given=found.items.given if "source" in model.conditions else "none",
+        needs_source="source" in model.needs,
     )
 
 

@@ -32,6 +32,7 @@ from genloom.serve.store import Key, Keys, Made, Origin, Record, Records
 if TYPE_CHECKING:
     from genloom.serve.engine.answer import Answer
     from genloom.serve.engine.pool import Pool
+    from genloom.serve.engine.request import Request
 
 
 SOFTWARE = ("genloom", "batch", "threads", "watermark")  # of what a worker tells of a sample
@@ -135,7 +136,9 @@ class Maker:
         kind = asked.known.items.kind
         judged = self.policy is not None and self.policy.judges(kind, name)
         held: list[NewTokens] = []
-        async with self._submitted(asked) as events:
+        slow = asked.original is not None  # its source is derived for each sample
+        request = await asyncio.to_thread(asked.request) if slow else asked.request()
+        async with self._submitted(request) as events:
             async for event in events:
                 if isinstance(event, Done):
                     work = partial(self._finish, caller, asked, event, standing)
@@ -148,14 +151,16 @@ class Maker:
                     return
                 if judged and isinstance(event, NewTokens):
                     held.append(event)
-                elif not judged and isinstance(event, Preview | NewTokens):
+                elif not judged and isinstance(event, Preview):
+                    yield replace(event, items=asked.kept(event.items))
+                elif not judged and isinstance(event, NewTokens):
                     yield event
 
-    def _submitted(self, asked: Asked) -> Answer:
+    def _submitted(self, request: Request) -> Answer:
         try:
-            return self.pool.submit(asked.request())
+            return self.pool.submit(request)
         except Full:
-            self.figures.model_rejected[asked.known.name] += 1
+            self.figures.model_rejected[request.model] += 1
             raise
 
     async def encode(self, caller: Key, known: Known, items: Tensor) -> Tensor:
@@ -188,7 +193,7 @@ class Maker:
             texts = ["".join(alphabet[i] for i in row.tolist()) for row in found]
         decisions = [Decision()] * len(found)
         if self.policy is not None:
-            looked_at = done.items if texts is None else texts
+            looked_at = asked.kept(done.items) if texts is None else texts
             decisions = self.policy.outputs(looked_at, model=asked.known.name)
         made: list[Made | None] = [
             None

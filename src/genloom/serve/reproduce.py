@@ -22,6 +22,7 @@ from genloom.checkpoint import write_text
 from genloom.errors import GenloomError
 from genloom.serve.asked import Asked
 from genloom.serve.making import software
+from genloom.serve.originals import Sent, read
 from genloom.serve.store import Record
 
 if TYPE_CHECKING:
@@ -67,7 +68,9 @@ def _unmarked(content: bytes, media_type: str, told: Mapping[str, str]) -> bytes
     return content
 
 
-async def remake(pool: Pool, known: Known, record: Record, mark: Mark = _unmarked) -> Comparison:
+async def remake(
+    pool: Pool, known: Known, record: Record, mark: Mark = _unmarked, sent: Sent | None = None
+) -> Comparison:
     """Make the output of a record again and compare it.
 
     Args:
@@ -75,13 +78,15 @@ async def remake(pool: Pool, known: Known, record: Record, mark: Mark = _unmarke
         known: The model.
         record: Of the output.
         mark: Puts the marks on, as in `Maker`; left out, none are.
+        sent: The picture that the output was made from: the record has its hash alone.
 
     Raises:
         CannotReproduce: Other software or settings made it.
-        BadInput: The record is of another model, or cannot be read.
+        BadInput: The record is of another model or another picture, or cannot be read.
         Unavailable: No worker could do it.
     """
-    asked, before = Asked.of_record(known, record.origin), record.origin.software
+    asked = await asyncio.to_thread(wanted, known, record, sent)
+    before = record.origin.software
     _same(before, {"genloom": __version__, "torch": torch.__version__})
     async with pool.submit(asked.request()) as events:
         done = await events.result()
@@ -93,6 +98,19 @@ async def remake(pool: Pool, known: Known, record: Record, mark: Mark = _unmarke
         return compare(record, plain, mark(plain, record.media_type, told))
 
     return await asyncio.to_thread(compared)
+
+
+def wanted(known: Known, record: Record, sent: Sent | None = None) -> Asked:
+    """The request of a record; see `remake`.
+
+    Raises:
+        BadInput: The record is of another model or another picture, or cannot be read.
+        Problem: What was sent is no picture.
+    """
+    original = None
+    if sent is not None and sent.picture is not None and known.edits:
+        original = read(known, sent)
+    return Asked.of_record(known, record.origin, original)
 
 
 def compare(record: Record, plain: bytes, whole: bytes) -> Comparison:

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
+from functools import partial
 from typing import Any, final
 
 from starlette.types import ASGIApp
@@ -23,7 +24,7 @@ from genloom.serve.engine.faults import Full, WorkerDied
 from genloom.serve.guard import LOCAL
 from genloom.serve.known import named
 from genloom.serve.making import Finished, Output
-from genloom.serve.orders import WORDS
+from genloom.serve.orders import WORDS, sent_files
 from genloom.serve.problems import as_problem
 from genloom.serve.services import Services
 from genloom.serve.store import Job, Key, LeaseLost, TooFast
@@ -125,10 +126,12 @@ class Runner:
         known, total = named(parts.models, body.get("model")), int(body["n"])
         first, caller = int(body["seed"]), self._owner(work.job)
         words = {name: body[name] for name in WORDS if name in body}
+        sent = await asyncio.to_thread(sent_files, parts, work.job.owner, body)
         made: list[str] = []
         for start in range(0, total, PIECE):
             seeds = range(first + start, first + min(start + PIECE, total))
-            piece = asked_for(known, parts.settings.limits, seeds, **words)
+            ask = partial(asked_for, known, parts.settings.limits, seeds, **words, sent=sent)
+            piece = await asyncio.to_thread(ask)
             made += [out.record.id for out in await self._piece(caller, piece) if out.record]
             work.progress = min(start + PIECE, total) / total
         return {"model": known.name, "outputs": made[:10_000], "n": total, "seed": first}

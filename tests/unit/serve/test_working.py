@@ -17,7 +17,7 @@ from genloom.serve.commands import verb
 
 def test_a_verbs_json_is_read_without_what_is_ours():
     found = asyncio.run(verb(["data", "list", "--json"], hide={"moons": 'a "moon"', "rings": "r"}))
-    assert found["builtin"] == ["digits", "glyphs", 'a "moon"', "r", "gaussians"]
+    assert found["builtin"] == ["digits", "glyphs", "factors", 'a "moon"', "r", "gaussians"]
 
 
 @pytest.mark.parametrize("fine", [(0,), (0, 2)])

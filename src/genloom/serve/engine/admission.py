@@ -147,14 +147,18 @@ def _condition(request: Request, artifact: Artifact) -> Condition:
     known = artifact.model.conditions
     if request.label is not None and "label" in request.condition:
         raise BadInput("the label is given twice: as a label and as a condition. Give one.")
-    label = list(request.label) if isinstance(request.label, tuple) else request.label
-    cond = dict(artifact.condition(request.seeds, label))
-    for name, value in request.condition.items():
+    for name in request.condition:
         if name not in known:
             raise BadInput(f"there is no condition {name!r}{nearest(name, known)}")
-        space, shape = known[name], (len(request.seeds), *known[name].shape)
-        if tuple(value.shape) != shape:
+    label = list(request.label) if isinstance(request.label, tuple) else request.label
+    source = request.condition.get("source")  # some models make nothing without one
+    cond = dict(artifact.condition(request.seeds, label, source=source))
+    for name, value in request.condition.items():
+        space, n = known[name], len(request.seeds)
+        if tuple(value.shape) not in ((n, *space.shape), (1, *space.shape)):
+            shape = (n, *space.shape)
             raise BadInput(f"{name} has the shape {tuple(value.shape)}: it must be {shape}.")
+        value = value.expand(n, *space.shape)
         if isinstance(space, Tokens):
             if value.is_floating_point() or not -1 <= int(value.min()) <= value.max() < space.vocab:
                 raise BadInput(f"{name} holds whole numbers in [-1, {space.vocab - 1}].")

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from genloom.artifact import Artifact
+from genloom.conditions import hash_of
 from genloom.core import Condition, Rng, Walk
 from genloom.sampling import device_of
 from genloom.serve.engine.messages import Done, Encoded, Event, Preview
@@ -95,7 +96,10 @@ class Job:
             shared | {"seed": str(seed), "label": "" if label is None else str(int(label[i]))}
             for i, seed in enumerate(request.seeds)
         ]
+        sources = self.cond["source"] if "source" in request.condition else None
         for i, record in enumerate(records):
+            if sources is not None:
+                record["source"] = hash_of(sources[i])
             if request.toward is not None:
                 record |= {"toward": str(request.toward), "mix": str(float(request.mix[i]))}
             if request.latent is not None:
@@ -118,7 +122,10 @@ def told_of(request: Request) -> dict[str, str]:
 
 def template_of(job: Job) -> dict[str, str]:
     """What the records of all of a job's company say."""
-    return job.artifact.records(1, **job.options)[0]
+    source = job.cond.get("source")
+    first = None if source is None else source[:1]
+    told = job.artifact.records(1, source=first, **job.options)[0]
+    return {name: value for name, value in told.items() if name != "source"}  # each has its own
 
 
 @dataclass(eq=False)

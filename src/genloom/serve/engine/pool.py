@@ -16,6 +16,7 @@ from typing import Any, final
 
 from torch import Tensor
 
+from genloom.core import Condition
 from genloom.errors import BadInput, GenloomError, nearest
 from genloom.serve.engine.answer import Answer, Line
 from genloom.serve.engine.faults import Draining, Full, WireError, WorkerDied
@@ -70,6 +71,7 @@ class Pool:
         budget: Bytes of weights in each worker.
         warm: Names of the models that a worker makes a sample of before it is ready; None: of
             the first one.
+        first: Name -> conditions, (1, ...), of that sample, where it needs any.
         stall_s: After which a worker that is silent within a step is taken for dead.
         mark: Put on texts as they are drawn; None: none.
 
@@ -89,6 +91,7 @@ class Pool:
         idle_s: float = 600.0,
         budget: int | None = None,
         warm: Sequence[str] | None = None,
+        first: Mapping[str, Condition] | None = None,
         stall_s: float = 300.0,
         mark: TextMark | None = None,
     ):
@@ -107,6 +110,7 @@ class Pool:
             if name not in models:
                 raise BadInput(f"there is no model {name!r}{nearest(name, models)}")
         self.warm = list(models)[:1] if warm is None else list(warm)
+        self.first = dict(first or {})
         self.queue, self.stall_s = queue, stall_s
         self.rejected = self.deaths = 0
         self._slots = [Slot() for _ in range(workers)]
@@ -266,7 +270,10 @@ class Pool:
             slot.stats = event
             if slot.process is None:  # the first report: it runs
                 slot.process = process
-                samples = [Request(model=name, seeds=(0,)) for name in self.warm]
+                samples = [
+                    Request(model=name, seeds=(0,), condition=self.first.get(name, {}))
+                    for name in self.warm
+                ]
                 slot.cold = {request.id for request in samples}
                 for request in samples:
                     self._give(slot, Line(request))

@@ -21,7 +21,7 @@ class Request:
         model: Its name; never a path.
         seeds: In [0, 2^63); sample i depends on seeds[i], its condition and the options alone.
         label: As `Artifact.condition` takes it: a class, or one for each seed; None draws them.
-        condition: Further conditions, name -> (len(seeds), ...).
+        condition: Further conditions, name -> (len(seeds) or 1, ...).
         options: Of the model's `sample_steps`.
         prompt: Tokens that every sample begins with, for models that go on from given ones.
         previews: How many guesses to show on the way, fewer where the model takes fewer steps.

@@ -1,7 +1,8 @@
 """Changed pictures, as OpenAI's clients ask for them: a picture, where it may change, and what to.
 
-Models that can are those with `edit_steps`. A mask says where: transparent places, as in OpenAI's
-API; without one all of the picture changes, as far as `strength` (0 to 1) allows.
+Models that can are those with `edit_steps`, and those that were given sources in training: to these
+the picture is the source. A mask says where: transparent places, as in OpenAI's API. Without one
+all of the picture changes, as far as `strength` (0 to 1) allows; what fills holes needs one.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import Field, ValidationError
 from starlette.datastructures import UploadFile
 from starlette.responses import JSONResponse, Response
-from torch import Tensor
 
 from genloom.core import Option
 from genloom.serve import given, media
@@ -23,12 +23,12 @@ from genloom.serve.events import collected, streamed
 from genloom.serve.guard import allow
 from genloom.serve.known import Known, named
 from genloom.serve.making import Finished, caption_of, seeds_of
+from genloom.serve.originals import Sent, made_from
 from genloom.serve.problems import Problem
 from genloom.serve.routes.images import ACCEPTED, Body, answer, events, label_in, size_of
 from genloom.serve.services import Services, services, unknown_fields
 
 router = APIRouter(prefix="/v1/images")
-STRENGTH = 0.6  # without a mask, where nobody says more; with one, all is drawn anew
 
 
 class Fields(Body):
@@ -55,8 +55,18 @@ async def edit(request: Request) -> Response:
         hole = await _file(files, ("mask",))
     if picture is None:
         raise Problem(400, "image is missing.", param="image", code="missing_required_parameter")
-    source, mask = await asyncio.to_thread(_read, known, picture, hole)
-    asked, ignored = _asked(parts, known, body, source, mask)
+    if known.given == "masked" and hole is None:
+        text = f"{known.name} fills holes: say where with a mask."
+        raise Problem(400, text, param="mask", code="missing_required_parameter")
+    sent = Sent(
+        picture=picture,
+        mask=hole,
+        strength=body.strength,
+        keep=known.given == "masked",  # others that read a mask keep what it keeps by themselves
+        name="image",
+    )
+    asked, ignored = _asked(parts, known, body)
+    asked = await asyncio.to_thread(made_from, asked, sent)
     headers = unknown_fields(ignored)
     if body.stream:
         told = events(request, parts, asked, "image_edit")
@@ -94,15 +104,8 @@ async def _file(files: list[tuple[str, UploadFile]], names: tuple[str, ...]) -> 
     return await found[0].read() if found else None
 
 
-def _read(known: Known, picture: bytes, hole: bytes | None) -> tuple[Tensor, Tensor | None]:
-    source = given.picture(picture, known.items)
-    return source, None if hole is None else given.mask(hole, known.items)
-
-
-def _asked(
-    parts: Services, known: Known, body: Fields, source: Tensor, mask: Tensor | None
-) -> tuple[Asked, dict[str, Any]]:
-    """The request, and the fields that nobody read."""
+def _asked(parts: Services, known: Known, body: Fields) -> tuple[Asked, dict[str, Any]]:
+    """The request without its picture, and the fields that nobody read."""
     limits = parts.settings.limits
     extra = dict(body.model_extra or {})
     options = {
@@ -121,13 +124,6 @@ def _asked(
         size=size_of(body.size, limits.side),
         quality=body.output_compression,
         previews=body.partial_images if body.stream else 0,
-        source=source,
-        mask=mask,
-        strength=body.strength
-        if body.strength is not None
-        else 1.0
-        if mask is not None
-        else STRENGTH,
     )
     return asked, {name: value for name, value in extra.items() if name not in ACCEPTED}
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
@@ -19,6 +21,7 @@ from genloom.serve.events import Named, collected, preview_of, streamed
 from genloom.serve.guard import allow
 from genloom.serve.known import named
 from genloom.serve.making import Finished, Output, seeds_of
+from genloom.serve.originals import LONGEST, sent_as_text
 from genloom.serve.problems import Problem
 from genloom.serve.routes.outputs import as_file
 from genloom.serve.services import Services, services, unknown_fields
@@ -42,6 +45,10 @@ class Body(BaseModel, extra="allow"):
     toward: int | None = None
     mix: Annotated[list[float], Field(max_length=1000, fail_fast=True)] = []
     latent: Annotated[list[Code], Field(max_length=1000, fail_fast=True)] | None = None
+    source: str | None = Field(None, max_length=LONGEST)
+    mask: str | None = Field(None, max_length=LONGEST)
+    strength: float | None = Field(None, ge=0, le=1)
+    keep: bool = False
     format: str | None = Field(None, max_length=20)
     options: dict[str, Any] = Field(default_factory=dict)
     stream: bool = False
@@ -55,7 +62,9 @@ async def generate(request: Request, body: Body) -> Response:
     parts = services(request)
     known = named(parts.models, body.model)
     limits = parts.settings.limits
-    asked = asked_for(
+    sent = sent_as_text(body.source, body.mask, strength=body.strength, keep=body.keep)
+    ask = partial(
+        asked_for,
         known,
         limits,
         _seeds(body, limits),
@@ -69,7 +78,9 @@ async def generate(request: Request, body: Body) -> Response:
         toward=body.toward,
         mix=body.mix,
         latent=body.latent,
+        sent=sent,
     )
+    asked = ask() if sent.picture is None else await asyncio.to_thread(ask)
     headers = unknown_fields(body.model_extra)
     if body.stream:
         return await streamed(request, _events(request, parts, asked), headers)

@@ -1,11 +1,13 @@
 """Pictures, as OpenAI's clients ask for them.
 
 A prompt is a caption where the model reads those, else it names a class; `seed`, `steps`,
-`guidance` and whatever else the model's sampler takes come through `extra_body`.
+`guidance` and whatever else the model's sampler takes come through `extra_body`, and so do a
+`source` and a `mask` in base64 for models that make pictures from pictures.
 """
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from collections.abc import AsyncGenerator
@@ -22,6 +24,7 @@ from genloom.serve.events import Named, base64_of, collected, preview_of, stream
 from genloom.serve.guard import allow
 from genloom.serve.known import Known, named
 from genloom.serve.making import Asked, Finished, caption_of, label_of, seeds_of
+from genloom.serve.originals import LONGEST, made_from, sent_as_text
 from genloom.serve.problems import Problem
 from genloom.serve.services import Services, services, unknown_fields
 
@@ -44,8 +47,17 @@ class Body(BaseModel, extra="allow"):
     seed: int | None = Field(None, ge=0)
 
 
+class Drawn(Body):
+    """The same, and a picture that the new ones are made from."""
+
+    source: str | None = Field(None, max_length=LONGEST)
+    mask: str | None = Field(None, max_length=LONGEST)
+    strength: float | None = Field(None, ge=0, le=1)
+    keep: bool = False
+
+
 @router.post("/generations")
-async def generate(request: Request, body: Body) -> Response:
+async def generate(request: Request, body: Drawn) -> Response:
     """Pictures at once, or with the denoising shown on the way."""
     parts = services(request)
     allow(request, "generate")
@@ -66,6 +78,9 @@ async def generate(request: Request, body: Body) -> Response:
         quality=body.output_compression,
         previews=body.partial_images if body.stream else 0,
     )
+    sent = sent_as_text(body.source, body.mask, strength=body.strength, keep=body.keep)
+    slow = sent.picture is not None
+    asked = await asyncio.to_thread(made_from, asked, sent) if slow else made_from(asked, sent)
     headers = unknown_fields({k: v for k, v in extra.items() if k not in ACCEPTED})
     if body.stream:
         return await streamed(request, events(request, parts, asked), headers)

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request
+from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
@@ -14,6 +15,7 @@ from genloom.serve import media
 from genloom.serve.events import collected
 from genloom.serve.guard import allow
 from genloom.serve.known import Known
+from genloom.serve.originals import LONGEST, sent_as_text
 from genloom.serve.problems import Problem
 from genloom.serve.reproduce import CannotReproduce, Comparison, remake
 from genloom.serve.services import Services, services
@@ -21,6 +23,13 @@ from genloom.serve.store import Record
 
 router = APIRouter(prefix="/v1/outputs")
 INLINE = ("image/png", "image/jpeg", "image/webp")  # all else is a download
+
+
+class Again(BaseModel):
+    """The picture that an output was made from, and its mask, as when it was asked for."""
+
+    source: str | None = Field(None, max_length=LONGEST)
+    mask: str | None = Field(None, max_length=LONGEST)
 
 
 @router.get("")
@@ -104,16 +113,17 @@ def _known(parts: Services, record: Record) -> Known | None:
 
 
 @router.post("/{record_id}/reproduce")
-async def reproduce(request: Request, record_id: str) -> dict[str, Any]:
+async def reproduce(request: Request, record_id: str, body: Again | None = None) -> dict[str, Any]:
     """Make an output again and compare it; it counts as a sample."""
     caller, parts = allow(request, "generate"), services(request)
     record = await run_in_threadpool(parts.records.get, caller.id, record_id)
     known = _known(parts, record)
     if known is None:
         raise Problem(409, "the model of this output is not served here.", code="cannot_reproduce")
+    sent = None if body is None else sent_as_text(body.source, body.mask)
     await parts.maker.spend(caller, 1)
     try:
-        work = partial(remake, parts.pool, known, record, parts.maker.mark)
+        work = partial(remake, parts.pool, known, record, parts.maker.mark, sent)
         (found,) = await collected(request, _once(work))
     except CannotReproduce as error:
         raise Problem(409, str(error), code="cannot_reproduce") from error

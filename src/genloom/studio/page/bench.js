@@ -3,9 +3,10 @@
 import { isAbort } from "./api.js";
 import { controls } from "./controls.js";
 import { bodyOf, openDetail } from "./detail.js";
-import { announce, button, fill, h, icon } from "./dom.js";
+import { announce, button, fill, h, icon, toast } from "./dom.js";
 import { face, isSeen, picker, schemaOf } from "./models.js";
-import { sheet } from "./results.js";
+import { madeFrom } from "./original.js";
+import { beside, sheet } from "./results.js";
 import { generate } from "./run.js";
 import { strip } from "./strip.js";
 import { current, duration, number, t } from "./words.js";
@@ -85,10 +86,13 @@ export class Bench {
   async run({ mark } = {}) {
     if (!this.form) return;
     this.stop();
+    const missing = this.form.missing();
+    if (missing) return toast(missing, { bad: true });
     const { model } = this;
     const body = this.form.body();
     const own = (this.running = new AbortController());
-    const work = { model, body, mark, generation: null };
+    const { original } = this.form.draft();
+    const work = { model, body, mark, original, generation: null };
     const paper = this.paper(work, body.n);
     this.begin(body);
     const start = performance.now();
@@ -124,7 +128,7 @@ export class Bench {
       onopen: (i) => this.open(work, i),
     });
     this.stage.classList.remove("stopped");
-    fill(this.stage, paper.node);
+    fill(this.stage, beside(work.body.source, work.model, paper.node));
     return paper;
   }
 
@@ -209,16 +213,18 @@ export class Bench {
     this.stop();
     this.show(work);
     const { n, label = null, prompt, options } = work.body;
-    await this.pick(work.model, { n, label, prompt, options, seed: work.generation.seed, locked: true });
+    const { original } = work;
+    await this.pick(work.model, { n, label, prompt, options, original, seed: work.generation.seed, locked: true });
   }
 
-  open({ model, body, generation }, at) {
+  open({ model, body, original, generation }, at) {
     const items = generation.data.map((item) => ({
       ...item,
       model: model.id,
       prompt: body.prompt,
       created: generation.created,
       options: body.options,
+      ...(body.source && { original, ...aboutSource(body) }),
     }));
     openDetail(items, at, {
       modelOf: () => model,
@@ -230,7 +236,9 @@ export class Bench {
 
   async reuse(model, item) {
     const { label = null, prompt, options } = bodyOf(item, model);
-    await this.pick(model, { n: 1, label, prompt, options, seed: item.seed, locked: true });
+    const { original } = item;
+    await this.pick(model, { n: 1, label, prompt, options, original, seed: item.seed, locked: true });
+    if (madeFrom(item) && !original) toast(t("original.again"));
   }
 
   async around(model, item) {
@@ -240,11 +248,18 @@ export class Bench {
       label,
       prompt,
       options,
+      original: item.original,
       seed: Math.max(0, item.seed - AROUND),
       locked: true,
     });
+    if (madeFrom(item) && !item.original) return toast(t("original.again"));
     await this.run({ mark: item.seed });
   }
+}
+
+/** What an output remembers of the picture that it was made from. */
+function aboutSource({ source, mask, strength, keep }) {
+  return { source, masked: Boolean(mask), strength, keep };
 }
 
 function ready() {

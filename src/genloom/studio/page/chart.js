@@ -64,9 +64,11 @@ function chart([name, points]) {
   );
 }
 
+const quiet = (name) => QUIET.includes(name) || name.startsWith("health/");
+
 /** Charts of all series. @param {Object<string, Array<[number, number]>>} series @param {boolean} open Whether the rest was unfolded. */
 export function charts(series, open = false) {
-  const all = Object.entries(series).sort(([a], [b]) => QUIET.includes(a) - QUIET.includes(b));
+  const all = Object.entries(series).sort(([a], [b]) => quiet(a) - quiet(b));
   const made = all.map(chart).filter(Boolean);
   const rest = made.slice(FIRST);
   return [

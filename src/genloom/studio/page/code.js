@@ -25,29 +25,43 @@ const visible = (text) =>
 
 const KEY = "GENLOOM_KEY"; // the environment variable that the reader keeps the key in
 
-/** The command. @param {object} body Of POST /v1/generations. @param {boolean} local Whether no key is needed. */
-export function asCurl(body, local) {
+/**
+ * The command.
+ * @param {object} body Of POST /v1/generations. @param {string[]} files Fields that carry a picture, each in NAME.png.
+ * @param {boolean} local Whether no key is needed.
+ */
+export function asCurl(body, files, local) {
   const key = local ? "" : ` \\\n  -H "Authorization: Bearer $${KEY}"`;
-  return `curl ${shell(`${location.origin}/v1/generations`)} \\\n  -H 'Content-Type: application/json'${key} \\\n  -d ${shell(visible(JSON.stringify(body)))}`;
+  const head = `curl ${shell(`${location.origin}/v1/generations`)} \\\n  -H 'Content-Type: application/json'${key} \\\n  -d `;
+  if (!files.length) return head + shell(visible(JSON.stringify(body)));
+  // Too long for an argument: the body comes by the standard input, where the shell fills in the pictures.
+  const still = visible(JSON.stringify(body)).replace(/[\\$`]/g, "\\$&");
+  const parts = files.map((name) => `, "${name}": "$(base64 < ${name}.png | tr -d '\\n')"`);
+  return `${head}@- <<END\n${still.slice(0, -1)}${parts.join("")}}\nEND`;
 }
 
 /** The program: OpenAI's client for pictures, the standard library for all else. */
-export function asPython(body, kind, local) {
-  return kind === "image" ? withClient(body, local) : withStandardLibrary(body, local);
+export function asPython(body, kind, files, local) {
+  return kind === "image" ? withClient(body, files, local) : withStandardLibrary(body, local);
 }
 
-function withClient({ model, label, seed, options }, local) {
+function withClient({ model, label, seed, strength, keep, options }, files, local) {
   const key = local ? `"none"` : `os.environ["${KEY}"]`;
+  const plain = visible(python({ seed, ...(strength !== undefined && { strength }), ...(keep && { keep }), ...options }));
+  const more = files.map((name) => `, "${name}": ${name}`).join("");
+  const reading = files
+    .map((name) => `with open("${name}.png", "rb") as file:\n    ${name} = base64.b64encode(file.read()).decode()\n`)
+    .join("");
   return `import base64
 ${local ? "" : "import os\n"}
 from openai import OpenAI
 
 client = OpenAI(base_url=${python(`${location.origin}/v1`)}, api_key=${key})
-answer = client.images.generate(
+${reading}answer = client.images.generate(
     model=${visible(python(model))},
     prompt=${visible(python(label ?? ""))},
     n=1,
-    extra_body=${visible(python({ seed, ...options }))},
+    extra_body=${plain.slice(0, -1)}${more}},
 )
 with open("picture.png", "wb") as file:
     file.write(base64.b64decode(answer.data[0].b64_json))

@@ -2,6 +2,7 @@
 
 import { button, h } from "./dom.js";
 import { chips, field, numberField, select, toggle } from "./fields.js";
+import { originalField } from "./original.js";
 import { known, t } from "./words.js";
 
 const START = { image: 16, points: 32, text: 3 };
@@ -132,10 +133,10 @@ function fineTuning(properties, given = {}) {
 /**
  * The form of a model.
  * @param {object} model Of /v1/models. @param {object} schema Of its options. @param {object} draft What was filled in before.
- * @returns {{node: Element, body: () => object, draft: () => object, showSeed: (n) => void}}
+ * @returns {{node: Element, body: () => object, draft: () => object, missing: () => string|null, showSeed: (n) => void}}
  */
 export function controls(model, schema, draft = {}) {
-  const { seed: _, label, ...rest } = schema.properties ?? {};
+  const { seed: _, label, source: _source, mask: _mask, ...rest } = schema.properties ?? {};
   const named = label ? (label.enum ?? model.classes) : [];
   const which = named.length ? classes(named, named.includes(draft.label) ? draft.label : null) : null;
   const prompt =
@@ -145,23 +146,27 @@ export function controls(model, schema, draft = {}) {
   const n = numberField({ name: t("make.n"), low: 1, high: 64, whole: true, start: draft.n ?? START[model.kind] ?? 4 });
   const seed = seedField(draft);
   const tuning = fineTuning(rest, draft.options);
+  const original = originalField(model, draft.original);
   return {
     node: h(
       "div.fields",
       {},
       prompt && field(t("make.prompt"), t("make.prompt.hint"), prompt),
+      original?.node,
       which?.node,
       n.node,
       seed.node,
       tuning.node,
     ),
     showSeed: seed.shown,
+    missing: () => original?.missing() ?? null,
     draft: () => ({
       ...seed.draft(),
       label: which?.value() ?? null,
       n: n.value(),
       prompt: prompt?.value,
       options: tuning.values(),
+      original: original?.draft(),
     }),
     body: () => ({
       model: model.id,
@@ -170,6 +175,7 @@ export function controls(model, schema, draft = {}) {
       ...(which && which.value() !== null && { label: String(which.value()) }),
       ...(seed.value() !== null && { seed: Math.min(MOST_SEED, Math.max(0, Math.round(seed.value()))) }),
       ...(prompt?.value && { prompt: prompt.value }),
+      ...original?.body(),
     }),
   };
 }

@@ -7,7 +7,7 @@ import { finished, reasonOf } from "./follow.js";
 import { known, number, t } from "./words.js";
 import { dropped, MOST_BYTES, MOST_FILES, tidy, zip } from "./zip.js";
 
-const DATA = ["digits", "glyphs", "moons", "rings", "gaussians"];
+const DATA = ["digits", "glyphs", "factors", "moons", "rings", "gaussians"];
 const OWN = "";
 const ENDINGS = ".zip,.npz,.txt,.csv,.parquet,.gz";
 const MOST_FOUND = 8; // findings that are shown before the rest is folded away

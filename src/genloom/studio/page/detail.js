@@ -4,6 +4,7 @@ import { contentOf, remove, request } from "./api.js";
 import { asCurl, asPython } from "./code.js";
 import { announce, button, fill, h, icon, toast } from "./dom.js";
 import { groupOf, isSeen, isSmall, labelOf } from "./models.js";
+import { madeFrom } from "./original.js";
 import { dots } from "./plot.js";
 import { known, moment, number, t } from "./words.js";
 
@@ -28,8 +29,11 @@ export async function copy(text) {
 function media(item, model, items) {
   if (!isSeen(item))
     return h("div.held", {}, icon("held"), h("strong", {}, t("item.held")), h("span", {}, t("item.held.hint")));
-  if (item.kind === "image")
-    return h(isSmall(model) ? "img.crisp" : "img", { src: contentOf(item.id), alt: nameOf(item, model) });
+  if (item.kind === "image") {
+    const crisp = isSmall(model) ? "img.crisp" : "img";
+    const image = h(crisp, { src: contentOf(item.id), alt: nameOf(item, model) });
+    return item.source ? h("div.twin", {}, h(crisp, { src: item.source, alt: t("original.source") }), image) : image;
+  }
   if (item.kind === "text") {
     const page = h("pre.page", { dir: "auto", tabindex: 0 }, item.text ?? "");
     if (item.text === undefined)
@@ -97,8 +101,21 @@ export function bodyOf(item, model) {
   };
 }
 
+/** The files that a request sends beside its words. */
+function filesOf(item) {
+  const masked = item.masked ?? item.options?.mask;
+  return madeFrom(item) ? ["source", ...(masked ? ["mask"] : [])] : [];
+}
+
+/** What is to become of those, as a record keeps it or this page. */
+function settingsOf(item) {
+  const { strength, keep } = item.source ? item : (item.options ?? {});
+  return { ...(strength !== undefined && { strength }), ...(keep && { keep }) };
+}
+
 function code(item, model, local) {
-  const body = bodyOf(item, model);
+  const body = { ...bodyOf(item, model), ...settingsOf(item) };
+  const files = filesOf(item);
   const listing = (name, text) =>
     h(
       "div.listing",
@@ -115,8 +132,9 @@ function code(item, model, local) {
     "details.code",
     {},
     h("summary", {}, t("detail.code")),
-    listing("curl", asCurl(body, local)),
-    listing("Python", asPython(body, item.kind, local)),
+    madeFrom(item) && h("p.hint", {}, t("original.code")),
+    listing("curl", asCurl(body, files, local)),
+    listing("Python", asPython(body, item.kind, files, local)),
   );
 }
 

@@ -19,6 +19,15 @@ export function sheet(model, n, about) {
   return pictures(model, n, about);
 }
 
+/** What is shown beside the picture that it was made from; alone, where there is none. */
+export function beside(source, model, node) {
+  if (!source) return node;
+  const alt = t("original.source");
+  const image = h(isSmall(model) ? "img.crisp" : "img", { src: source, alt });
+  const figure = h("figure.source", {}, image, h("figcaption", { "aria-hidden": "true" }, alt));
+  return h("div.beside", {}, figure, node);
+}
+
 function pictures(model, n, { onopen, mark }) {
   const [, height, width] = model.shape;
   const cells = Array.from({ length: n }, () => h("li", {}, h("span.tile.empty", {})));

@@ -12,7 +12,8 @@ const KEYS = { 1: "left", ArrowLeft: "left", 2: "right", ArrowRight: "right", 0:
 const CHOICES = { left: "left", tie: "even", right: "right" };
 
 /** Pairs that may be compared blindly: what is seen tells nothing of its maker. */
-export const votable = (list) => list.filter(({ kind }) => kind === "image" || kind === "text");
+export const votable = (list) =>
+  list.filter(({ kind, source }) => (kind === "image" || kind === "text") && !source?.needed);
 
 /** The place of the vote. @param {object[]} list Models. */
 export function voting(list, signal) {

@@ -13,7 +13,7 @@ let last = { model: null, way: "walk" }; // what was looked at before, in this v
 
 /** Show the view. @param {object} place See main.js. */
 export async function explore({ root, query, signal }) {
-  const list = await models({ signal });
+  const list = (await models({ signal })).filter(({ source }) => !source?.needed); // a seed alone makes nothing of these
   if (!list.length) return fill(root, h("h1", { tabindex: -1 }, t("explore.title")), nothing());
   const named = query.get("model") ?? last.model;
   let model = list.find(({ id }) => id === named) ?? list[0];
