@@ -25,6 +25,16 @@ ALL = {
     "solver_steps": [],
     "few_steps": [],
     "disentangle": [],
+    "directions": ["--data glyphs", "--data glyphs --change second", "--data factors"],
+    "editing": [
+        "--task inpainting",
+        "--task outpainting",
+        "--task colorization",
+        "--task super2",
+        "--task super4",
+        "--task style",
+        "--task strokes",
+    ],
     "optimizer_budget": [],
     "shakespeare": [],
     "mnist": ["gan", "dcgan", "cvae", "flow", "autoregressive"],
@@ -41,7 +51,7 @@ def main() -> int:
         for choice in ALL[name] or [None]:
             command = [sys.executable, "-W", "ignore", "-m", f"benchmarks.{name}"]
             print(f"== {name} {choice or ''}", flush=True)
-            if subprocess.call(command + ([choice] if choice else [])):
+            if subprocess.call(command + (choice.split() if choice else [])):
                 failed.append(name)
     print("failed: " + ", ".join(failed) if failed else "all ran")
     return int(bool(failed))

@@ -1,9 +1,10 @@
 """How near a result is to the one true picture, where every source has one.
 
-Mean absolute difference and PSNR of the pixels, and a distance in the features of the extractor of
-the verdict. Beside each stands what the source itself would score as the answer: identity, bicubic
-enlargement, grey. A model that draws one of many good answers scores worse here than the mean of
-all answers would: read these beside the measures of the whole set.
+Mean absolute difference and PSNR of the pixels, a distance in the features of the extractor of the
+verdict, and for pictures in colour the difference of their colours, whatever their lightness.
+Beside each stands what the source itself would score as the answer: identity, bicubic enlargement,
+grey. A model that draws one of many good answers scores worse here than the mean of all answers
+would: read these beside the measures of the whole set.
 """
 
 from __future__ import annotations
@@ -20,6 +21,13 @@ from genloom.metrics.extractor import Extractor
 NEEDED = 10
 DRAWS = 2000  # of the bootstrap
 ROUNDING = 1 / 12  # mean square of what rounding to 8 bits leaves: no difference is told below it
+PIECE = 64  # pictures whose colours are told at a time
+XYZ = (  # of linear sRGB; IEC 61966-2-1, from its primaries and D65
+    (0.4124564, 0.3575761, 0.1804375),
+    (0.2126729, 0.7151522, 0.0721750),
+    (0.0193339, 0.1191920, 0.9503041),
+)
+KNEE = 6 / 29  # of CIE Lab: below its cube the cube root gives way to a line
 
 
 def paired(
@@ -50,20 +58,61 @@ def paired(
     (absolute, square), (plain_absolute, plain_square) = found
     features = extractor(true)
     far, plain_far = (apart(extractor(x), features) for x in (made, trivial))
-    return [
+    estimates = [
         _estimate("pixel_difference", absolute, plain_absolute, where, "lower"),
         _estimate("psnr", decibels(square), decibels(plain_square), where, "higher", unit="dB"),
         _estimate(f"feature_distance[{extractor.name}]", far, plain_far, extractor.id, "lower"),
     ]
+    if true.shape[1] == 3:
+        far, plain_far = (colours_apart(x, true, hole) for x in (made, trivial))
+        id = f"a and b of CIE Lab, D65; {where}"
+        estimates.append(_estimate("colour_difference", far, plain_far, id, "lower"))
+    return estimates
 
 
 def _errors(x: Tensor, y: Tensor, hole: Tensor | None) -> tuple[Tensor, Tensor]:
     """Mean absolute and mean square difference of each item, (n,), on the scale 0 to 255."""
-    counted = torch.ones_like(y[:, :1], dtype=torch.double) if hole is None else hole.double()
-    counted = counted.expand(x.shape).flatten(1)
-    error = (x.double() - y.double()).flatten(1)
-    total = counted.sum(1).clamp(min=1)
-    return (error.abs() * counted).sum(1) / total, (error.square() * counted).sum(1) / total
+    error = x.double() - y.double()
+    return _mean(error.abs(), hole), _mean(error.square(), hole)
+
+
+def _mean(values: Tensor, hole: Tensor | None) -> Tensor:
+    """Of each item's places within the hole, or of all: (n, C, H, W) -> (n,)."""
+    counted = torch.ones_like(values) if hole is None else hole.to(values).expand(values.shape)
+    return (values * counted).flatten(1).sum(1) / counted.flatten(1).sum(1).clamp(min=1)
+
+
+def colours_apart(x: Tensor, y: Tensor, hole: Tensor | None = None) -> Tensor:
+    """How far colours are apart, whatever their lightness: the mean over the places of a picture.
+
+    Args:
+        x: uint8 (n, 3, H, W).
+        y: The same shape.
+        hole: What is counted, bool (n, 1, H, W); None: everything.
+
+    Returns:
+        Distances in a and b of CIE Lab, (n,); pure red is 104.6 from grey.
+    """
+    holes = [None] * len(x) if hole is None else hole.split(PIECE)
+    parts = zip(x.split(PIECE), y.split(PIECE), holes)
+    return torch.cat(
+        [_mean((chroma(a) - chroma(b)).norm(dim=1, keepdim=True), h) for a, b, h in parts]
+    )
+
+
+def chroma(items: Tensor) -> Tensor:
+    """Of CIE Lab, a and b: uint8 sRGB (n, 3, H, W) -> float64 (n, 2, H, W); grey has none.
+
+    CIE 15:2004, section 8.2.1. White is what the matrix makes of it, so that grey is 0 exactly, but
+    for rounding.
+    """
+    value = torch.arange(256, dtype=torch.double, device=items.device) / 255
+    linear = torch.where(value > 0.04045, ((value + 0.055) / 1.055) ** 2.4, value / 12.92)
+    matrix = torch.tensor(XYZ, dtype=torch.double, device=items.device)
+    share = torch.einsum("kc,nchw->nkhw", matrix / matrix.sum(1, keepdim=True), linear[items.int()])
+    line = share / (3 * KNEE**2) + 4 / 29
+    x, y, z = torch.where(share > KNEE**3, share.clamp(min=KNEE**3) ** (1 / 3), line).unbind(1)
+    return torch.stack([500 * (x - y), 200 * (y - z)], 1)
 
 
 def decibels(square: Tensor) -> Tensor:

@@ -11,7 +11,15 @@ from scipy import stats
 from genloom.core import Items
 from genloom.errors import Refused
 from genloom.metrics.extractor import Extractor
-from genloom.metrics.paired import NEEDED, apart, bootstrap, decibels, paired
+from genloom.metrics.paired import (
+    NEEDED,
+    apart,
+    bootstrap,
+    chroma,
+    colours_apart,
+    decibels,
+    paired,
+)
 
 
 @pytest.fixture
@@ -43,10 +51,11 @@ def test_numbers_are_those_of_the_formulas(extractor):
             "pixel_difference": error.abs().mean(),
             "psnr": psnr.mean(),
             "feature_distance[means]": (2 - 2 * cosine).mean(),
+            "colour_difference": (chroma(one) - chroma(true)).square().sum(1).sqrt().mean(),
         }
         for name, value in wanted.items():
             assert getattr(seen[name], key) == pytest.approx(float(value), rel=1e-6), name
-    assert [e.better for e in seen.values()] == ["lower", "higher", "lower"]
+    assert [e.better for e in seen.values()] == ["lower", "higher", "lower", "lower"]
     assert all(e.low < e.value < e.high and e.n == 20 for e in seen.values())
 
 
@@ -64,6 +73,8 @@ def test_in_a_hole_nothing_else_counts(extractor):
     seen = found(made, true, plain, extractor, hole)
     error = (made.double() - true.double())[..., 2:5, :3]
     assert seen["pixel_difference"].value == pytest.approx(float(error.abs().mean()))
+    hues = (chroma(made) - chroma(true))[..., 2:5, :3].norm(dim=1)
+    assert seen["colour_difference"].value == pytest.approx(float(hues.mean()))
     other = torch.where(hole, made, plain)
     assert found(other, true, plain, extractor, hole) == seen
 
@@ -93,3 +104,57 @@ def test_too_few_pairs_are_refused(extractor):
     few = pictures(NEEDED - 1)
     with pytest.raises(Refused, match="pairs needs at least"):
         paired(few, few, few, extractor)
+
+
+# sRGB and a, b under D65, as calculators of CIE Lab print them (brucelindbloom.com).
+PUBLISHED = {
+    (255, 0, 0): (80.0925, 67.2032),
+    (0, 255, 0): (-86.1827, 83.1793),
+    (0, 0, 255): (79.1875, -107.8602),
+    (255, 255, 0): (-21.5537, 94.4780),
+    (0, 255, 255): (-48.0875, -14.1312),
+    (255, 0, 255): (98.2343, -60.8249),
+    (128, 128, 0): (-12.93, 56.67),
+    (0, 128, 128): (-28.85, -8.48),
+    (255, 255, 255): (0.0, 0.0),
+    (128, 128, 128): (0.0, 0.0),
+    (0, 0, 0): (0.0, 0.0),
+}
+
+
+@pytest.mark.parametrize(("rgb", "wanted"), PUBLISHED.items())
+def test_colours_are_the_published_ones(rgb, wanted):
+    picture = torch.tensor(rgb, dtype=torch.uint8).view(1, 3, 1, 1)
+    assert chroma(picture).flatten().tolist() == pytest.approx(wanted, abs=6e-3)
+
+
+def test_dark_colours_follow_the_lines():
+    """Below 10 of 255 sRGB is linear, and below the knee so is Lab: a = 500 * 7.787 * (X - Y)."""
+    dark, none = (torch.full((1, 3, 1, 1), v, dtype=torch.uint8) for v in (0, 0))
+    dark[0, 0] = 9
+    x, y = 0.4124564 / 0.95047, 0.2126729
+    wanted = 500 * 7.787037 * (x - y) * 9 / 255 / 12.92
+    assert float(chroma(dark)[0, 0]) == pytest.approx(wanted, rel=1e-4)
+    assert chroma(none).abs().max() < 1e-9
+
+
+def test_lightness_alone_is_no_difference_of_colour():
+    shades = torch.arange(0, 256, 15, dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 3, 4, 4)
+    assert colours_apart(shades, shades.flip(0)).max() < 1e-9
+    red = torch.zeros(1, 3, 4, 4, dtype=torch.uint8)
+    red[:, 0] = 255
+    assert colours_apart(red, shades[:1]).item() == pytest.approx(math.hypot(80.0925, 67.2032))
+
+
+def test_colours_of_many_pictures_are_those_of_each():
+    a, b = pictures(130, seed=1), pictures(130, seed=2)
+    hole = torch.rand(130, 1, 8, 8, generator=torch.Generator().manual_seed(0)) < 0.5
+    alone = [colours_apart(a[i : i + 1], b[i : i + 1], hole[i : i + 1]) for i in range(130)]
+    assert torch.allclose(colours_apart(a, b, hole), torch.cat(alone), rtol=1e-12)
+
+
+def test_grey_pictures_have_no_measure_of_colour(extractor):
+    grey = [pictures(seed=s)[:, :1] for s in (1, 2, 3)]
+    items = Items("image", (1, 8, 8))
+    one = Extractor("means", "abc", items, 1, lambda x: x.float().mean((2, 3)) + 1, "mean")
+    assert "colour_difference" not in found(*grey, one)
