@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from genloom import toml
+from genloom.given import SOURCES
 
 
 def render(card: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
@@ -17,7 +18,7 @@ def render(card: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
         "A generative model trained with genloom. The folder holds weights (safetensors), the "
         "recipe, this card, and no code.",
         "## Use",
-        "```bash\ngenloom sample PATH_OF_THIS_FOLDER -n 16 --seed 0 --out samples\n```",
+        _use(card.get("items", {})),
         "## What it makes",
         _items(card.get("items", {})),
         "## How it was made",
@@ -35,6 +36,7 @@ def render(card: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
                 "weights SHA-256": card.get("files", {}).get("weights.safetensors"),
             }
         ),
+        *_privacy(training.get("private")),
         "## Measures",
         _metrics(card.get("metrics", {})),
         "## Limits",
@@ -51,7 +53,55 @@ def _items(items: Mapping[str, Any]) -> str:
     classes = items.get("classes", ())
     if classes:
         line += f" Labels: {', '.join(f'`{_plain(c)}`' for c in classes)}."
-    return line
+    return "\n\n".join([line, *_conditions(items)])
+
+
+def _conditions(items: Mapping[str, Any]) -> list[str]:
+    """What a sample can be asked to be, by what the items come with."""
+    caption, given = items.get("caption"), items.get("given", "none")
+    lines = []
+    if items.get("classes"):
+        lines.append("- a label (`--label`): one of the classes, by name or by number; -1 is none")
+    if caption:
+        letters = len(caption.get("alphabet", ""))
+        known = f" in an alphabet of {letters} characters" if letters else ""
+        length = caption.get("length")
+        lines.append(f"- a caption (`--caption`): text{known}, of which {length} are read")
+    if given in SOURCES:
+        line = f"- a source picture (`--source`): a sample is made from {SOURCES[given].about}"
+        lines.append(line + (", which `--mask` says" if given == "masked" else ""))
+    return ["Samples can be given:", "\n".join(lines)] if lines else []
+
+
+def _use(items: Mapping[str, Any]) -> str:
+    """Command lines that sample: without conditions, and with all that the items come with."""
+    plain = "genloom sample PATH_OF_THIS_FOLDER -n 16 --seed 0 --out samples"
+    asked = ""
+    if classes := items.get("classes"):
+        name = str(classes[-1])
+        number = str(len(classes) - 1)
+        asked += f" --label {name if name.isascii() and name.isalnum() else number}"
+    if items.get("caption"):
+        asked += ' --caption "WHAT IT SHOULD SHOW"'
+    if (given := items.get("given", "none")) in SOURCES:
+        asked += " --source PICTURE.png" + (" --mask MASK.png" if given == "masked" else "")
+    lines = [plain, *([plain + asked] if asked else [])]
+    return "\n".join(["```bash", *lines, "```"])
+
+
+def _privacy(told: Mapping[str, Any] | None) -> list[str]:
+    """What a private training promises of its rows, and what it does not."""
+    if not told:
+        return []
+    shown = ("epsilon", "delta", "noise", "clip", "rows", "rate", "steps", "unit", "accountant")
+    uncovered = [f"- {_plain(line)}" for line in told.get("uncovered", ())]
+    return [
+        "## Privacy",
+        "The weights are differentially private (DP-SGD).",
+        _table({name: _round(told.get(name)) for name in shown}),
+        "Not covered:",
+        "\n".join(uncovered),
+    ]
 
 
 def _metrics(metrics: Mapping[str, Any]) -> str:

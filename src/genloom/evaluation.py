@@ -9,30 +9,32 @@ from __future__ import annotations
 
 import time
 import tomllib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from genloom.core import Condition, Items, Likelihood, check_options
+from genloom.core import Condition, Items, Latents, Likelihood, check_options
 from genloom.data import Dataset, Split, open_dataset, open_test
 from genloom.data.captions import lines
 from genloom.errors import BadInput, Refused
-from genloom.given import completed, hole_of, shown
+from genloom.given import completed, encoded, hole_of, shown
 from genloom.memory import kept_pages
-from genloom.metrics import account
+from genloom.metrics import account, steps
 from genloom.metrics.account import Trained
 from genloom.metrics.bench import MOST, Bench, bench
 from genloom.metrics.copies import NEEDED, closest, planted
+from genloom.metrics.disentangle import dci_scores, mig_and_sap
 from genloom.metrics.estimate import Estimate
 from genloom.metrics.league import compare_verdicts
 from genloom.metrics.likelihood import AS_STORED, NAMES, independent, likelihood
 from genloom.metrics.measures import Measured, measure, side
 from genloom.metrics.paired import paired
 from genloom.metrics.retrieval import matcher, retrieval
+from genloom.sampling import evaluating
 
 __all__ = ["Verdict", "compare_verdicts", "evaluate"]
 
@@ -53,6 +55,7 @@ class Verdict:
         warnings: One line each.
         failures: Why it did not pass; empty where it did.
         pictures: Samples and held-out items to look at.
+        steps_curve: Quality against steps, where it was asked for: see `metrics.steps`.
     """
 
     facts: dict[str, Any]
@@ -62,6 +65,7 @@ class Verdict:
     warnings: list[str]
     failures: list[str]
     pictures: dict[str, Any]
+    steps_curve: dict[str, Any] = field(default_factory=dict)
 
     @property
     def passed(self) -> bool:
@@ -80,6 +84,7 @@ class Verdict:
             "refused": self.refused,
             "copies": self.copies,
             "pictures": self.pictures,
+            **({"steps_curve": self.steps_curve} if self.steps_curve else {}),
         }
 
 
@@ -94,6 +99,7 @@ def evaluate(
     progress: Say | None = None,
     force: bool = False,
     dataset: Dataset | None = None,
+    steps_curve: Sequence[int] | None = None,
     **sample_options: Any,
 ) -> Verdict:
     """Judge a trained model on the test split of its data.
@@ -108,6 +114,7 @@ def evaluate(
         progress: Called with a line of text before each part of the work.
         force: Go on below the least n: what can be measured is, and the verdict does not pass.
         dataset: The data set, where it is open already.
+        steps_curve: Counts of steps at which to draw and judge samples as well.
         sample_options: Those of the family.
 
     Raises:
@@ -116,6 +123,7 @@ def evaluate(
     """
     start, say = time.monotonic(), progress or (lambda _: None)
     chosen = check_options(artifact.model.sample_steps, sample_options)
+    counts = () if steps_curve is None else steps.checked(artifact.model, steps_curve)
     dataset = dataset if dataset is not None else open_dataset(**_source(artifact))
     _same(artifact, dataset)
     test = open_test(dataset)
@@ -137,6 +145,9 @@ def evaluate(
         found.take("retrieval", lambda: _retrieved(dataset, samples, known, against))
     copies = _copies(found, against, against.nearness(made), made.items)
     _likelihood(found, artifact, against, known, batch)
+    _disentangled(found, artifact, test, batch)
+    options = {**asked, **chosen, "seed": first, "batch": batch}
+    curve = _steps_curve(found, artifact, against, counts, options, say)
     facts = account.facts(artifact, dataset, test, against, n, seed, chosen)
     facts["p_value"] = found.p_value
     facts["seconds"] = {
@@ -153,7 +164,59 @@ def evaluate(
         account.warnings(against, copies, test),
         account.failures(against, copies),
         account.pictures(samples, labels, against),
+        curve,
     )
+
+
+def _steps_curve(
+    found: Measured,
+    artifact: Trained,
+    against: Bench,
+    counts: Sequence[int],
+    options: Mapping[str, Any],
+    say: Say,
+) -> dict[str, Any]:
+    """Quality against steps, where counts are asked for, or why there is none.
+
+    Args:
+        found: Gets the refusal.
+        artifact: The trained model.
+        against: Held-out items.
+        counts: Of steps; none: no curve.
+        options: How the samples of the verdict were drawn; of conditions, one for each.
+        say: Called before each count.
+    """
+    if not counts:
+        return {}
+    n = min(against.n, steps.MOST)
+    rows = {k: options[k][:n] for k in ("label", "caption", "source") if k in options}
+
+    def draw(count: int) -> Tensor:
+        say(f"drawing {n} samples at steps = {count}")
+        return artifact.sample(n, **{**options, **rows, "steps": count})
+
+    floor, real = against.floors.estimates.get("kid"), against.real.features
+    try:
+        return steps.curve(artifact.model, draw, counts, against.extractor, real, floor)
+    except Refused as refusal:
+        found.refused["steps_curve"] = str(refusal)
+        return {}
+
+
+def _disentangled(found: Measured, artifact: Trained, test: Split, batch: int) -> None:
+    """Whether numbers of a code stand for causes, where there is a code and causes are known."""
+    model, factors = artifact.model, test.factors
+    if factors is None or not isinstance(model, Latents):
+        return
+    device, codes = next(model.parameters()).device, []
+    with evaluating(model), torch.inference_mode():
+        for rows in torch.arange(len(test)).split(batch):
+            x, known = encoded(artifact.codec, test.items[rows], test.given(rows))
+            known = {k: v.to(device) for k, v in known.items() if k in model.conditions}
+            codes.append(model.encode(x.to(device), known).cpu().flatten(1))
+    every = torch.cat(codes)
+    found.take("mig", lambda: mig_and_sap(every, factors))
+    found.take("dci", lambda: dci_scores(every, factors))
 
 
 def _retrieved(

@@ -88,7 +88,9 @@ def compose(
         full["train"] = {**full.get("train", {}), **given}
     full = override(full, settings)
     if "source" not in full.get("data", {}):
-        raise BadInput("no data: give --data PATH (or digits, glyphs, moons, rings, gaussians).")
+        raise BadInput(
+            "no data: give --data PATH (or digits, glyphs, factors, moons, rings, gaussians)."
+        )
     if "use" not in full.get("model", {}):
         raise BadInput("no model: give --model NAME. `genloom train --list` names them all.")
     return full

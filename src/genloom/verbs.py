@@ -7,7 +7,7 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from genloom.rehearsal import Forecast
 
 
+Flags = Callable[[argparse._ActionsContainer], None]
 FAILED = 20  # exit code of a verdict that is not a pass
 
 
@@ -173,20 +174,58 @@ def edit(args: argparse.Namespace) -> None:
     show(args, report, f"{args.n} results in {args.out}/; the original first: {paths[-1]}")
 
 
-def _family_options(args: argparse.Namespace, artifact: Artifact) -> dict[str, Any]:
-    """Parse what is left of the command line by the signature of the model's `sample_steps`."""
+def _family_options(
+    args: argparse.Namespace, artifact: Artifact, more: Flags | None = None
+) -> dict[str, Any]:
+    """Parse what is left of the command line by the signature of the model's `sample_steps`.
+
+    Args:
+        args: Of the command line.
+        artifact: The model.
+        more: Adds flags that are no options of the family; `args` gets their values.
+    """
     from genloom.core import options
 
     known = options(artifact.model.sample_steps)
-    _add_flags(args.parser.add_argument_group(f"options of {artifact.name}"), known)
+    group = args.parser.add_argument_group(f"options of {artifact.name}")
+    second = type(args.parser)(prog=args.parser.prog, add_help=False)
+    for target in (group, second):
+        _add_flags(target, known)
+        if more is not None:
+            more(target)
     if args.help:
         args.parser.print_help()
         raise SystemExit(0)
-    second = type(args.parser)(prog=args.parser.prog, add_help=False)
-    _add_flags(second, known)
     found, rest = second.parse_known_args(args.rest)
     args.parser.check_rest(rest)
-    return {name: known[name].check(value) for name, value in vars(found).items()}
+    given = vars(found)
+    for name in given.keys() - known.keys():
+        setattr(args, name, given[name])
+    return {name: known[name].check(given[name]) for name in known if name in given}
+
+
+def _counts(text: str) -> list[int]:
+    """The counts of --steps-curve."""
+    try:
+        return [int(part) for part in text.split(",") if part]
+    except ValueError:
+        raise BadInput(
+            f"--steps-curve {text!r} is no list of counts. Give whole numbers by commas: 1,4,16."
+        ) from None
+
+
+def _add_steps_curve(target: argparse._ActionsContainer) -> None:
+    """Quality against steps; of models that take steps."""
+    from genloom.metrics.steps import COUNTS
+
+    usual = ",".join(map(str, COUNTS))
+    target.add_argument(
+        "--steps-curve",
+        metavar="1,4,16",
+        nargs="?",
+        const=usual,
+        help=f"judge the samples of other counts of steps too; without counts: {usual}",
+    )
 
 
 def _add_flags(target: argparse._ActionsContainer, known: Mapping[str, Option]) -> None:
@@ -217,7 +256,9 @@ def evaluate(args: argparse.Namespace) -> int:
     from genloom.runs import judge
 
     artifact = load(args.source, device="cpu" if args.help else "auto")
-    options = _family_options(args, artifact)
+    options = _family_options(args, artifact, _add_steps_curve)
+    if args.steps_curve is not None:
+        options["steps_curve"] = _counts(args.steps_curve)
 
     def say(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
@@ -240,12 +281,30 @@ def evaluate(args: argparse.Namespace) -> int:
         interval = f"{_number(e.low)} to {_number(e.high)}"
         floor, trivial = _number(e.floor), _number(e.trivial)
         lines.append(f"{e.name:20} {_number(e.value):>9}  {interval:22} {floor:>9} {trivial:>9}")
+    lines += _steps_lines(verdict.steps_curve)
     lines += [f"not measured: {name}: {reason}" for name, reason in verdict.refused.items()]
     lines += [f"warning: {line}" for line in verdict.warnings]
     lines += [f"FAIL: {line}" for line in verdict.failures] or ["pass: no copies of training items"]
     lines.append(f"page: {page}")
     show(args, {**verdict.as_dict(), "report": str(page)}, "\n".join(lines))
     return 0 if verdict.passed else FAILED
+
+
+def _steps_lines(curve: Mapping[str, Any]) -> list[str]:
+    """Quality against steps as a table: the distance, and what a sample costs."""
+    if not curve:
+        return []
+    head = (
+        f"{'steps':>5} {curve['name']:>14}  {'95 % interval':22} {'evaluations':>11}  ms a sample"
+    )
+    lines = [_bold(head)]
+    for point in curve["points"]:
+        interval = f"{_number(point['low'])} to {_number(point['high'])}"
+        lines.append(
+            f"{point['steps']:>5} {_number(point['value']):>14}  {interval:22} "
+            f"{_number(point['evaluations']):>11}  {_number(1000 * point['seconds'])}"
+        )
+    return [*lines, f"n = {curve['n']} at each; real against real {_number(curve['floor'])}"]
 
 
 def _number(value: float | None) -> str:

@@ -14,6 +14,7 @@ import pytest
 
 from genloom import catalog
 from genloom.cli import main, parser
+from genloom.evaluation import Verdict
 from tests.unit.test_artifact import folder as folder  # a fixture: an artifact without a run
 
 VERBS = (
@@ -213,6 +214,61 @@ def test_a_mistake_in_sampling_is_one_line(folder, line, words, capsys):
     assert words in err
     assert err.count("\n") == 1
     assert out == ""
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("--steps-curve 1,4", "takes no 'steps'"),
+        ("--steps-curve", "takes no 'steps'"),
+        ("--steps-curve 1,few", "'1,few' is no list of counts"),
+        ("--steps-curv 1", "did you mean"),
+    ],
+)
+def test_a_model_without_steps_has_no_quality_against_steps(folder, line, words, capsys):
+    assert main(["evaluate", str(folder), *line.split()]) == 2
+    out, err = said(capsys)
+    assert words in err and err.count("\n") == 1 and out == ""
+
+
+def test_quality_against_steps_is_a_flag_of_the_model(folder, capsys):
+    with pytest.raises(SystemExit):
+        main(["evaluate", str(folder), "--help"])
+    assert "--steps-curve" in said(capsys)[0]
+    assert main(["sample", str(folder), "--steps-curve", "1"]) == 2
+    assert "takes no '--steps-curve'" in said(capsys)[1]
+
+
+@pytest.mark.parametrize(
+    ("given", "counts"),
+    [([], None), (["--steps-curve"], [1, 2, 4, 8, 16, 32, 64]), (["--steps-curve=3,1"], [3, 1])],
+)
+def test_counts_of_steps_reach_the_verdict_and_its_text(folder, given, counts, monkeypatch, capsys):
+    curve = {
+        "name": "kid", "n": 40, "floor": 0.25,
+        "points": [{
+            "steps": 3, "value": 0.125, "low": 0.0625, "high": 0.5, "evaluations": 4.5,
+            "seconds": 0.002,
+        }],
+    }  # fmt: skip
+    asked = []
+
+    def judged(artifact, **options):
+        asked.append(options.get("steps_curve"))
+        facts = {"temperature": options.get("temperature")}
+        verdict = Verdict(facts, [], {}, {}, [], [], {}, {} if counts is None else curve)
+        return verdict, artifact.path
+
+    monkeypatch.setattr("genloom.runs.judge", judged)
+    line = ["evaluate", str(folder), *given, "--temperature", "0.5"]
+    assert main(line) == 0 and asked == [counts]
+    out, _ = said(capsys)
+    row = next((text for text in out.splitlines() if text.startswith("    3 ")), "")
+    shown = row.split() == ["3", "0.125", "0.0625", "to", "0.5", "4.5", "2"]
+    assert shown == ("n = 40 at each; real against real 0.25" in out) == (counts is not None)
+    assert main([*line, "--json"]) == 0
+    report = json.loads(said(capsys)[0])
+    assert report["temperature"] == 0.5 and report.get("steps_curve") == (counts and curve)
 
 
 def test_the_card_is_shown(folder, capsys):

@@ -225,6 +225,96 @@ def test_a_likelihood_is_beside_its_trivial_model(points):
     assert found["trivial"] == pytest.approx(found["value"], abs=0.01)  # the same model, fitted
 
 
+class Stepped(Drawn):
+    """Nearer to the data with every step; its net only counts."""
+
+    def __init__(self, space, conditions, rows):
+        super().__init__(space, conditions, rows)
+        self.net = torch.nn.Identity()
+
+    def sample_steps(self, rng, cond, *, steps: Annotated[int, Interval(ge=1, le=9)] = 9):
+        (x,) = super().sample_steps(rng, {})
+        for i in range(steps):
+            yield self.net(x + 2.0 / (i + 1) ** 2)
+
+
+def test_quality_against_steps_is_in_the_verdict_where_it_is_asked_for(points):
+    data, fresh = points
+    codec, said = Points(data.items), []
+    model = Stepped(codec.space, {}, codec.encode(fresh))
+    artifact = Stand(model, codec, {"data": {}, "model": {"use": "stepped"}})
+    plain = evaluate(artifact, n=N, dataset=data)
+    assert "steps_curve" not in plain.as_dict() and plain.steps_curve == {}
+    verdict = evaluate(artifact, n=N, dataset=data, steps_curve=[9, 1, 2], progress=said.append)
+    curve = json.loads(json.dumps(verdict.as_dict(), allow_nan=False))["steps_curve"]
+    assert [(p["steps"], p["evaluations"]) for p in curve["points"]] == [(1, 1), (2, 2), (9, 9)]
+    kid = values(verdict)["kid"]
+    assert curve["name"] == "kid" and curve["floor"] == kid["floor"] and curve["n"] == N
+    last = curve["points"][-1]
+    assert last["value"] == pytest.approx(kid["value"])  # the same seeds, the default steps
+    assert curve["points"][0]["low"] > last["high"]
+    assert f"drawing {N} samples at steps = 2" in said
+    assert [e.value for e in verdict.estimates] == [e.value for e in plain.estimates]
+
+
+def test_a_curve_of_fewer_samples_has_the_conditions_of_the_first(monkeypatch):
+    monkeypatch.setattr("genloom.metrics.steps.MOST", 70)
+    data, drawn = open_dataset("rings"), []
+
+    class Asked(Stand):
+        def sample(self, n, *, label=None, **options):
+            drawn.append((n, tuple(label), options["seed"]))
+            return super().sample(n, **options)
+
+    codec = Points(data.items)
+    model = Stepped(codec.space, {}, codec.encode(data.valid.items))
+    model.conditions = data.items.conditions
+    artifact = Asked(model, codec, {"data": {}, "model": {"use": "stepped"}})
+    verdict = evaluate(artifact, n=N, dataset=data, seed=2, steps_curve=[1, 3])
+    (n, labels, seed), *others = drawn
+    assert (n, len(labels), len(set(labels)), seed) == (N, N, len(data.items.classes), 2**21)
+    assert others == [(70, labels[:70], seed)] * 2 and verdict.steps_curve["n"] == 70
+
+
+def test_quality_against_steps_is_refused_by_name(points):
+    data, fresh = points
+    with pytest.raises(BadInput, match="Drawn takes no 'steps'"):
+        evaluate(stand(data, fresh), n=N, dataset=data, steps_curve=[1])
+    codec = Points(data.items)
+    artifact = Stand(Stepped(codec.space, {}, codec.encode(fresh)), codec, {"data": {}})
+    with pytest.raises(BadInput, match="steps = 10 is out of range"):
+        evaluate(artifact, n=N, dataset=data, steps_curve=[1, 10])
+    few = evaluate(artifact, n=40, dataset=data, force=True, steps_curve=[1])
+    assert few.steps_curve == {} and "at least 50" in few.refused["steps_curve"]
+
+
+class Coded(Drawn):
+    """Its code is brightness, and the brightness of each half, of the picture."""
+
+    def encode(self, x, cond):
+        halves = x.unflatten(2, (2, -1)).mean((1, 3, 4))
+        return torch.cat([x.mean((1, 2, 3))[:, None], halves], 1)
+
+    def decode(self, z, cond):
+        raise NotImplementedError
+
+
+def test_a_code_is_scored_where_the_causes_of_the_data_are_known():
+    data = open_dataset("factors", size=8, test=0.05)
+    codec = Image(data.items)
+
+    def judged(kind, about=data):
+        model = kind(codec.space, {}, codec.encode(data.valid.items))
+        artifact = Stand(model, codec, {"data": {}, "model": {"use": "coded"}})
+        return values(evaluate(artifact, n=N, dataset=about))
+
+    scores = {"mig", "sap", "dci_disentanglement", "dci_completeness", "dci_informativeness"}
+    found = judged(Coded)
+    assert scores <= {*found} and all(found[name]["n"] == len(open_test(data)) for name in scores)
+    assert found["dci_informativeness"]["low"] > found["dci_informativeness"]["trivial"]
+    assert not scores & {*judged(Drawn)}
+
+
 @pytest.fixture(scope="module")
 def words(tmp_path_factory):
     """A text of words drawn at random: enough for 200 items a side."""

@@ -6,11 +6,12 @@ import pytest
 import torch
 
 from genloom import errors
-from genloom.health import EVERY, RULES, Monitor, diversity
+from genloom.health import EVERY, RULES, Monitor, Overfitted, diversity
 from tests.tiny import points
 
 RIGGED = {
     "discriminator_gap": (40.0, 3.0, errors.DiscriminatorWins),
+    "overfit": (1.0, 0.75, Overfitted),
     "diversity": (0.05, 0.9, errors.Collapsed),
     "posterior_nats": (0.01, 20.0, errors.PosteriorDied),
     "codebook_perplexity_share": (0.02, 0.6, errors.CodebookDied),
@@ -18,7 +19,7 @@ RIGGED = {
 
 
 def rings(
-    figure: str, value: float, total: int = 2000, until: int = 1000
+    figure: str, value: float, total: int = 2000, until: int = 1200
 ) -> tuple[int, object] | None:
     monitor = Monitor(total)
     for step in range(EVERY, until + 1, EVERY):
@@ -52,6 +53,20 @@ def test_a_figure_that_recovers_starts_anew():
     for step in range(EVERY, 900, EVERY):
         value = 1.0 if step % patience == 0 else 40.0
         assert not monitor.check(step, {"discriminator_gap": value})
+
+
+def test_the_alarm_of_a_discriminator_that_overfits_names_the_remedy():
+    step, alarm = rings("overfit", 1.0, until=1200)
+    assert step == 1090  # from 600 on, for 50 checks
+    for word in ("1.00", "by heart", "more data", "model.augment=translation+cutout", "adaptive"):
+        assert word in alarm.message
+
+
+def test_a_batch_in_which_some_data_are_taken_for_samples_is_no_overfitting():
+    monitor = Monitor(4000)
+    for step in range(EVERY, 4001, EVERY):
+        value = 62 / 64 if step % 400 == 0 else 1.0  # one of 64 rows, now and then
+        assert not monitor.check(step, {"overfit": value})
 
 
 def test_an_alarm_rings_once():

@@ -21,10 +21,14 @@ _RADII = (5.0, 9.0)  # of the smallest and the largest shape, in pixels
 _REACH = 6.0  # of the centres from the middle, in pixels
 
 
+def table() -> Tensor:
+    """The factors of all pictures in their order, int64 (6144, 5)."""
+    return torch.cartesian_prod(*(torch.arange(count) for count in COUNTS.values()))
+
+
 def draw() -> tuple[np.ndarray, np.ndarray]:
     """All pictures, uint8 (6144, 1, 32, 32), and their factors, int64 (6144, 5)."""
-    values = [torch.arange(count) for count in COUNTS.values()]
-    factors = torch.cartesian_prod(*values)
+    factors = table()
     images = torch.cat([_drawn(part) for part in factors.split(512)])
     return images.numpy(), factors.numpy()
 

@@ -38,7 +38,8 @@ def open_dataset(
     """Open a data set, packed and split; the first time it is decoded, every file of it.
 
     Args:
-        source: "digits", "glyphs", "moons", "rings", "gaussians", a path, or "hub:owner/name".
+        source: "digits", "glyphs", "factors", "moons", "rings", "gaussians", a path, or
+            "hub:owner/name".
         size: Resize and crop pictures to size x size; None keeps them.
         channels: 1 makes pictures grey, 3 RGB; None keeps them.
         length: Characters of one item of text; 128 if not given.

@@ -7,15 +7,21 @@ several seeds.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
 from torch import Tensor
 
-from genloom.errors import BadInput, need
+from genloom.errors import BadInput, MissingExtra, Refused, need
+from genloom.metrics.estimate import Estimate, enough, finite, jackknife, leave_out, t_quantile
 
 BINS = 20
+LEAST = 100  # items, for a verdict
+MOST = 256  # numbers of a code, for a verdict
+HALVINGS = {"sap": 10, "dci": 5}  # of the items, for an interval
 
 
 def mutual_information(codes: Tensor, factors: Tensor, *, bins: int = BINS) -> Tensor:
@@ -57,7 +63,7 @@ def mig(codes: Tensor, factors: Tensor, *, bins: int = BINS) -> Tensor:
     return (first - second) / entropies
 
 
-def sap(codes: Tensor, factors: Tensor, *, bins: int = BINS) -> Tensor:
+def sap(codes: Tensor, factors: Tensor, *, bins: int = BINS, seed: int = 0) -> Tensor:
     """Separated attribute predictability of each factor, (K,), in [0, 1]; their mean is the score.
 
     Kumar et al., 2017 (arXiv:1711.00848), section 3: how much better a factor can be predicted from
@@ -70,7 +76,7 @@ def sap(codes: Tensor, factors: Tensor, *, bins: int = BINS) -> Tensor:
         BadInput: See `mig`.
     """
     _check(codes, factors)
-    order = torch.randperm(len(codes), generator=torch.Generator().manual_seed(0))
+    order = torch.randperm(len(codes), generator=torch.Generator().manual_seed(seed))
     binned, factors = _binned(codes, bins)[order], factors[order]
     scores = torch.stack(
         [
@@ -126,6 +132,86 @@ def dci(codes: Tensor, factors: Tensor, *, trees: int = 30, seed: int = 0) -> Dc
         completeness=float(_purity(use.T).mean()),
         informativeness=sum(right) / len(right),
     )
+
+
+def mig_and_sap(codes: Tensor, factors: Tensor) -> list[Estimate]:
+    """Both as numbers of a verdict: means over the factors, with intervals over the items.
+
+    The trivial value is that of the same codes beside the factors of other items.
+
+    Args:
+        codes: Of held-out items, (N, D).
+        factors: Their causes, (N, K).
+
+    Raises:
+        Refused: Too few items, a code of one number or of more than `MOST`, or one that is not
+            finite.
+    """
+    _answerable("mig", codes, factors)
+    others = _shuffled(factors)
+
+    def gap(x: Tensor, y: Tensor) -> float:
+        return float(mig(x, y).mean())
+
+    value = gap(codes, factors)
+    low, high = jackknife(value, leave_out(gap, codes, factors))
+    apart = [float(sap(codes, factors, seed=k).mean()) for k in range(HALVINGS["sap"])]
+    id = f"codes of held-out items; {BINS} bins"
+    found = _halved("sap", apart, len(codes), id, float(sap(codes, others).mean()))
+    bounds = max(0.0, low), min(1.0, high)
+    n, trivial = len(codes), gap(codes, others)
+    return [Estimate("mig", value, *bounds, n, id, "higher", trivial=trivial), found]
+
+
+def dci_scores(codes: Tensor, factors: Tensor) -> list[Estimate]:
+    """The three scores of `dci` as numbers of a verdict; see `mig_and_sap`.
+
+    Raises:
+        Refused: See `mig_and_sap`; or scikit-learn is not there.
+    """
+    _answerable("dci", codes, factors)
+    try:
+        found = [dci(codes, factors, seed=k) for k in range(HALVINGS["dci"])]
+    except MissingExtra as absent:
+        raise Refused(str(absent)) from absent
+    plain = dci(codes, _shuffled(factors))
+    id = "codes of held-out items; 30 trees of depth 8"
+    return [
+        _halved(
+            f"dci_{name}", [getattr(one, name) for one in found], len(codes), id,
+            getattr(plain, name),
+        )
+        for name in ("disentanglement", "completeness", "informativeness")
+    ]  # fmt: skip
+
+
+def _answerable(name: str, codes: Tensor, factors: Tensor) -> None:
+    """Refuse what no number of a verdict can be made of."""
+    enough(name, len(codes), LEAST)
+    finite(name, codes)
+    if not 2 <= codes.shape[1] <= MOST:
+        raise Refused(
+            f"{name} is for codes of 2 to {MOST} numbers; this model's code has {codes.shape[1]}."
+        )
+
+
+def _shuffled(factors: Tensor) -> Tensor:
+    order = torch.randperm(len(factors), generator=torch.Generator().manual_seed(1))
+    return factors[order]
+
+
+def _halved(name: str, values: Sequence[float], n: int, id: str, trivial: float) -> Estimate:
+    """The mean over random halvings of the items, and its interval.
+
+    Nadeau and Bengio, 2003 (Inference for the generalization error): repeated halvings share their
+    items, so that the variance of their mean is (1/J + 1) times theirs, not 1/J times.
+    """
+    count = len(values)
+    mean = math.fsum(values) / count
+    variance = math.fsum((v - mean) ** 2 for v in values) / (count - 1)
+    half = t_quantile(count - 1) * math.sqrt((1 / count + 1) * variance)
+    low, high = max(0.0, mean - half), min(1.0, mean + half)
+    return Estimate(name, mean, low, high, n, id, "higher", trivial=trivial)
 
 
 def _purity(rows: Tensor) -> Tensor:

@@ -190,18 +190,30 @@ def _pace(run: Dict) -> str:
     return f"{number(run['steps'] / run['seconds'], 1)} steps/s, batch {run.get('batch')}"
 
 
+def _privacy(paid: Dict) -> str:
+    """What a private training guarantees, and what that does not cover."""
+    return (
+        f"epsilon {paid['epsilon']:.4g} at delta {paid['delta']:.2g} for {paid['unit']}; noise "
+        f"{paid['noise']:.4g}, clip {paid['clip']:g}, {paid['rows']} rows, "
+        f"{paid['rate']:.2%} of them a step, {paid['steps']} steps; {paid['accountant']}; not "
+        f"covered: {'; '.join(paid['uncovered'])}"
+    )
+
+
 def recipes(people: Sequence[Subject]) -> list[dict[str, Any]]:
     """The recipe of each, as resolved, with the figures of its runs."""
     found = []
     for subject in people:
         verdict, run = subject.verdicts[0], subject.runs[0]
         training = verdict.get("training", {})
+        paid = run.get("private")
         facts = {
             "runs": ", ".join(str(v["run"]) for v in subject.verdicts),
             "training seeds": ", ".join(str(v["train_seed"]) for v in subject.verdicts),
             "steps": run.get("steps") or training.get("steps"),
             "seconds": run.get("seconds") or training.get("seconds"),
             "precision": run.get("precision"),
+            "privacy": _privacy(paid) if paid else None,
             "weights (SHA-256)": verdict.get("model"),
             "sampling": ", ".join(
                 f"{k} = {v}" for k, v in (verdict.get("sample_options") or {}).items()

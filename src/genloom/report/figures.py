@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from markupsafe import Markup
 
 POINTS = 160  # of a curve, after averaging neighbours
 WIDTH, HEIGHT = 600, 160
+MARGIN = 8  # around the outermost points of a figure of steps
 Curve = Sequence[tuple[float, float]]
 
 
@@ -49,6 +51,11 @@ def lines(curves: Sequence[Curve], low: float, high: float) -> Markup:
         if len(spots) == 1:
             spots = [f"0,{spots[0].partition(',')[2]}", f"{WIDTH},{spots[0].partition(',')[2]}"]
         drawn.append(f'<polyline class="line-{i}" points="{" ".join(spots)}"/>')
+    return _svg(drawn)
+
+
+def _svg(drawn: Sequence[str]) -> Markup:
+    """Shapes over three rules."""
     rules = "".join(
         f'<line class="rule" x1="0" x2="{WIDTH}" y1="{y:g}" y2="{y:g}"/>'
         for y in (0.5, HEIGHT / 2, HEIGHT - 0.5)
@@ -57,6 +64,40 @@ def lines(curves: Sequence[Curve], low: float, high: float) -> Markup:
         f'<svg class="curves" viewBox="0 0 {WIDTH} {HEIGHT}" preserveAspectRatio="none" '
         f'aria-hidden="true">{rules}{"".join(drawn)}</svg>'
     )
+
+
+def steps(
+    points: Sequence[Mapping[str, float]], floor: float | None, low: float, high: float
+) -> Markup:
+    """Values with their intervals over counts of steps, both on logarithmic scales.
+
+    Args:
+        points: `steps`, `value`, `low`, `high` of each, in the order of their steps.
+        floor: Where real data stand; a dashed line.
+        low: Bottom of the figure, above 0; what is less is drawn there.
+        high: Top of it.
+    """
+
+    def level(value: float) -> float:
+        share = math.log(max(value, low) / low) / math.log(high / low)
+        return HEIGHT - MARGIN - min(share, 1.0) * (HEIGHT - 2 * MARGIN)
+
+    first, last = (math.log(points[i]["steps"]) for i in (0, -1))
+    wide = last - first or 1.0
+    drawn, spots = [], []
+    for p in points:
+        x = 2 * MARGIN + (math.log(p["steps"]) - first) / wide * (WIDTH - 4 * MARGIN)
+        bottom, middle, top = (level(p[key]) for key in ("low", "value", "high"))
+        spots.append(f"{x:.1f},{middle:.1f}")
+        drawn += [_upright("spread", x, bottom, top), _upright("spot", x, middle, middle)]
+    if floor is not None:
+        y = level(floor)
+        drawn.append(f'<line class="floor" x1="0" x2="{WIDTH}" y1="{y:.1f}" y2="{y:.1f}"/>')
+    return _svg([f'<polyline class="line-0" points="{" ".join(spots)}"/>', *drawn])
+
+
+def _upright(kind: str, x: float, bottom: float, top: float) -> str:
+    return f'<line class="{kind}" x1="{x:.1f}" x2="{x:.1f}" y1="{bottom:.1f}" y2="{top:.1f}"/>'
 
 
 def _level(y: float, low: float, high: float) -> float:

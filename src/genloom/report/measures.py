@@ -119,9 +119,7 @@ def _poor(column: Dict, known: list[tuple[Subject, Dict]]) -> list[str]:
 
 def in_features(column: Dict) -> bool:
     """Whether a measure stands and falls with the extractor."""
-    return about(column).title not in ("Label accuracy", "Class balance", "Copies") and not (
-        column["unit"] and column["name"].split(" (")[0] in ("bits_per_dim", "bits_per_char", "nll")
-    )
+    return about(column).features
 
 
 def card(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from genloom.errors import BadInput
+from genloom.health import HEALTH
 
 Dict = Mapping[str, Any]
 HIDDEN = ("seconds", "items_per_s")  # figures of a journal that are no losses
@@ -82,12 +83,14 @@ def describe_run(folder: Path) -> dict[str, Any]:
         "run": folder.name,
         "commit": commit(),
         "curves": curves(folder / "metrics.jsonl"),
+        "vitals": vitals(folder / "metrics.jsonl"),
         "environment": _json(folder / "env.json"),
         "recipe_toml": recipe.read_text(encoding="utf-8") if recipe.is_file() else "",
         "status": state.get("status"),
         "steps": state.get("step"),
         "seconds": state.get("seconds"),
         "precision": state.get("precision"),
+        "private": state.get("private"),
         "batch": state.get("options", {}).get("batch"),
         "alarms": [
             {k: alarm.get(k) for k in ("step", "alarm", "message")}
@@ -121,7 +124,22 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def curves(path: Path) -> list[dict[str, Any]]:
-    """The losses of a journal over time: name and points [seconds, value].
+    """The losses of a journal over time: name and points [seconds, value]."""
+    return [curve for curve in journal(path) if not is_vital(curve["name"])]
+
+
+def vitals(path: Path) -> list[dict[str, Any]]:
+    """The gradient norms of a journal, and the figures of health; as `curves`."""
+    return [curve for curve in journal(path) if is_vital(curve["name"])]
+
+
+def is_vital(name: str) -> bool:
+    """Whether a figure of a journal tells of health rather than of loss."""
+    return name.startswith(HEALTH) or name.endswith("grad_norm")
+
+
+def journal(path: Path) -> list[dict[str, Any]]:
+    """All that a journal follows over time.
 
     A line without its own time takes that of the line before.
     """
@@ -139,7 +157,7 @@ def curves(path: Path) -> list[dict[str, Any]]:
             continue
         for name, value in line.items():
             number = isinstance(value, int | float) and not isinstance(value, bool)
-            if number and name not in (*HIDDEN, "step") and not name.endswith("grad_norm"):
+            if number and name not in (*HIDDEN, "step"):
                 found.setdefault(name, []).append([round(seconds, 3), float(value)])
     return [
         {"name": name, "points": points[:: -(-len(points) // MOST_LINES)]}

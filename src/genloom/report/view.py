@@ -9,7 +9,9 @@ from genloom.report import measures
 from genloom.report.evidence import copies, curves, looks, recipes
 from genloom.report.method import environment, footer, ladder, machine, method
 from genloom.report.numbers import number, together
+from genloom.report.quality import quality
 from genloom.report.reading import Subject, comparison_of, subjects
+from genloom.report.stability import stability
 
 Dict = Mapping[str, Any]
 MARKS = {"good": "\u2713", "warn": "!", "bad": "\u2715"}
@@ -33,6 +35,7 @@ def build(given: Dict) -> dict[str, Any]:
         refused = {"refused": _refused(column, people)}
         cards[measures.about(column).headline].append(card | refused)
     drawn, others = curves(people)
+    health, more_health = stability(people)
     view: dict[str, Any] = {
         "title": content.get("title") or _title(people, first),
         "lede": _lede(content, people, first),
@@ -58,8 +61,11 @@ def build(given: Dict) -> dict[str, Any]:
         "copies_why": "The samples that lie nearest to a training item, each with that item "
         "beside it. The test asks whether samples are nearer to training items than unseen items "
         "are; every report repeats it with 5 % of planted copies, which it must find.",
+        "quality": quality(people),
         "curves": drawn,
         "more_curves": others,
+        "health": health,
+        "more_health": more_health,
         "recipes": recipes(people),
         "terms": [
             {"title": measures.about(c).title, "plain": measures.about(c).plain, "id": c["id"]}
@@ -79,8 +85,10 @@ def build(given: Dict) -> dict[str, Any]:
             ("answers", "Answers", True),
             ("measures", "Measures", shown),
             ("table", "Table", True),
+            ("quality", "Steps", view["quality"]),
             ("copies", "Copies", view["copies"]),
             ("curves", "Training", view["curves"]),
+            ("health", "Stability", view["health"]),
             ("method", "Method", True),
         )
         if part

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -16,6 +17,7 @@ class Measure:
         rank: Where it stands on the page; the lower, the earlier.
         headline: Whether the summary answers its question.
         percent: Shown as a share of a hundred.
+        features: Whether it stands and falls with the extractor.
     """
 
     title: str
@@ -24,6 +26,7 @@ class Measure:
     rank: int
     headline: bool = False
     percent: bool = False
+    features: bool = True
 
 
 MEASURES = {
@@ -88,6 +91,7 @@ MEASURES = {
         40,
         headline=True,
         percent=True,
+        features=False,
     ),
     "diversity": Measure(
         "Diversity",
@@ -101,6 +105,7 @@ MEASURES = {
         "Every class in its share",
         "How far the classes of the samples are from their shares in the data; 0 is equal.",
         51,
+        features=False,
     ),
     "FID": Measure(
         "FID",
@@ -130,6 +135,7 @@ MEASURES = {
         "a byte. Exact values, bounds and estimates are named as such.",
         15,
         headline=True,
+        features=False,
     ),
     "bits_per_char": Measure(
         "Bits per character",
@@ -137,6 +143,7 @@ MEASURES = {
         "How many bits the model needs for one character of unseen text.",
         15,
         headline=True,
+        features=False,
     ),
     "nll": Measure(
         "Negative log-likelihood",
@@ -144,6 +151,7 @@ MEASURES = {
         "How surprised the model is by an unseen item, in nats of a density.",
         15,
         headline=True,
+        features=False,
     ),
     "copies": Measure(
         "Copies of training items",
@@ -151,6 +159,99 @@ MEASURES = {
         "The share of samples that lie far nearer to a training item than unseen items do.",
         70,
         percent=True,
+    ),
+    "pixel_difference": Measure(
+        "Difference of pixels",
+        "Nearest to the true pictures",
+        "How far the pixels of a result lie from those of the one true picture, on a scale of 0 to "
+        "255. A blurred average of all good answers does well here, so read it beside the measures "
+        "of the whole set; the trivial answer is the source itself.",
+        16,
+        features=False,
+    ),
+    "psnr": Measure(
+        "PSNR",
+        "Least error in the pixels",
+        "The same in decibels, where large errors count more: 3 more is half the squared error, "
+        "and pictures that are equal have 58.9.",
+        17,
+        features=False,
+    ),
+    "feature_distance": Measure(
+        "Distance of features",
+        "Shows what the true pictures show",
+        "How far a result lies from the one true picture in the features named below, which see "
+        "form and texture rather than single pixels; 0 is the same, 4 the opposite.",
+        18,
+    ),
+    "colour_difference": Measure(
+        "Difference of colours",
+        "Colours nearest to the true pictures",
+        "How far the colours of a result lie from those of the one true picture, whatever their "
+        "lightness (a and b of CIE Lab); 0 is equal. A greyish answer does well here.",
+        19,
+        features=False,
+    ),
+    "retrieval@1": Measure(
+        "Caption found first",
+        "Shows what the caption says",
+        "The share of samples whose own caption fits them better than 99 others do, by a judge "
+        "that no model has seen; chance finds 1 %, and real pictures show what can be reached.",
+        41,
+        headline=True,
+        percent=True,
+        features=False,
+    ),
+    "retrieval@5": Measure(
+        "Caption among five",
+        "Shows roughly what the caption says",
+        "The share of samples whose own caption is among the five that fit them best, of 100; "
+        "chance finds 5 %.",
+        42,
+        percent=True,
+        features=False,
+    ),
+    "mig": Measure(
+        "MIG",
+        "One number for one cause",
+        "Whether each cause of the pictures, such as size or place, is told by one number of the "
+        "code alone: what the best number tells of it less what the second best tells; 1 is one "
+        "number for each cause, 0 is none or a shared one.",
+        54,
+        features=False,
+    ),
+    "sap": Measure(
+        "SAP",
+        "A cause is read off one number",
+        "How much better a cause can be read off the best number of the code than off the second "
+        "best; 1 is always right from one number and never from another.",
+        55,
+        features=False,
+    ),
+    "dci_disentanglement": Measure(
+        "Disentanglement (DCI)",
+        "Each number tells one cause",
+        "Whether a number of the code that is of use is of use for one cause alone; 1 is for one "
+        "only, 0 is for all alike.",
+        56,
+        features=False,
+    ),
+    "dci_completeness": Measure(
+        "Completeness (DCI)",
+        "Each cause needs one number",
+        "Whether a cause can be told from one number of the code; 1 is from one only, 0 needs "
+        "all alike.",
+        57,
+        features=False,
+    ),
+    "dci_informativeness": Measure(
+        "Informativeness (DCI)",
+        "The code tells the causes",
+        "How often a forest of trees that sees the whole code names the right cause of a picture "
+        "that it has not seen.",
+        58,
+        percent=True,
+        features=False,
     ),
     "distinct_4": Measure(
         "Different runs",
@@ -176,6 +277,77 @@ ARROWS = {
 
 
 def measure(name: str) -> Measure:
-    """How to present a measure; one that is not known is presented by its name."""
-    title = name.replace("_", " ")
-    return MEASURES.get(name) or Measure(title.capitalize(), title.capitalize(), "", 65)
+    """How to present a measure; one that is not known is presented by its name.
+
+    Args:
+        name: Of an estimate; what it was taken in may stand after it, in square brackets.
+    """
+    known = MEASURES.get(name.partition("[")[0])
+    title = name.replace("_", " ").capitalize()
+    return known or Measure(title, title, "", 65)
+
+
+@dataclass(frozen=True)
+class Vital:
+    """How a sign of health in training is presented: one figure of one or more curves.
+
+    Args:
+        title: Of the figure.
+        plain: What it shows and how it should look.
+        names: What the figures of a model call themselves, name -> what the legend says.
+    """
+
+    title: str
+    plain: str
+    names: Mapping[str, str]
+
+
+GRADIENTS = Vital(
+    "Gradient norms",
+    "The size of the gradients before clipping. A level that stays is healthy; growth, or spikes "
+    "that come ever closer, are not.",
+    {},
+)
+VITALS = (
+    Vital(
+        "Overfitting of the discriminator",
+        "How surely it takes training data for real: 0 is half of them, 1 is all, and it then "
+        "knows them by heart. An alarm rings where it stays over 0.97. Augmentation that adapts "
+        "becomes likelier as this rises.",
+        {"overfit": "sign of its certainty", "augment_p": "share that is augmented"},
+    ),
+    Vital(
+        "Gap of the discriminator",
+        "How far it tells real from generated, in logits. Near 0 the players are even; an alarm "
+        "rings where it stays over 10.",
+        {"discriminator_gap": "logits"},
+    ),
+    Vital(
+        "Diversity",
+        "How varied the samples are beside the data: 1 is as varied. An alarm rings where those of "
+        "fixed seeds stay under 0.3: the generator has collapsed.",
+        {"diversity": "samples of fixed seeds", "batch_diversity": "samples of a training batch"},
+    ),
+    Vital(
+        "Information in the code",
+        "How many nats the code tells of a datum. An alarm rings where it stays under 0.5: then "
+        "the decoder does not listen.",
+        {"posterior_nats": "nats"},
+    ),
+    Vital(
+        "Use of the codebook",
+        "The share of the codes that are in use. An alarm rings where it stays under 10 %.",
+        {"codebook_perplexity_share": "share in use"},
+    ),
+    Vital(
+        "Balance of the players",
+        "How much of its effort the discriminator spends on samples; between 0 and 1 it still "
+        "moves.",
+        {"balance": "share"},
+    ),
+    Vital(
+        "Convergence",
+        "How far the reconstruction of data and the balance are from their goals; it should fall.",
+        {"convergence": "distance"},
+    ),
+)

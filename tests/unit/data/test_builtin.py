@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from genloom import data
-from genloom.data import points
+from genloom.data import builtin, factors, points
 from genloom.data.glyphs import draw
 
 
@@ -31,6 +31,37 @@ def test_glyphs():
     edge = torch.cat([border[..., 0], border[..., -1], border[:, :, 0], border[:, :, -1]], -1)
     assert (edge.amax((1, 2)) < 128).float().mean() > 0.99  # letters fit into their picture
     assert not dataset.findings
+
+
+def test_factors_are_labelled_by_shape_and_know_their_causes():
+    dataset = data.open_dataset("factors")
+    assert dataset.items.shape == (1, 32, 32) and dataset.items.classes == factors.SHAPES
+    images, causes = factors.draw()
+    found = []
+    for part in (dataset.train, dataset.valid, data.open_test(dataset)):
+        assert part.factors is not None and part.factors.shape == (len(part), 5)
+        assert torch.equal(part.factors[:, 0], part.cond["label"])
+        found += [tuple(row) for row in part.factors.tolist()]
+    assert sorted(found) == [tuple(row) for row in causes.tolist()]
+    row = causes.tolist().index(dataset.train.factors[7].tolist())
+    assert torch.equal(dataset.train.items[7], torch.from_numpy(images[row]))
+
+
+@pytest.mark.parametrize("size", [16, 8])
+def test_factors_stay_known_in_another_size(size):
+    part = data.open_dataset("factors", size=size).valid
+    assert part.items.shape[1:] == (1, size, size) and len(part.factors) == len(part)
+
+
+def test_other_data_know_no_factors(tmp_path):
+    for name in ("rings", "glyphs"):
+        assert data.open_dataset(name).train.factors is None
+    assert builtin.factors_of(["factors[0]", "factors[6143]"]).tolist() == [
+        [0, 0, 0, 0, 0],
+        [2, 3, 7, 7, 7],
+    ]
+    for names in ([], ["factors[0]", "a.png"], ["factors[6144]"], ["my/factors[0]"], ["moons[0]"]):
+        assert builtin.factors_of(names) is None
 
 
 @pytest.mark.slow

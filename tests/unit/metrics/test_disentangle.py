@@ -5,8 +5,15 @@ import math
 import pytest
 import torch
 
-from genloom.errors import BadInput
-from genloom.metrics.disentangle import dci, mig, mutual_information, sap
+from genloom.errors import BadInput, Refused, need
+from genloom.metrics.disentangle import (
+    dci,
+    dci_scores,
+    mig,
+    mig_and_sap,
+    mutual_information,
+    sap,
+)
 
 FACTORS = torch.cartesian_prod(torch.arange(4), torch.arange(5), torch.arange(8)).repeat(12, 1)
 
@@ -105,3 +112,51 @@ def test_what_cannot_be_scored_is_refused(codes, factors, message):
     for measure in (mig, sap, dci):
         with pytest.raises(BadInput, match=message):
             measure(codes, factors)
+
+
+def scores(codes, factors):
+    return {e.name: e for e in (*mig_and_sap(codes, factors), *dci_scores(codes, factors))}
+
+
+def test_scores_of_a_verdict_have_intervals_and_chance_beside_them():
+    some = torch.randperm(len(FACTORS), generator=torch.Generator().manual_seed(2))[:600]
+    good = scores((perfect() + 0.3 * noise())[some], FACTORS[some])
+    assert list(good) == [
+        "mig", "sap", "dci_disentanglement", "dci_completeness", "dci_informativeness"
+    ]  # fmt: skip
+    for e in good.values():
+        assert 0 <= e.low < e.value < e.high <= 1 and e.n == 600 and e.better == "higher", e
+        assert e.high - e.low < 0.3 and e.trivial < e.low, e
+    assert good["mig"].trivial < 0.1 and good["dci_informativeness"].trivial < 0.4
+    mixed = scores(turned()[some], FACTORS[some])
+    for name in ("mig", "sap", "dci_disentanglement"):
+        assert mixed[name].high < good[name].low, name
+
+
+def test_intervals_hold_the_value_of_other_items():
+    """Of two random halves of the items, each lies within the other's interval, mostly."""
+    codes, inside = perfect() + 2.0 * noise(), []
+    for seed in range(10):
+        order = torch.randperm(len(codes), generator=torch.Generator().manual_seed(seed))
+        one, two = (mig_and_sap(codes[part], FACTORS[part]) for part in order[:1200].chunk(2))
+        for a, b in zip(one, two, strict=True):
+            inside.append(abs(a.value - b.value) < 2**0.5 * (a.high - a.low) / 2)
+    assert sum(inside) >= 17, inside
+
+
+def test_no_number_of_what_cannot_be_scored(monkeypatch):
+    codes = perfect()
+    for few, said in (
+        (codes[:99], "at least 100"), (codes[:, :1], "2 to 256 numbers.*has 1"),
+        (codes.repeat(1, 90), "has 270"), (codes / 0.0, "not finite"),
+    ):  # fmt: skip
+        for measure in (mig_and_sap, dci_scores):
+            with pytest.raises(Refused, match=said):
+                measure(few, FACTORS[: len(few)])
+
+    def absent(*_, **__):
+        raise need("scikit-learn", "demo", "DCI")
+
+    monkeypatch.setattr("genloom.metrics.disentangle.dci", absent)
+    with pytest.raises(Refused, match="DCI needs scikit-learn"):
+        dci_scores(codes, FACTORS)

@@ -98,6 +98,7 @@ def verdict(
         "refused": {} if family != "gan" else {"bits_per_dim": "a GAN has no likelihood"},
         "copies": _copies(copies, items),
         "pictures": {"kind": "image", "samples": png(grid(items)), "real": png(grid(items))},
+        **({"steps_curve": steps_curve()} if family == "flow" else {}),
     }
 
 
@@ -127,6 +128,33 @@ def _copies(found: str, items: torch.Tensor) -> dict:
     }
 
 
+def steps_curve(values: tuple[float, ...] = (1.2, 0.3, 0.021, 0.019)) -> dict:
+    """Quality against 1, 2, 4 ... steps."""
+    points = [
+        {
+            "steps": 2**i, "evaluations": 1.5 * 2**i, "seconds": 0.0021 * 2**i, "value": value,
+            "low": value - 0.004, "high": value + 0.004,
+        }
+        for i, value in enumerate(values)
+    ]  # fmt: skip
+    return {
+        "name": "kid", "id": FEATURES, "n": 500, "floor": 0.0004, "floor_n": 1000, "points": points
+    }  # fmt: skip
+
+
+def vitals(family: str) -> list[dict]:
+    """What a run tells of its health."""
+    own = {
+        "gan": ("discriminator/grad_norm", "generator/grad_norm", "health/overfit",
+                "health/discriminator_gap", "health/diversity", "health/batch_diversity"),
+        "vae": ("grad_norm", "health/posterior_nats"),
+    }.get(family, ("grad_norm", "health/of_its_own"))  # fmt: skip
+    return [
+        {"name": name, "points": [[0.3 * i, k + 0.5 + 0.01 * (i % 7)] for i in range(50)]}
+        for k, name in enumerate(own)
+    ]
+
+
 def run(family: str, seed: int = 0) -> dict:
     """What a run folder would have told."""
     steps = [(0.3 * i, 2.0 / (1 + i) + 0.3 + 0.02 * ((i * 7919) % 11)) for i in range(200)]
@@ -137,6 +165,7 @@ def run(family: str, seed: int = 0) -> dict:
         "curves": [
             {"name": name, "points": [[x, y + k] for x, y in steps]} for k, name in enumerate(names)
         ],
+        "vitals": vitals(family),
         "environment": {
             "genloom": "0.1.0",
             "python": "3.11.2",

@@ -10,8 +10,10 @@ import pytest
 
 import genloom.report
 from genloom.errors import BadInput
+from genloom.metrics.estimate import Estimate
 from genloom.metrics.league import compare_verdicts
 from genloom.report import render
+from genloom.report.words import measure
 from tests.unit.report import made
 from tests.unit.report.page import Page
 
@@ -67,6 +69,124 @@ def test_pictures_come_first(page):
 def test_table_shows_value_interval_floor_and_trivial(page):
     for shown in ("0.0210", "0.0170 \u2013 0.0250", "0.0004", "1.9000", "88.0 %", "bound", "exact"):
         assert shown in page.text, shown
+
+
+def test_health_is_shown_in_figures_of_their_own(page):
+    text = page.text
+    assert "Was training stable?" in text and "#health" in {a["href"] for a in page.all("a")}
+    for title, said in (
+        ("Gradient norms", "the model"),
+        ("Gradient norms", "discriminator"),
+        ("Overfitting of the discriminator", "sign of its certainty"),
+        ("Gap of the discriminator", "logits"),
+        ("Diversity", "samples of a training batch"),
+        ("Information in the code", "nats"),
+        ("Of its own", "of_its_own"),
+    ):
+        assert title in text and said in text, title
+    figures = [a["aria-label"] or "" for a in page.all("figure") if a.get("aria-label")]
+    (gan,) = [f for f in figures if f.startswith("Gradient norms of gan")]
+    assert "discriminator ends at 0.50" in gan and "generator ends at 1.50" in gan
+    (varied,) = [f for f in figures if f.startswith("Diversity of gan")]
+    assert "samples of fixed seeds ends at 4.50, samples of a training batch ends at 5.5" in varied
+    bare = made.comparison()
+    for run in bare["runs"]:
+        del run["vitals"]  # of a page whose content was kept
+    assert "Was training stable?" not in Page(render(bare)).text
+
+
+def test_the_health_of_other_seeds_is_below():
+    content = made.comparison(("gan", "vae"), 2)
+    page = Page(render(content))
+    assert page.wrong == [] and "The same of the other runs" in page.text
+    labels = [a.get("aria-label") or "" for a in page.all("figure")]
+    assert len([label for label in labels if label.startswith("Gradient norms of gan")]) == 2
+    assert "seed 1" in page.text.split("The same of the other runs")[1]
+
+
+def test_quality_against_steps_is_a_curve_and_a_table():
+    assert "Quality against steps" not in Page(render(made.comparison(("gan", "vae")))).text
+    content = made.comparison(("gan", "vae", "flow"))
+    content["verdicts"][2]["sample_options"] = {"solver": "heun", "steps": 16}
+    page = Page(render(content))
+    assert page.wrong == []
+    part = page.text.split("Quality against steps")[1].split("Does it copy")[0]
+    assert part.startswith(" A dot is the value") and "flow" in part and "gan" not in part
+    assert "solver heun" in part and "From 4 steps on, no more of them is shown to help." in part
+    for shown in (
+        "real against real 0.0004",
+        "n = 500",
+        "4 0.0210 0.0170 \u2013 0.0250 6 8.4 ms",
+        "1 step",
+    ):
+        assert shown in part, shown
+    labels = [a.get("aria-label") or "" for a in page.all("figure")]
+    (told,) = [label for label in labels if label.startswith("KID of flow against steps")]
+    assert "1.2000 at 1, 0.3000 at 2" in told
+    assert len([a for a in page.all("line") if a.get("class") == "spot"]) == 4
+    assert len([a for a in page.all("line") if a.get("class") == "floor"]) == 2  # and the key
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ((1.2, 0.3, 0.1), "The last count is the best: more steps may still help."),
+        ((0.1, 0.1, 0.1), "From 1 step on, no more of them is shown to help."),
+        ((0.1, 0.3, 0.6), "Best at 1 step: more of them do worse."),
+        ((0.5,), "One count of steps says nothing of others."),
+    ],
+)
+def test_what_a_curve_of_steps_shows_is_said(values, said):
+    verdict = made.verdict("flow")
+    verdict["steps_curve"] = made.steps_curve(values)
+    page = Page(render(verdict))
+    assert page.wrong == [] and said in page.text
+
+
+def test_curves_of_steps_share_their_scale():
+    content = made.comparison(("vae", "flow"))
+    for verdict, top in zip(content["verdicts"], (8.0, 0.5)):
+        verdict["steps_curve"] = made.steps_curve((top, 0.1))
+    part = Page(render(content)).text.split("Quality against steps")[1]
+    assert part.count("KID 8.00") == 2 and part.count("0.0040 or less") == 2
+
+
+MEASURED = {
+    "pixel_difference": "Difference of pixels",
+    "psnr": "PSNR",
+    "feature_distance[encoder]": "Distance of features",
+    "retrieval@1": "Caption found first",
+    "retrieval@5": "Caption among five",
+    "mig": "MIG",
+    "sap": "SAP",
+    "dci_disentanglement": "Disentanglement (DCI)",
+    "dci_completeness": "Completeness (DCI)",
+    "dci_informativeness": "Informativeness (DCI)",
+}
+
+
+@pytest.mark.parametrize("name", MEASURED)
+def test_measures_of_conditions_and_codes_have_plain_words(name):
+    verdict = made.verdict("flow")
+    verdict["estimates"] = [Estimate(name, 0.5, 0.4, 0.6, 90, "an id", "higher").as_dict()]
+    text = Page(render(verdict)).text
+    words = measure(name)
+    assert words.title == MEASURED[name] and words.title in text and words.plain in text
+    assert words.plain.count(".") >= 1 and words.question != words.title
+    assert name.replace("_", " ").capitalize() not in text or name in ("mig", "psnr")
+
+
+def test_what_needs_no_features_is_believed_without_them():
+    content = made.comparison(("gan", "vae"), trusted=False)
+    for verdict, low in zip(content["verdicts"], (0.1, 0.6)):
+        verdict["estimates"] = [
+            Estimate(name, low + 0.1, low, low + 0.2, 90, "an id", "higher").as_dict()
+            for name in MEASURED
+        ]
+    content["table"] = compare_verdicts(content["verdicts"])
+    text = Page(render(content)).text
+    assert text.count("vae is best.") == len(MEASURED) - 1
+    assert text.count("No conclusion: these features cannot be trusted") == 1
 
 
 def test_overlap_is_no_difference_and_a_gap_is_a_winner(page):
@@ -228,7 +348,7 @@ def tainted(content, taint: str):
     rest = {k: walk(v, k) for k, v in content.items() if k not in ("verdicts", "table")}
     for run, clean in zip(rest["runs"], content["runs"]):
         run["run"] = clean["run"] + taint
-        for curve in run["curves"]:
+        for curve in (*run["curves"], *run["vitals"]):
             assert curve["name"].endswith(taint)
     return {**rest, "verdicts": verdicts, "table": compare_verdicts(verdicts)}
 
@@ -238,6 +358,7 @@ def test_no_string_becomes_markup():
     content["failed"] = [{"family": "vae", "seed": 1, "kind": "Diverged", "message": "nan"}]
     content["runs"][0]["alarms"] = [{"step": 1, "alarm": "collapse", "message": "alike"}]
     content["verdicts"][0]["warnings"] = ["few"]
+    content["runs"][2]["vitals"][1]["name"] = "health/name"
     plain = Page(render(tainted(content, "Z")))
     bad = Page(render(tainted(content, TAINT)))
     assert bad.wrong == []
