@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from genloom.recipe import Plan
 
 GRID = 64  # samples of a grid, with the seeds 0, 1, ...
+FEW = 4  # of one where samples are dear
 MANY = 256  # samples of a diversity check, where sampling is cheap
 HELD_OUT = 4  # batches of the held-out loss
 
@@ -37,6 +39,7 @@ class Previewer:
     def __init__(self, plan: Plan, folder: Path, device: torch.device):
         self.plan, self.folder, self.device = plan, folder, device
         self.cheap = False
+        self.count = GRID
         self._last: Tensor | None = None
         train, valid = plan.dataset.train, plan.dataset.valid
         self._data = train.batch(0, min(len(train), MANY), 0)[0]
@@ -53,9 +56,28 @@ class Previewer:
             torch.manual_seed(self.plan.options.seed)
             return completed(items, valid.items[rows], valid.given(rows))
 
+    def fit(self, model: Generative, enough_s: float) -> tuple[int, float]:
+        """Settle on how many samples to show, and tell that and the seconds that they take.
+
+        Those that fit into `enough_s` by the time that a few take: a pixel-by-pixel model may need
+        minutes for a whole grid.
+        """
+        self.count = FEW
+        spent_s = self._timed(model)
+        fitting = FEW * int(enough_s / max(spent_s, 1e-9))
+        if fitting > FEW:
+            self.count = min(GRID, fitting)
+            spent_s = self._timed(model)
+        return self.count, spent_s
+
+    def _timed(self, model: Generative) -> float:
+        start = time.perf_counter()
+        self.draw(model, 0)
+        return time.perf_counter() - start
+
     def draw(self, model: Generative, step: int) -> Image.Image | None:
         """Write `step-NNNNNNNN.png` (or .txt); the picture, or None for text."""
-        items = self._last = self._items(model, GRID)
+        items = self._last = self._items(model, self.count)
         self.folder.mkdir(exist_ok=True)
         path = self.folder / f"step-{step:08d}"
         picture = self._sheet(items)

@@ -39,6 +39,7 @@ class Forecast:
     disk_bytes: int
     save_every: int
     preview_every: int
+    previewed: int = 64  # samples of a preview
 
     def as_dict(self) -> dict[str, Any]:
         """For run.json."""
@@ -54,7 +55,7 @@ class Forecast:
 def rehearse(
     options: TrainOptions,
     step: Callable[[int], None],
-    preview: Callable[[], object],
+    preview: Callable[[float], tuple[int, float]],
     save: Callable[[], Path],
     *,
     began: float,
@@ -64,7 +65,8 @@ def rehearse(
     Args:
         options: Of the run; one of steps, images, minutes, or else five minutes.
         step: Trains on batch i; what it changes is undone by the caller.
-        preview: Samples and writes a grid.
+        preview: Samples and writes a grid, within about so many seconds; how many samples, and the
+            seconds that they took.
         save: Writes a checkpoint and gives its folder.
         began: `time.monotonic()` when the work began: preparation counts as well.
 
@@ -78,7 +80,8 @@ def rehearse(
     while len(steps_s) < 3 or (len(steps_s) < most and ranks.share(sum(steps_s)) < enough_s):
         steps_s.append(_timed(lambda: step(len(steps_s) + 1))[0])
     step_s = median(steps_s)
-    preview_s, _ = _timed(preview)
+    planned_s = options.planned * step_s if options.planned is not None else _budget_s(options)
+    previewed, preview_s = preview(SHARE / 2 * planned_s)
     ready_s = time.monotonic() - began
     total = _steps(options, step_s, preview_s, save_s, ready_s)
     preview_every = options.preview_every or _spacing(total, step_s, preview_s)
@@ -96,6 +99,7 @@ def rehearse(
         disk_bytes=size * (options.keep + 1),
         save_every=save_every,
         preview_every=preview_every,
+        previewed=previewed,
     )
     free = shutil.disk_usage(folder).free
     if forecast.disk_bytes - size > free:

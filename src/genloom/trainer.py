@@ -23,7 +23,7 @@ from genloom.learner import Learner, Micro, reseed
 from genloom.memory import kept_pages
 from genloom.nets.layout import channels_last, to_channels_last
 from genloom.options import TrainOptions
-from genloom.preview import Previewer
+from genloom.preview import MANY, Previewer
 from genloom.progress import Journal, Progress
 from genloom.record import Record, locked
 from genloom.rehearsal import Forecast, rehearse
@@ -116,8 +116,9 @@ class _Run:
             if self.record["compiled"]:
                 compile_parts(self.learner.model)
         self.journal = self._open_journal()
-        cost_s = 4 * forecast.preview_s * forecast.steps / 100
+        cost_s = MANY / forecast.previewed * forecast.preview_s * forecast.steps / 100
         self.previewer.cheap = cost_s < 0.03 * forecast.seconds
+        self.previewer.count = forecast.previewed
         self.monitor = Monitor(forecast.steps)
         self.vitals: dict[str, float] = {}
         self.progress = Progress(forecast.steps, self.plan.name, quiet=self.quiet)
@@ -146,7 +147,7 @@ class _Run:
             rehearse(
                 self.options,
                 self._rehearse_step,
-                lambda: self.previewer.draw(self.learner.sampler(), 0),
+                lambda enough_s: self.previewer.fit(self.learner.sampler(), enough_s),
                 lambda: self._save() if self.rank == 0 else start,
                 began=self.began,
             )
@@ -233,7 +234,7 @@ class _Run:
 
     def _agree(self, forecast: Forecast) -> Forecast:
         """The first process's cadence on every process."""
-        names = ("steps", "save_every", "preview_every")
+        names = ("steps", "save_every", "preview_every", "previewed")
         shared = {name: int(ranks.share(getattr(forecast, name))) for name in names}
         return replace(forecast, **shared)
 

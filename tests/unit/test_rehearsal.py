@@ -24,7 +24,7 @@ def play(tmp_path):
         return rehearse(
             TrainOptions(**budget),
             lambda index: time.sleep(step_s),
-            lambda: time.sleep(preview_s),
+            lambda enough_s: time.sleep(preview_s) or (64, preview_s),
             lambda: time.sleep(save_s) or tmp_path,
             began=time.monotonic(),
         )
@@ -49,7 +49,7 @@ def test_more_steps_are_timed_where_time_is_the_budget(tmp_path):
         rehearse(
             TrainOptions(**budget),
             steps.append,
-            lambda: None,
+            lambda enough_s: (64, 0.0),
             lambda: tmp_path,
             began=time.monotonic(),
         )
@@ -65,7 +65,7 @@ def test_the_first_process_says_when_the_trial_ends(tmp_path, monkeypatch):
     rehearse(
         TrainOptions(minutes=5.0),
         steps.append,
-        lambda: None,
+        lambda enough_s: (64, 0.0),
         lambda: tmp_path,
         began=time.monotonic(),
     )
@@ -75,6 +75,23 @@ def test_the_first_process_says_when_the_trial_ends(tmp_path, monkeypatch):
 def test_dear_previews_are_few(play):
     cheap, dear = play(minutes=0.05), play(minutes=0.05, preview_s=0.3)
     assert cheap.steps // cheap.preview_every > dear.steps // dear.preview_every >= 2
+
+
+def test_a_preview_may_take_a_share_of_the_budget(tmp_path):
+    def asked(**budget):
+        given = []
+        found = rehearse(
+            TrainOptions(**budget),
+            lambda index: time.sleep(0.01),
+            lambda enough_s: given.append(enough_s) or (12, 0.0),
+            lambda: tmp_path,
+            began=time.monotonic(),
+        )
+        assert found.previewed == 12
+        return given[0]
+
+    assert asked(minutes=2.0) == 3.0
+    assert 1000 * 0.01 / 40 < asked(steps=1000) < 1000 * 0.02 / 40
 
 
 def test_cadence_is_as_asked(play):

@@ -74,7 +74,7 @@ def test_the_exact_average_velocity_fulfils_the_identity():
     assert torch.allclose(law(z, r, t), wanted, atol=1e-3)
 
 
-@pytest.mark.filterwarnings("ignore:.torch.jit.script:DeprecationWarning")  # torch's own
+@pytest.mark.filterwarnings("ignore:.torch.jit.script")  # torch's own
 def test_the_derivative_is_the_jacobian_vector_product():
     model = small()
     z, v = torch.randn(6, 2), torch.randn(6, 2)
