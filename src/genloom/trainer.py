@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from genloom import checkpoint, private, ranks
-from genloom.core import Condition, Generative, rows
+from genloom.core import Condition, rows
 from genloom.errors import BadInput, Diverged, Interrupted
 from genloom.given import encoded
 from genloom.health import EVERY, HEALTH, Alarm, Monitor
