@@ -166,8 +166,10 @@ class Gan(Generative):
     def vitals(self) -> Mapping[str, Tensor]:
         """Figures of the last step.
 
-        discriminator_gap: How far it tells data from samples, in logits.
-        overfit: Mean sign of its certainty on the training data, in [-1, 1]; Karras et al., 2020
+        wasserstein: Of the Wasserstein loss: the critic's estimate, in units of the data times the
+            slope that it is held to. It is meant to be large at first.
+        discriminator_gap: Of other losses: how far it tells data from samples, in logits.
+        overfit: Of other losses: mean sign of its certainty on the training data, in [-1, 1]; Karras et al., 2020
             (arXiv:2006.06676), Eq. 1. Near 1 it knows them by heart.
         batch_diversity: Mean distance between two samples over that between two data.
         augment_p: How likely a row is augmented, where that adapts.
@@ -175,10 +177,12 @@ class Gan(Generative):
         if self.shown is None or self.logits is None:
             return {}
         real, fake = self.logits
-        found = {
-            "discriminator_gap": (real - fake).mean(),
-            "overfit": certainty(self.loss_name, real, fake).sign().mean(),
-        }
+        gap = (real - fake).mean()
+        if self.loss_name == "wgan":  # a critic's values are no logits, and have no zero
+            found = {"wasserstein": gap}
+        else:
+            sure = certainty(self.loss_name, real, fake)
+            found = {"discriminator_gap": gap, "overfit": sure.sign().mean()}
         if len(real) > 1:
             data, samples = (torch.pdist(v.flatten(1).float()).mean() for v in self.shown)
             found["batch_diversity"] = samples / data.clamp(min=1e-12)

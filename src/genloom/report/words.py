@@ -323,6 +323,12 @@ VITALS = (
         {"discriminator_gap": "logits"},
     ),
     Vital(
+        "Wasserstein estimate",
+        "How far the critic tells data from samples, in units of the data. It is large at first and "
+        "falls as the samples come nearer.",
+        {"wasserstein": "estimate"},
+    ),
+    Vital(
         "Diversity",
         "How varied the samples are beside the data: 1 is as varied. An alarm rings where those of "
         "fixed seeds stay under 0.3: the generator has collapsed.",

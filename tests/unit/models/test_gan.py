@@ -189,7 +189,12 @@ def test_the_gap_is_that_of_the_last_turn():
     model, x = Gan(PIXELS, {}, net=linear_players, loss="wgan", penalty="none"), batch()[0]
     assert model.vitals() == {}
     terms = follow(model, x, {}, lr=0)["discriminator"]
-    assert model.vitals()["discriminator_gap"].item() == pytest.approx(-terms["discriminator"])
+    vitals = model.vitals()
+    assert vitals["wasserstein"].item() == pytest.approx(-terms["discriminator"])
+    assert not {"discriminator_gap", "overfit"} & set(vitals)  # no logits: their alarms say nothing
+    other = Gan(PIXELS, {}, net=linear_players, loss="ns", penalty="none")
+    follow(other, x, {}, lr=0)
+    assert {"discriminator_gap", "overfit"} <= set(other.vitals())
 
 
 def test_samples_do_not_depend_on_their_neighbours():
