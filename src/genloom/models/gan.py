@@ -169,8 +169,8 @@ class Gan(Generative):
         wasserstein: Of the Wasserstein loss: the critic's estimate, in units of the data times the
             slope that it is held to. It is meant to be large at first.
         discriminator_gap: Of other losses: how far it tells data from samples, in logits.
-        overfit: Of other losses: mean sign of its certainty on the training data, in [-1, 1]; Karras et al., 2020
-            (arXiv:2006.06676), Eq. 1. Near 1 it knows them by heart.
+        overfit: Of other losses: mean sign of its certainty on the training data, in [-1, 1];
+            Karras et al., 2020 (arXiv:2006.06676), Eq. 1. Near 1 it knows them by heart.
         batch_diversity: Mean distance between two samples over that between two data.
         augment_p: How likely a row is augmented, where that adapts.
         """

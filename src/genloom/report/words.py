@@ -324,8 +324,8 @@ VITALS = (
     ),
     Vital(
         "Wasserstein estimate",
-        "How far the critic tells data from samples, in units of the data. It is large at first and "
-        "falls as the samples come nearer.",
+        "How far the critic tells data from samples, in units of the data. It is large at first "
+        "and falls as the samples come nearer.",
         {"wasserstein": "estimate"},
     ),
     Vital(
