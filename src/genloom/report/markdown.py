@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from genloom.report.reading import Subject, is_picture, subjects
 Dict = Mapping[str, Any]
 GAP = 1  # pixels between the tiles of a sheet, as `metrics.pictures.grid` leaves them
 STRIP = 2  # rows of a picture
+COPIES = ("pass", "refused", "fail")
 
 
 def write(content: Dict, folder: Path) -> Path:
@@ -57,10 +59,10 @@ def table(content: Dict) -> list[list[str]]:
         for name, key in ends
     )
     rows = [
-        [s.name, *(_cell(c, s, people, found, trusted) for c in columns), *_effort(s), _verdict(s)]
+        [s.name, *(_cell(c, s, people, found, trusted) for c in columns), *_effort(s), _copies(s)]
         for s in people
     ]
-    return [["", *map(_title, columns), *trained, "verdict"], real, *rows, trivial]
+    return [["", *map(_title, columns), *trained, "copies"], real, *rows, trivial]
 
 
 def _title(column: Dict) -> str:
@@ -106,11 +108,11 @@ def _effort(subject: Subject) -> list[str]:
     ]
 
 
-def _verdict(subject: Subject) -> str:
-    passed = sum(v["passed"] for v in subject.verdicts)
-    if len(subject.verdicts) == 1:
-        return "pass" if passed else "fail"
-    return f"{passed} of {len(subject.verdicts)} pass"
+def _copies(subject: Subject) -> str:
+    """What the test for copies of training items says, in the worst of the seeds."""
+    found = [v["copies"]["verdict"] for v in subject.verdicts]
+    worst = max(found, key=COPIES.index)
+    return f"{worst}, in {found.count(worst)} of {len(found)}" if len(set(found)) > 1 else worst
 
 
 def _median(values: Sequence[float]) -> float:
@@ -126,7 +128,7 @@ def _picture(sheet: str | None, name: str, verdict: Dict, folder: Path) -> str:
     """The Markdown of one picture, whose file is written."""
     if sheet is None:
         return ""
-    file = "".join(c if c.isalnum() or c in "-_" else "-" for c in name) + ".png"
+    file = re.sub(r"[^\w-]+", "-", name) + ".png"
     strip(sheet, verdict["items"]["shape"]).save(folder / file, optimize=True)
     return f"![samples of {name}]({file})"
 

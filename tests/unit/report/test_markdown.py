@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from PIL import Image
 
+from genloom.metrics.league import compare_verdicts
 from genloom.metrics.pictures import grid, png
 from genloom.report import markdown
 from genloom.report.terminal import WIDE, table_of
@@ -34,6 +35,13 @@ def test_the_table_has_real_data_the_rows_and_the_trivial_generator():
     assert len({len(line) for line in (head, real, *rows, trivial)}) == 1
 
 
+def test_the_worst_seed_tells_of_copies():
+    verdicts = [made.verdict("vae", seed, copies=c) for seed, c in enumerate(("pass", "fail"))]
+    given = {"verdicts": verdicts, "table": compare_verdicts(verdicts), "runs": []}
+    row = markdown.table({**given, "failed": [], "warnings": []})[2]
+    assert row[0] == "vae" and row[-1] == "fail, in 1 of 2"
+
+
 def test_features_that_are_not_trusted_rank_nobody():
     given = made.comparison(FAMILIES, trusted=False)
     rows = markdown.table({**given, "failed": [], "warnings": []})
@@ -52,7 +60,7 @@ def test_files_are_a_table_and_one_picture_for_each_row(tmp_path):
     assert sorted(p.name for p in path.parent.glob("*.png")) == [
         "flow.png",
         "gan.png",
-        "real--unseen.png",
+        "real-unseen.png",
         "vae.png",
     ]
     assert "n = 1\u202f000" in text and "dddddddddddd" in text
