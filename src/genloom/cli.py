@@ -78,6 +78,7 @@ examples:
   genloom evaluate runs/digits-flow
   genloom evaluate digits-flow -n 1000 --json
   genloom evaluate digits-flow --guidance 2 --out judged/   options of the family are flags
+  genloom evaluate digits-flow --steps-curve 1,4,16         quality against steps
 """
 
 COMPARE = """\

@@ -24,6 +24,7 @@ from genloom.errors import (
     DiscriminatorWins,
     Diverged,
     GenloomError,
+    Overfitted,
     Plateau,
     PosteriorDied,
     Refused,
@@ -35,7 +36,15 @@ FAMILIES = ("gan", "vae", "flow", "autoregressive")
 ALL = ("all",)  # every family that the data suffice for
 MINUTES = 5.0  # of training each, where nobody names a budget
 FORMAT = 1
-FAILURES = (Diverged, DiscriminatorWins, Collapsed, PosteriorDied, CodebookDied, Plateau)
+FAILURES = (
+    Diverged,
+    DiscriminatorWins,
+    Collapsed,
+    PosteriorDied,
+    CodebookDied,
+    Plateau,
+    Overfitted,
+)
 UNEQUAL = 1.2  # times the training time of another run, from which on the page warns
 Say = Callable[[str], None]
 

@@ -72,6 +72,12 @@ class DiskFull(GenloomError):
     exit_code = 16
 
 
+class Overfitted(GenloomError):
+    """One player knows the training data by heart, so that it no longer leads the other."""
+
+    exit_code = 17
+
+
 class Interrupted(GenloomError):
     """Stopped by Ctrl-C or SIGTERM after a save; the message says how to go on."""
 

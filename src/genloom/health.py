@@ -19,12 +19,6 @@ EVERY = 10
 HEALTH = "health/"  # how signs of health are called in a journal
 
 
-class Overfitted(errors.GenloomError):
-    """One player knows the training data by heart, so that it no longer leads the other."""
-
-    exit_code = 17
-
-
 @dataclass(frozen=True)
 class Rule:
     """An alarm that rings when a figure is bad for `patience` steps, after `grace` of the run."""
@@ -49,7 +43,7 @@ RULES = {
     ),
     "overfit": Rule(
         "discriminator overfits",
-        Overfitted,
+        errors.Overfitted,
         lambda v: v > 0.97,
         patience=500,
         grace=0.3,

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from genloom import errors
-from genloom.health import EVERY, RULES, Monitor, Overfitted, diversity
+from genloom.errors import Overfitted
+from genloom.health import EVERY, RULES, Monitor, diversity
 from tests.tiny import points
 
 RIGGED = {
