@@ -31,7 +31,7 @@ def write(content: Dict, folder: Path) -> Path:
     """
     folder.mkdir(parents=True, exist_ok=True)
     lines = table(content)
-    people = subjects(content)
+    people = ranked(content)
     first = people[0].verdicts[0]
     sheets = [_sheet(first, "real"), *(_sheet(s.verdicts[0], "samples") for s in people), None]
     if any(sheets):
@@ -49,8 +49,7 @@ def table(content: Dict) -> list[list[str]]:
 
     Only the measures that answer a question of the summary; ** marks what nothing beats.
     """
-    people, found = subjects(content), content["table"]
-    columns = [c for c in measures.columns(found) if measures.about(c).headline]
+    people, found, columns = ranked(content), content["table"], _columns(content)
     trusted = bool(content["verdicts"][0]["extractor"]["trusted"])
     trained = ["trained", "steps", "samples/s"]
     ends = [("real, unseen", "floor"), ("trivial", "trivial")]
@@ -62,12 +61,38 @@ def table(content: Dict) -> list[list[str]]:
         [s.name, *(_cell(c, s, people, found, trusted) for c in columns), *_effort(s), _copies(s)]
         for s in people
     ]
-    return [["", *map(_title, columns), *trained, "copies"], real, *rows, trivial]
+    marked = list(forms(content))
+    titles = [
+        measures.about(c).title + (f" [{marked.index(_form(c)) + 1}]" if _form(c) else "")
+        for c in columns
+    ]
+    return [["", *titles, *trained, "copies"], real, *rows, trivial]
 
 
-def _title(column: Dict) -> str:
-    form = column["name"].partition(" (")[2].removesuffix(")")
-    return measures.about(column).title + (f" ({form})" if form else "")
+def ranked(content: Dict) -> list[Subject]:
+    """The rows of a comparison, the best first by the first measure of the table."""
+    first = next(iter(_columns(content)), None)
+
+    def badness(subject: Subject) -> float:
+        figures = first and subject.row["metrics"].get(first["name"])
+        if not first or not figures:
+            return float("inf")
+        return -figures["value"] if first["better"] == "higher" else figures["value"]
+
+    return sorted(subjects(content), key=badness)
+
+
+def forms(content: Dict) -> list[str]:
+    """Of likelihoods that are not of the same data, what each is of; the table counts them."""
+    return [form for form in map(_form, _columns(content)) if form]
+
+
+def _columns(content: Dict) -> list[Dict]:
+    return [c for c in measures.columns(content["table"]) if measures.about(c).headline]
+
+
+def _form(column: Dict) -> str:
+    return column["name"].partition(" (")[2].removesuffix(")")
 
 
 def _cell(
@@ -164,5 +189,6 @@ def _method(content: Dict, people: Sequence[Subject]) -> str:
     commits = {str(r["commit"]) for s in people for r in s.runs if r.get("commit")}
     if commits:
         told.append(f"Commit {', '.join(sorted(c[:7] for c in commits))}.")
+    told += [f"[{i}] {form}." for i, form in enumerate(forms(content), 1)]
     told += [f"{f['family']}, seed {f['seed']}, failed: {f['message']}" for f in content["failed"]]
     return "\n\n".join(told)

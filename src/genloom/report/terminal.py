@@ -20,7 +20,8 @@ def table_of(content: Mapping[str, Any]) -> str:
     """
     if len(content["table"]["rows"]) > WIDE:
         lines = [[cell.replace("**", "*") for cell in line] for line in markdown.table(content)]
-        text = [*_aligned(lines), FOOT]
+        forms = [f"[{i}] {form}" for i, form in enumerate(markdown.forms(content), 1)]
+        text = [*_aligned(lines), FOOT, *forms]
         return "\n".join([*text, *(f"note: {line}" for line in _notes(content))])
     table, verdicts = content["table"], content["verdicts"]
     rows = table["rows"]
