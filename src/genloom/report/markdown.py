@@ -186,9 +186,6 @@ def _method(content: Dict, people: Sequence[Subject]) -> str:
         "be better. Data: "
         f"{verdict['data']['name']}, fingerprint {verdict['data']['fingerprint'][:12]}."
     ]
-    commits = {str(r["commit"]) for s in people for r in s.runs if r.get("commit")}
-    if commits:
-        told.append(f"Commit {', '.join(sorted(c[:7] for c in commits))}.")
     told += [f"[{i}] {form}." for i, form in enumerate(forms(content), 1)]
     told += [f"{f['family']}, seed {f['seed']}, failed: {f['message']}" for f in content["failed"]]
     return "\n\n".join(told)
