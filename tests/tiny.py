@@ -94,3 +94,17 @@ def points(n: int, seed: int = 0) -> Tensor:
 
 
 PLANE = Real((2,))
+
+
+class Line(Generative):
+    """A loss without draws."""
+
+    def __init__(self):
+        super().__init__(PLANE, {})
+        self.net = nn.Linear(2, 2)
+
+    def loss(self, x, cond):
+        return {"square": (self.net(x) - x).square().sum(1).mean()}
+
+    def sample_steps(self, rng, cond):
+        yield rng.normal(2)

@@ -314,16 +314,10 @@ def open_data(
     tokenizer: str | None = None,
     given: Literal["none", "grey", "small2", "small4", "masked", "paired", "unpaired"] = "none",
 ) -> Any:
-    """The [data] table: `data.open_dataset` less its cache, which is the machine's own affair.
-
-    `tokenizer` is a folder with tokenizer.json, whose word pieces captions are read by.
-    """
+    """The [data] table: `data.open_dataset` less its cache, which is the machine's own affair."""
     from genloom import data
-    from genloom.data.captions import reread
 
-    if tokenizer and not captions:
-        raise BadInput("data.tokenizer reads captions: set data.captions=true, or leave it out.")
-    opened = data.open_dataset(
+    return data.open_dataset(
         source,
         size=size,
         channels=channels,
@@ -336,9 +330,9 @@ def open_data(
         cutout=cutout,
         captions=captions,
         caption_column=caption_column,
+        tokenizer=tokenizer,
         given=given,
     )
-    return reread(opened, tokenizer) if tokenizer else opened
 
 
 def sections(recipe: Mapping[str, Any]) -> dict[str, Table]:

@@ -13,7 +13,7 @@ from PIL import Image
 from genloom import artifact, gallery, given
 from genloom.artifact import load, save
 from genloom.core import Generative, Items, hide
-from genloom.data import open_test
+from genloom.data import open_dataset, open_test
 from genloom.errors import BadInput
 from genloom.preview import Previewer
 from genloom.recipe import fresh, resolve
@@ -319,6 +319,8 @@ def test_captions_are_read_as_pieces_of_a_tokenizer(bert):
     texts = [test.captions[i] for i in range(len(test))]
     wanted = [told.encode(t) if t else torch.full((5,), -1) for t in texts]
     assert torch.equal(test.given(torch.arange(len(test)))["caption"], torch.stack(wanted))
+    judged = open_dataset(**plan.recipe["data"])  # as a verdict opens the data of a run
+    assert judged.items == plan.dataset.items
     again = read_by(bert)
     assert again.dataset.items == plan.dataset.items
     assert torch.equal(again.dataset.valid.given(torch.arange(3))["caption"],

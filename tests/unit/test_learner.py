@@ -10,13 +10,13 @@ import pytest
 import torch
 from torch import nn
 
-from genloom.core import Generative, Step
+from genloom.core import Step
 from genloom.errors import Diverged
 from genloom.learner import Learner, Micro, reseed
 from genloom.options import TrainOptions
 from genloom.pace import average, exponent, rate
 from genloom.private import Mechanism, gradient
-from tests.tiny import PLANE, TinyFlow, TinyGan, points
+from tests.tiny import PLANE, Line, TinyFlow, TinyGan, points
 
 
 def micros(x, cond, parts: int):
@@ -200,20 +200,6 @@ def test_the_clip_bounds_the_gradient_of_a_player():
         for part in (free, bound)
     ]
     assert moved[1] <= 1.1e-4 < moved[0]
-
-
-class Line(Generative):
-    """A loss without draws."""
-
-    def __init__(self):
-        super().__init__(PLANE, {})
-        self.net = nn.Linear(2, 2)
-
-    def loss(self, x, cond):
-        return {"square": (self.net(x) - x).square().sum(1).mean()}
-
-    def sample_steps(self, rng, cond):
-        yield rng.normal(2)
 
 
 def privately(model, x, noise: float, clip: float = 0.2, **options):

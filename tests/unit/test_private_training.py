@@ -9,10 +9,9 @@ from dataclasses import replace
 
 import pytest
 import torch
-from torch import nn
 
 from genloom import artifact, card, checkpoint, private
-from genloom.core import Caption, Generative, Items
+from genloom.core import Caption, Items
 from genloom.data.dataset import Dataset, Split
 from genloom.data.pairs import Pairs
 from genloom.errors import BadInput, Diverged
@@ -21,7 +20,7 @@ from genloom.private import Mechanism, check_run, clipped, mechanism, stand_ins
 from genloom.progress import Journal
 from genloom.recipe import merged, recorded, resolve
 from genloom.trainer import train
-from tests.tiny import PLANE, TinyFlow, points
+from tests.tiny import PLANE, Line, TinyFlow, points
 
 STEPS, BATCH = 12, 8
 RUN = {
@@ -124,20 +123,6 @@ def test_what_was_spent_is_what_the_steps_cost_and_what_is_not_covered_is_said()
     text = " ".join(told["uncovered"])
     assert "validation" in text and "choice among several trainings" in text
     assert "epsilon 2.597 at delta" in found.words(14_062)
-
-
-class Line(Generative):
-    """A loss without draws."""
-
-    def __init__(self):
-        super().__init__(PLANE, {})
-        self.net = nn.Linear(2, 2)
-
-    def loss(self, x, cond):
-        return {"square": (self.net(x) - x).square().sum(1).mean()}
-
-    def sample_steps(self, rng, cond):
-        yield rng.normal(2)
 
 
 def table(n: int, items: Items, **parts) -> Dataset:

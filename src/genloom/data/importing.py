@@ -8,6 +8,7 @@ from pathlib import Path
 from genloom.data import cache as store
 from genloom.data.augment import Augment
 from genloom.data.builtin import BUILTIN, VERSIONS
+from genloom.data.captions import reread
 from genloom.data.dataset import Dataset, map_pack
 from genloom.data.find import files_of, find, locate
 from genloom.data.pack import ImportOptions, write_pack
@@ -32,6 +33,7 @@ def open_dataset(
     cutout: float = 0.0,
     captions: bool = False,
     caption_column: str | None = None,
+    tokenizer: str | None = None,
     given: str = "none",
     cache: str | os.PathLike[str] | None = None,
 ) -> Dataset:
@@ -52,6 +54,8 @@ def open_dataset(
         captions: Texts that describe the items are a condition.
         caption_column: Of the table that holds them; several by commas, of which one is drawn at
             each visit, say "name_en,name_zh". None: the one that is called like a caption.
+        tokenizer: A folder with tokenizer.json, whose word pieces captions are read by; None: they
+            are read by letters.
         given: The picture that a model makes the item from: see `given.SOURCES`; "paired" and
             "unpaired" are for two folders, see `data.pairs`.
         cache: Folder for packs; else GENLOOM_CACHE, else ~/.cache/genloom.
@@ -59,6 +63,8 @@ def open_dataset(
     Raises:
         BadInput: No such data, or it cannot be used as asked for.
     """
+    if tokenizer and not captions:
+        raise BadInput("data.tokenizer reads captions: set data.captions=true, or leave it out.")
     augment = Augment(flip, shift, cutout)
     pairs = given if given != "none" and not kind_of(given).derived else None
     options = ImportOptions(size, channels, length, valid, test, seed, pairs, caption_column)
@@ -83,7 +89,7 @@ def open_dataset(
     dataset = map_pack(pack, fingerprint, augment, captions=captions, given=given)
     if augment and dataset.items.kind != "image":
         raise BadInput(f"flip, shift and cutout are for images; {name} is {dataset.items.kind}.")
-    return dataset
+    return reread(dataset, tokenizer) if tokenizer else dataset
 
 
 def _reader(source: str | os.PathLike[str], options: ImportOptions) -> Source:

@@ -9,7 +9,6 @@ Saharia et al., 2022 (arXiv:2205.11487), section 2.1.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from genloom.checkpoint import digest
 from genloom.errors import BadInput, need
 
 HEAD = 32  # features of an attention head, where there are so many
@@ -112,7 +112,7 @@ class FrozenEncoder:
                     f"{WEIGHTS} (one file) and {TOKENIZER}, as save_pretrained of transformers "
                     "writes them."
                 )
-        self.tokenizer = hashlib.sha256((self.folder / TOKENIZER).read_bytes()).hexdigest()
+        self.tokenizer = digest(self.folder / TOKENIZER)
         self.model = _loaded(self.folder).requires_grad_(False).eval()
         config = self.model.config
         self.width, self.vocab = int(config.hidden_size), int(config.vocab_size)
