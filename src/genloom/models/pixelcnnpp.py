@@ -6,7 +6,6 @@ values are alike to the model; the likelihood is the exact mass of the levels.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any, Literal, final
 
@@ -18,7 +17,7 @@ from genloom.models.autoregressive import Autoregressive
 from genloom.models.likelihoods import LogisticMixture
 from genloom.nets.pixelcnnpp import PixelCnnPp
 
-Net = Callable[[Real, int, Mapping[str, Space]], nn.Module]
+Net = Callable[[Real, int, Mapping[str, Space]], PixelCnnPp]
 
 
 @final
@@ -29,7 +28,7 @@ class PixelCnnPlusPlus(Generative):
         space: (C, H, W) with levels.
         conditions: Name -> space.
         net: Makes a causal net(x, cond) -> outputs at each place from (space, outputs, conditions).
-            Its `rows` says in how many rows at a time it reads a picture.
+            To sample, its `reader` takes one pixel after the other; see `PixelCnnPp`.
         mixtures: Logistics at each pixel.
         drop: Share of training rows whose conditions are hidden.
     """
@@ -81,17 +80,17 @@ class PixelCnnPlusPlus(Generative):
     ) -> Iterator[Tensor]:
         """Yield the picture after each row; what is not drawn yet is 0.
 
-        Each pixel costs a pass of the net over the rows so far. Temperature: see `LogisticMixture`.
+        Temperature: see `LogisticMixture`.
         """
         channels, height, columns = self.space.shape
         u = rng.uniform(height, columns, 1 + channels)
         x = self.start.new_zeros(len(rng), *self.space.shape)
-        whole = int(getattr(self.net, "rows", height))
+        reader = self.net.reader(cond, len(rng))
         for r in range(height):
-            read = min(height, math.ceil((r + 1) / whole) * whole)
             for c in range(columns):
-                out = self._outputs(x[:, :, :read], cond)[:, :, r, c]
+                out = reader.outputs(r, c) + self.start
                 x[:, :, r, c] = self.mixture.draw(out, u[:, r, c], temperature=temperature)
+                reader.read(c, x[:, :, r, c])
             yield x.clone()
 
     def _pixels(self, x: Tensor, cond: Condition) -> Tensor:

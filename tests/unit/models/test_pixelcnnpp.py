@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from genloom import sampling
-from genloom.core import Likelihood, Real, Tokens
+from genloom.core import Likelihood, Real, Rng, Tokens
 from genloom.errors import BadInput
 from genloom.models.pixelcnnpp import PixelCnnPlusPlus
 from genloom.nets.pixelcnnpp import PixelCnnPp
@@ -16,6 +16,15 @@ from genloom.optim import build
 
 LABEL = {"label": Tokens((), 2)}
 SMALL = partial(PixelCnnPp, width=12, layers=1)
+SIZES = {  # picture, options of the net
+    "three scales": ((3, 8, 8), {"layers": 2}),
+    "four scales": ((1, 16, 8), {"scales": 4, "kernel": 5}),
+    "two scales": ((1, 6, 10), {"layers": 2}),
+    "one scale": ((2, 5, 7), {"kernel": 5}),
+    "one coarse place": ((1, 2, 2), {"scales": 2}),
+}
+every_size = pytest.mark.parametrize(("shape", "options"), SIZES.values(), ids=SIZES)
+every_label = pytest.mark.parametrize("cond", [{}, {"label": torch.tensor([0, -1, 1])}])
 
 
 def made(space=Real((3, 8, 4), 256), conditions=LABEL, net=SMALL, **options):  # noqa: B008
@@ -48,8 +57,38 @@ def test_a_place_sees_all_places_before_it_and_no_others(scales):
 
 def test_rows_that_are_not_there_yet_do_not_matter():
     model, x = made(), torch.randn(2, 3, 8, 4)
-    assert model.net.rows == 4
     torch.testing.assert_close(model.net(x[:, :, :4], {}), model.net(x, {})[:, :, :4])
+
+
+@every_label
+@every_size
+def test_outputs_one_by_one_equal_those_of_the_whole_picture(shape, options, cond):
+    model = made(Real(shape, 256), net=partial(SMALL, **options))
+    for weight in model.net.parameters():  # so that rounding stays far below the bound
+        weight.data.mul_(0.5)
+    x = torch.rand(3, *shape) * 2 - 1
+    whole, reader = model.net(x, cond), model.net.reader(cond, 3)
+    for r in range(shape[1]):
+        for c in range(shape[2]):
+            torch.testing.assert_close(
+                reader.outputs(r, c), whole[:, :, r, c], atol=1e-5, rtol=1e-5
+            )
+            reader.read(c, x[:, :, r, c])
+
+
+@every_label
+@every_size
+@torch.no_grad()
+def test_samples_equal_those_by_a_whole_pass_for_each_pixel(shape, options, cond):
+    """In double precision: a value between two levels goes to the one or the other in single."""
+    model = made(Real(shape, 256), net=partial(SMALL, **options)).double()
+    u = Rng(range(3), torch.device("cpu")).uniform(*shape[1:], 1 + shape[0])
+    x = torch.zeros(3, *shape, dtype=torch.float64)
+    for r in range(shape[1]):
+        for c in range(shape[2]):
+            out = (model.net(x, cond) + model.start[:, None, None])[:, :, r, c]
+            x[:, :, r, c] = model.mixture.draw(out, u[:, r, c])
+    torch.testing.assert_close(sampling.sample(model, 3, cond), x, atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("label", [0, -1])
