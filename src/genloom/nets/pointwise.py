@@ -49,17 +49,15 @@ def rotate(qkv: Tensor, turns: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     pairs. Norm of queries and keys: Henry et al., 2020 (arXiv:2010.04245), here without weights.
 
     Args:
-        qkv: (B, L, 3, heads, features).
+        qkv: (B, L, groups + 2, heads, features): queries, then one of keys, one of values.
         turns: exp(i angle), complex (L, 1, 1, features / 2).
 
     Returns:
-        q, k, v, each (B, L, heads, features).
+        q (B, L, groups * heads, features); k and v, each (B, L, heads, features).
     """
     if torch.is_grad_enabled():
         return _Rotate.apply(qkv, turns)  # pyright: ignore[reportReturnType]
-    y = rms_norm(qkv[:, :, :2])
-    q, k = torch.view_as_real(_pairs(y) * turns).flatten(-2).to(y.dtype).unbind(2)
-    return q, k, qkv[:, :, 2]
+    return _turned(rms_norm(qkv[:, :, :-1]), qkv, turns)
 
 
 def _scale(x: Tensor) -> Tensor:
@@ -70,6 +68,12 @@ def _scale(x: Tensor) -> Tensor:
 def _pairs(x: Tensor) -> Tensor:
     """Neighbouring features as complex numbers, without a copy where x is float32."""
     return torch.view_as_complex(x.float().unflatten(-1, (-1, 2)))
+
+
+def _turned(y: Tensor, qkv: Tensor, turns: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Of the normed queries and keys; the values are those of qkv."""
+    y = torch.view_as_real(_pairs(y) * turns).flatten(-2).to(y.dtype)
+    return y[:, :, :-1].flatten(2, 3), y[:, :, -1], qkv[:, :, -1]
 
 
 class _RmsNorm(torch.autograd.Function):
@@ -112,24 +116,23 @@ class _FeedForward(torch.autograd.Function):
 class _Rotate(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, qkv: Tensor, turns: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        x = qkv[:, :, :2]
+        x = qkv[:, :, :-1]
         scale = _scale(x)
         y = x * scale
         ctx.save_for_backward(y, scale, turns)
-        q, k = torch.view_as_real(_pairs(y) * turns).flatten(-2).to(y.dtype).unbind(2)
-        return q, k, qkv[:, :, 2]
+        return _turned(y, qkv, turns)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dq: Tensor, dk: Tensor, dv: Tensor) -> tuple[Tensor, None]:
         y, scale, turns = ctx.saved_tensors
-        b, length, _, heads, features = y.shape
-        grad = torch.empty(b, length, 3, heads, features, device=y.device)
+        b, length, parts, heads, features = y.shape
+        grad = torch.empty(b, length, parts + 1, heads, features, device=y.device)
         back, target = turns[:, 0].conj().resolve_conj(), _pairs(grad)
-        torch.mul(_pairs(dq), back, out=target[:, :, 0])
-        torch.mul(_pairs(dk), back, out=target[:, :, 1])
-        grad[:, :, 2] = dv
-        turned = grad[:, :, :2]
+        torch.mul(_pairs(dq), back, out=target[:, :, :-2].flatten(2, 3))
+        torch.mul(_pairs(dk), back, out=target[:, :, -2])
+        grad[:, :, -1] = dv
+        turned = grad[:, :, :-1]
         along = (turned * y).mean(-1, keepdim=True)
         turned.addcmul_(y, along, value=-1).mul_(scale)
         return grad.to(y.dtype), None

@@ -1,18 +1,18 @@
-"""A causal transformer for short budgets, and its cache, whose rows may be of any length each.
+"""A causal transformer for short budgets, that reads whole rows or one token at a time.
 
 The plain decoder of Vaswani et al., 2017 (arXiv:1706.03762) with what has since proved itself at
 small scale: rotary positions (Su et al., 2021, arXiv:2104.09864), norms without weights, normed
 queries and keys (Henry et al., 2020, arXiv:2010.04245), squared ReLU (So et al., 2021,
 arXiv:2109.08668), output projections that start at zero, no biases, capped logits (Gemma Team,
 2024, arXiv:2408.00118, section 2), and the embedding mixed into every layer (Jordan et al.,
-modded-nanogpt, 2024). Matrices lie in `blocks`, so that Muon finds them.
+modded-nanogpt, 2024). Matrices lie in `blocks`, so that Muon finds them. What large decoders save
+memory with is there too, off unless asked for: shared keys, a sliding window, a tied head.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Annotated, final
 
@@ -23,44 +23,14 @@ from torch import Tensor, nn
 from genloom.core import Condition, Interval, Space, Tokens
 from genloom.decoding import Fresh
 from genloom.errors import BadInput
-from genloom.nets.embed import ConditionSequence, ConditionVector, Dropout
-from genloom.nets.pointwise import feed_forward, rms_norm, rotate
+from genloom.nets.attention import Attend, causal, sliding, turns
+from genloom.nets.embed import ConditionSequence, ConditionVector
+from genloom.nets.pointwise import rms_norm
+from genloom.nets.transformer_block import Block
+from genloom.nets.transformer_cache import BLOCK, CHUNK, Cache
 
-SHARPNESS = 1.44  # of attention: queries and keys have unit RMS times 1.2 each
 CAP = 15.0  # logits lie in (-CAP, CAP)
-BLOCK = 4  # rows that the kernels of a CPU sum in one and the same way, wherever they lie
-WINDOW = 16  # positions that are attended to are rounded up to a multiple of this many
-
-Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]
-
-
-@dataclass
-class Cache:
-    """What a net has read, row by row; see `Transformer.begin` and `Transformer.follow`.
-
-    Args:
-        keys: (layers, rows, heads, room, features).
-        values: The same.
-        tokens: (rows, before + room), after as many start tokens as a grid's neighbours need.
-        cond: What the conditions add to each position, (rows, D).
-        lengths: How many tokens each row holds, (rows,).
-        ahead: Positions of the conditions that are read before the tokens.
-    """
-
-    keys: Tensor
-    values: Tensor
-    tokens: Tensor
-    cond: Tensor
-    lengths: Tensor
-    ahead: int
-
-    def move(self, source: int, target: int) -> None:
-        """Make one row what another one is."""
-        held = slice(self.ahead + int(self.lengths[source]))
-        for part in (self.keys, self.values):
-            part[:, target, :, held] = part[:, source, :, held]
-        for part in (self.tokens, self.cond, self.lengths):
-            part[target] = part[source]
+OWN = 3.0  # logit at the start, where the head is tied, that a token comes once more
 
 
 @final
@@ -80,6 +50,17 @@ class Transformer(nn.Module):
         expand: Hidden features of the feed-forward net, in widths.
         dropout: Share of each branch's output that is dropped in training.
         text_layers: Of a text encoder over the sequences that are read first (see `text`).
+        kv_heads: Of keys and values, each shared by a group of heads (Ainslie et al., 2023,
+            arXiv:2305.13245); divides heads; 0: as many as heads.
+        window: The last tokens that a position attends to, itself among them, besides the
+            conditions (Beltagy et al., 2020, arXiv:2004.05150); 0: all.
+        tied: The head's weights are the tokens' embeddings (Press and Wolf, 2017,
+            arXiv:1608.05859), which then start smaller.
+        gated: The feed-forward net is SwiGLU (Shazeer, 2020, arXiv:2002.05202, Eq. 6), with half
+            as many weights again.
+
+    Raises:
+        BadInput: width, heads and kv_heads do not divide each other.
     """
 
     turns: Tensor
@@ -96,6 +77,10 @@ class Transformer(nn.Module):
         expand: Annotated[int, Interval(ge=1)] = 4,
         dropout: Annotated[float, Interval(ge=0, le=0.9)] = 0.0,
         text_layers: Annotated[int, Interval(ge=0, le=12)] = 0,
+        kv_heads: Annotated[int, Interval(ge=0)] = 0,
+        window: Annotated[int, Interval(ge=0)] = 0,
+        tied: bool = False,
+        gated: bool = False,
     ):
         super().__init__()
         if width % (2 * heads):
@@ -103,7 +88,15 @@ class Transformer(nn.Module):
                 f"width = {width} with heads = {heads} leaves {width / heads:g} features a head: "
                 f"an even number is needed. Choose a multiple of {2 * heads}."
             )
-        self.length, self.start, self.heads = math.prod(space.shape), space.vocab, heads
+        kv_heads = kv_heads or heads
+        if heads % kv_heads:
+            raise BadInput(
+                f"heads = {heads} cannot share kv_heads = {kv_heads} evenly. Choose a divisor of "
+                f"{heads}, or 0 for as many as heads."
+            )
+        self.length, self.start = math.prod(space.shape), space.vocab
+        self.kv_heads, self.features = kv_heads, width // heads
+        self.span = min(window or self.length, self.length)
         self.shifts = _shifts(space)
         self.embed = nn.Embedding(len(self.shifts) * (space.vocab + 1), width)
         self.places = nn.Parameter(torch.zeros(self.length, width))
@@ -111,24 +104,28 @@ class Transformer(nn.Module):
         self.context = ConditionSequence(conditions, width, layers=text_layers)
         self.ahead = sum(self.context.lengths.values())
         self.mix = nn.Parameter(torch.full((layers - 1,), 0.1))
-        self.blocks = nn.ModuleList(Block(width, heads, expand, dropout) for _ in range(layers))
-        self.head = nn.Linear(width, space.vocab, bias=False)
-        nn.init.normal_(self.embed.weight, std=0.05)
-        nn.init.normal_(self.head.weight, std=0.001)
+        self.blocks = nn.ModuleList(
+            Block(width, heads, expand, dropout, kv_heads, gated) for _ in range(layers)
+        )
+        self.head = None if tied else nn.Linear(width, space.vocab, bias=False)
+        nn.init.normal_(self.embed.weight, std=OWN / width if tied else 0.05)
+        if self.head is not None:
+            nn.init.normal_(self.head.weight, std=0.001)
         self.register_buffer(
-            "turns", _turns(self.ahead + self.length, width // heads), persistent=False
+            "turns", turns(self.ahead + self.length, self.features), persistent=False
         )
         self.register_buffer("back", torch.tensor(self.shifts), persistent=False)
 
     def cache(self, n: int) -> Cache:
         """Room for n rows of full length, on the device of the weights."""
-        weight = self.head.weight
-        room = -(-(self.ahead + self.length) // WINDOW) * WINDOW
-        shape = len(self.blocks), n, self.heads, room, weight.shape[1] // self.heads
-        tokens = torch.full((n, self.shifts[-1] + room), self.start, device=weight.device)
+        weight = self.embed.weight
+        room = -(-(self.ahead + self.span) // CHUNK) * CHUNK
+        shape = len(self.blocks), n, self.kv_heads, room, self.features
+        before = self.shifts[-1]
+        tokens = torch.full((n, before + self.length), self.start, device=weight.device)
         lengths = torch.zeros(n, dtype=torch.long, device=weight.device)
         empty, cond = weight.new_empty, weight.new_empty(n, weight.shape[1])
-        return Cache(empty(shape), empty(shape), tokens, cond, lengths, self.ahead)
+        return Cache(empty(shape), empty(shape), tokens, cond, lengths, self.ahead, self.span)
 
     def forward(self, tokens: Tensor, cond: Condition) -> Tensor:
         """(B, L) -> (B, L, V).
@@ -140,8 +137,10 @@ class Transformer(nn.Module):
         x = self._embed(tokens) + self.places[: tokens.shape[1]]
         if self.cond.parts:
             x = x + self.cond(cond, len(x))[:, None]
-        x = self._after(cond, x)
-        return self._logits(self._through(x, slice(x.shape[1]), _causal)[:, self.ahead :])
+        x, far = self._after(cond, x), tokens.shape[1] > self.span
+        mask = sliding(x.shape[1], self.ahead, self.span, x.device) if far else None
+        x = self._through(x, slice(x.shape[1]), partial(causal, mask))
+        return self._logits(x[:, self.ahead :])
 
     @torch.no_grad()
     def begin(self, cache: Cache, fresh: Sequence[Fresh]) -> None:
@@ -149,16 +148,15 @@ class Transformer(nn.Module):
         for one in fresh:
             x, places = self._opened(cache, one)
             if len(places):
-                self._through(x, places, partial(self._beginning, cache, one))
+                self._through(x, places, cache.beginning(one, len(places)))
             cache.lengths[one.rows] = one.tokens.shape[1]
 
     @torch.no_grad()
     def follow(self, cache: Cache, tokens: Tensor, fresh: Sequence[Fresh] = ()) -> Tensor:
         """Let the first n rows of a cache read one more token each, and rows after them begin anew.
 
-        All attend to a window as long as the longest row, in whole blocks, and mask what they do
-        not hold: a row's logits are the same, bit for bit, in any company of 4, 8, ... rows. What
-        begins is computed with them, as weights are read once for both.
+        A row's logits are the same, bit for bit, in any company of 4, 8, ... rows. What begins is
+        computed with them, as weights are read once for both.
 
         Args:
             cache: Of `cache`.
@@ -168,23 +166,9 @@ class Transformer(nn.Module):
         Returns:
             Logits of the token after it, (n, V).
         """
-        n, (heads, room), before = len(tokens), cache.keys.shape[2:4], self.shifts[-1]
+        n, before = len(tokens), self.shifts[-1]
         rows, at = torch.arange(n, device=tokens.device), cache.lengths[:n].clone()
-        places = at + self.ahead
-        window = -(-(int(places.max()) + 1) // WINDOW) * WINDOW
-        hidden = torch.arange(window, device=tokens.device) > places[:, None]
-        mask = cache.cond.new_zeros(hidden.shape).masked_fill_(hidden, -torch.inf)[:, None, None]
-        lanes = torch.arange(n * heads, device=tokens.device).view(n, heads)
-        target = (lanes * room + places[:, None]).flatten()
-
-        flat = [part.flatten(1, 3).unbind() for part in (cache.keys, cache.values)]
-        held = [part[:, :n, :, :window].unbind() for part in (cache.keys, cache.values)]
-
-        def attend(i: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-            flat[0][i].index_copy_(0, target, k[0].flatten(0, 1))
-            flat[1][i].index_copy_(0, target, v[0].flatten(0, 1))
-            return _attention(q[0][:, :, None], held[0][i], held[1][i], mask)[None, :, :, 0]
-
+        places, attend = at + self.ahead, cache.following(n)
         if before:
             cache.tokens[rows, before + at] = tokens
         x = self._embed_at(cache.tokens, tokens, at) + self.places[at]
@@ -204,6 +188,7 @@ class Transformer(nn.Module):
         """Rows that go on, (n, D) at places (n,), and rows that begin, in one pass."""
         opened = [(one, *self._opened(cache, one)) for one in fresh]
         opened = [(one, read, places) for one, read, places in opened if len(places)]
+        begun = [cache.beginning(one, len(places)) for one, _, places in opened]
         parts = [x, *(read.flatten(0, 1) for _, read, _ in opened)]
         places = torch.cat([at, *(places.repeat(len(read)) for _, read, places in opened)])
         sizes = [len(part) for part in parts]
@@ -211,9 +196,9 @@ class Transformer(nn.Module):
         def both(i: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
             first, *others = zip(*(part.split(sizes, 1) for part in (q, k, v)), strict=True)
             found = [attend(i, *first)]
-            for (one, read, _), qkv in zip(opened, others, strict=True):
+            for (_, read, _), within, qkv in zip(opened, begun, others, strict=True):
                 rows = [part.unflatten(1, read.shape[:2])[0] for part in qkv]
-                found.append(self._beginning(cache, one, i, *rows).flatten(0, 1)[None])
+                found.append(within(i, *rows).flatten(0, 1)[None])
             return torch.cat(found, 1)
 
         x = self._through(torch.cat(parts)[None], places, both)
@@ -243,15 +228,6 @@ class Transformer(nn.Module):
         context = self.context(cond, len(x))
         return x if context is None else torch.cat([context.to(x.dtype), x], 1)
 
-    def _beginning(
-        self, cache: Cache, one: Fresh, i: int, q: Tensor, k: Tensor, v: Tensor
-    ) -> Tensor:
-        """Attention of block i in rows that begin; the cache holds what was read."""
-        held = k.shape[1]
-        cache.keys[i, one.rows, :, :held] = k.transpose(1, 2)
-        cache.values[i, one.rows, :, :held] = v.transpose(1, 2)
-        return _causal(i, q, k, v)
-
     def _through(self, x: Tensor, places: Tensor | slice, attend: Attend) -> Tensor:
         """The blocks: (B, L, D) at L places -> the same."""
         x = first = rms_norm(x)
@@ -263,7 +239,9 @@ class Transformer(nn.Module):
         return x
 
     def _logits(self, x: Tensor) -> Tensor:
-        return CAP * (self.head(rms_norm(x)) / CAP).tanh()
+        x = rms_norm(x)
+        y = F.linear(x, self.embed.weight[: self.start]) if self.head is None else self.head(x)
+        return CAP * (y / CAP).tanh()
 
     def _embed(self, tokens: Tensor) -> Tensor:
         """The sum of the embeddings of each position's token and of its neighbours before it."""
@@ -274,7 +252,7 @@ class Transformer(nn.Module):
         return self._sum(torch.stack(index, -1)) if len(index) > 1 else self.embed(tokens)
 
     def _embed_at(self, held: Tensor, tokens: Tensor, at: Tensor) -> Tensor:
-        """The same of one position in each row: (rows, before + room), (n,), (n,) -> (n, D)."""
+        """The same of one position in each row: (rows, before + L), (n,), (n,) -> (n, D)."""
         if len(self.shifts) == 1:
             return self.embed(tokens)
         places = at[:, None] + (self.shifts[-1] - self.back)
@@ -284,53 +262,6 @@ class Transformer(nn.Module):
     def _sum(self, index: Tensor) -> Tensor:
         bags = F.embedding_bag(index.flatten(0, -2), self.embed.weight, mode="sum")
         return bags.unflatten(0, index.shape[:-1])
-
-
-@final
-class Block(nn.Module):
-    """Attention, then a feed-forward net, each on the normed input and added to it."""
-
-    def __init__(self, width: int, heads: int, expand: int, dropout: float):
-        super().__init__()
-        self.heads = heads
-        self.qkv = nn.Parameter(torch.empty(3, width, width))  # a stack of three matrices
-        self.out = nn.Linear(width, width, bias=False)
-        self.up = nn.Linear(width, expand * width, bias=False)
-        self.down = nn.Linear(expand * width, width, bias=False)
-        self.dropout = Dropout(dropout)
-        bound = math.sqrt(3 / width)  # uniform with deviation 1 / sqrt(width)
-        nn.init.uniform_(self.qkv, -bound, bound)
-        nn.init.uniform_(self.up.weight, -bound, bound)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.down.weight)
-
-    def forward(
-        self, x: Tensor, turns: Tensor, attend: Callable[[Tensor, Tensor, Tensor], Tensor]
-    ) -> Tensor:
-        """(B, L, D) -> the same; attend(q, k, v), each (B, L, heads, features) like its result."""
-        qkv = F.linear(rms_norm(x), self.qkv.flatten(0, 1)).unflatten(-1, (3, self.heads, -1))
-        y = attend(*rotate(qkv, turns))
-        x = x + self.dropout(self.out(y.flatten(2)))
-        return x + self.dropout(feed_forward(rms_norm(x), self.up.weight, self.down.weight))
-
-
-def _attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Without a mask a position sees itself and those before it; (B, heads, L, features)."""
-    return F.scaled_dot_product_attention(
-        q, k, v, mask, is_causal=mask is None, scale=SHARPNESS / math.sqrt(q.shape[-1])
-    )
-
-
-def _causal(_: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    return _attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)).transpose(1, 2)
-
-
-def _turns(length: int, features: int) -> Tensor:
-    """Cosine and sine of position * 10000^(-pair / pairs): (length, features / 2, 2)."""
-    pairs = features // 2
-    rate = 1e4 ** -(torch.arange(pairs, dtype=torch.float64) / pairs)
-    angle = torch.arange(length, dtype=torch.float64)[:, None] * rate
-    return torch.stack([angle.cos(), angle.sin()], -1).float()
 
 
 def _shifts(space: Tokens) -> tuple[int, ...]:

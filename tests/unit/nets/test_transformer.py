@@ -132,12 +132,12 @@ def test_odd_head_size_is_refused():
 
 
 def plain_rotate(qkv, turns):
-    x = qkv[:, :, :2]
+    x = qkv[:, :, :-1]
     x = x / (x.square().mean(-1, keepdim=True)).sqrt()
     even, odd = x[..., ::2], x[..., 1::2]
     cos, sin = turns.real, turns.imag
     x = torch.stack([even * cos - odd * sin, even * sin + odd * cos], -1).flatten(-2)
-    return x[:, :, 0], x[:, :, 1], qkv[:, :, 2]
+    return x[:, :, :-1].flatten(2, 3), x[:, :, -1], qkv[:, :, -1]
 
 
 def test_hand_written_steps_equal_plain_torch_in_value_and_gradient():
@@ -154,6 +154,11 @@ def test_hand_written_steps_equal_plain_torch_in_value_and_gradient():
             lambda x: torch.stack(rotate(x, turns)),
             lambda x: torch.stack(plain_rotate(x, turns)),
             [(2, 5, 3, 2, 8)],
+        ),
+        (
+            lambda x: torch.cat(rotate(x, turns), 2),
+            lambda x: torch.cat(plain_rotate(x, turns), 2),
+            [(2, 5, 6, 2, 8)],
         ),
     ]
     for lean, plain, shapes in cases:

@@ -1,0 +1,63 @@
+"""Causal attention of a decoder: queries in groups, a sliding window, rotary angles."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+SHARPNESS = 1.44  # of attention: queries and keys have unit RMS times 1.2 each
+
+Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]
+"""(block, q (B, L, heads, features), k and v (B, L, kv_heads, features)) -> like q."""
+
+
+def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Without a mask a position sees itself and those before it; (B, heads, L, features).
+
+    Where there are fewer keys, as many heads of queries as it takes, one after the other, share
+    each of them: grouped queries, Ainslie et al., 2023 (arXiv:2305.13245), section 2.2.
+    """
+    return F.scaled_dot_product_attention(
+        q,
+        k,
+        v,
+        mask,
+        is_causal=mask is None,
+        scale=SHARPNESS / math.sqrt(q.shape[-1]),
+        enable_gqa=q.shape[1] > k.shape[1],
+    )
+
+
+def causal(mask: Tensor | None, _: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """The same within whole rows, in the order of axes that `Attend` has."""
+    found = attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), mask)
+    return found.transpose(1, 2)
+
+
+def sliding(length: int, ahead: int, span: int, device: torch.device) -> Tensor:
+    """Which positions (columns) each position (row) sees: (length, length), True where it does.
+
+    Beltagy et al., 2020 (arXiv:2004.05150), section 3.1, with the window before a position alone,
+    as Jiang et al., 2023 (arXiv:2310.06825), section 2, and the first positions seen by all.
+
+    Args:
+        length: Positions.
+        ahead: Those at the start that all later ones see.
+        span: Positions that each of the others sees at most, itself among them.
+        device: Of the mask.
+    """
+    place = torch.arange(length, device=device)
+    back = place[:, None] - place
+    return (back >= 0) & ((back < span) | (place < ahead))
+
+
+def turns(length: int, features: int) -> Tensor:
+    """Cosine and sine of position * 10000^(-pair / pairs): (length, features / 2, 2)."""
+    pairs = features // 2
+    rate = 1e4 ** -(torch.arange(pairs, dtype=torch.float64) / pairs)
+    angle = torch.arange(length, dtype=torch.float64)[:, None] * rate
+    return torch.stack([angle.cos(), angle.sin()], -1).float()

@@ -1,0 +1,99 @@
+"""What a decoder has read, in rows of any length each, and attention to it.
+
+Keys and values of the conditions come first. Those of the tokens lie in a ring of as many slots as
+a position sees, so that a sliding window bounds memory too: the rolling buffer of Jiang et al.,
+2023 (arXiv:2310.06825), section 2. Keys are turned before they are held, so their order is free.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor
+
+from genloom.decoding import Fresh
+from genloom.nets.attention import Attend, attention, causal, sliding
+
+BLOCK = 4  # rows that the kernels of a CPU sum in one and the same way, wherever they lie
+CHUNK = 16  # slots that are attended to are rounded up to a multiple of this many
+
+
+@final
+@dataclass
+class Cache:
+    """What a net has read, row by row; see `Transformer.begin` and `Transformer.follow`.
+
+    Args:
+        keys: (layers, rows, kv_heads, room, features); room is a multiple of CHUNK.
+        values: The same.
+        tokens: (rows, before + L), after as many start tokens as a grid's neighbours need.
+        cond: What the conditions add to each position, (rows, D).
+        lengths: How many tokens each row holds, (rows,).
+        ahead: Positions of the conditions that are read before the tokens.
+        span: Tokens that a position sees at most, itself among them.
+    """
+
+    keys: Tensor
+    values: Tensor
+    tokens: Tensor
+    cond: Tensor
+    lengths: Tensor
+    ahead: int
+    span: int
+
+    def move(self, source: int, target: int) -> None:
+        """Make one row what another one is."""
+        held = slice(self.ahead + int(self.lengths[source]))
+        for part in (self.keys, self.values):
+            part[:, target, :, held] = part[:, source, :, held]
+        for part in (self.tokens, self.cond, self.lengths):
+            part[target] = part[source]
+
+    def following(self, n: int) -> Attend:
+        """Attention of the first n rows, (1, n, ...), that read one more token each.
+
+        All attend to as many slots as the fullest row holds, in whole chunks, and mask what they
+        do not hold.
+        """
+        kv_heads, room = self.keys.shape[2:4]
+        at, device = self.lengths[:n], self.lengths.device
+        last = self.ahead + at.clamp(max=self.span - 1)
+        read = -(-(int(last.max()) + 1) // CHUNK) * CHUNK
+        hidden = torch.arange(read, device=device) > last[:, None]
+        mask = self.cond.new_zeros(hidden.shape).masked_fill_(hidden, -torch.inf)[:, None, None]
+        lanes = torch.arange(n * kv_heads, device=device).view(n, kv_heads)
+        target = (lanes * room + (self.ahead + at % self.span)[:, None]).flatten()
+
+        flat = [part.flatten(1, 3).unbind() for part in (self.keys, self.values)]
+        held = [part[:, :n, :, :read].unbind() for part in (self.keys, self.values)]
+
+        def attend(i: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+            flat[0][i].index_copy_(0, target, k[0].flatten(0, 1))
+            flat[1][i].index_copy_(0, target, v[0].flatten(0, 1))
+            groups = q[0].unflatten(1, (kv_heads, -1))  # a group's queries are as those of a row
+            return attention(groups, held[0][i], held[1][i], mask).flatten(1, 2)[None]
+
+        return attend
+
+    def beginning(self, one: Fresh, length: int) -> Attend:
+        """Attention within rows that begin, which holds what they read.
+
+        Args:
+            one: The rows.
+            length: Positions of each, with those that fill up the last block.
+        """
+        known, device = one.tokens.shape[1], self.lengths.device
+        mask = sliding(length, self.ahead, self.span, device) if known > self.span else None
+        first = torch.arange(self.ahead, device=device)
+        last = torch.arange(max(known - self.span, 0), known, device=device)
+        source = torch.cat([first, self.ahead + last])
+        target = torch.cat([first, self.ahead + last % self.span])
+
+        def attend(i: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+            for part, read in ((self.keys, k), (self.values, v)):
+                part[i, one.rows].index_copy_(2, target, read[:, source].transpose(1, 2))
+            return causal(mask, i, q, k, v)
+
+        return attend
