@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import pytest
 from PIL import Image
 
 from genloom.serve.guard import PAGE
@@ -340,3 +341,10 @@ def stub():
         server.shutdown()
         server.server_close()
         thread.join(10)
+
+
+@pytest.fixture
+def stubbed():
+    """A stub for one test; a module of tests takes it as its `server`."""
+    with stub() as one:
+        yield one

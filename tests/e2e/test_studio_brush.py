@@ -16,27 +16,16 @@ from PIL import Image
 
 from tests.e2e.server import serving
 from tests.e2e.studio_browser import browsers, complaints, press, until
-from tests.e2e.studio_stub import stub
+from tests.e2e.studio_stub import stubbed
 from tests.e2e.test_studio_views import AXE, faults
 from tests.unit.serve.sourced import make
 
 pytestmark = pytest.mark.slow
+server = stubbed
 webdriver = pytest.importorskip("selenium.webdriver")
 pointers = pytest.importorskip("selenium.webdriver.common.actions.pointer_input")
 ROUTE = "/v1/generations"
 KEYS = {"left": "\ue012", "up": "\ue013", "right": "\ue014", "down": "\ue015", "shift": "\ue008"}
-
-
-@pytest.fixture
-def server():
-    with stub() as one:
-        yield one
-
-
-@pytest.fixture
-def open_page(server, tmp_path):
-    with browsers(tmp_path, server.url) as open_:
-        yield open_
 
 
 @pytest.fixture

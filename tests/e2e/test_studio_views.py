@@ -11,26 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.studio_browser import browsers, complaints, press, show, until
-from tests.e2e.studio_stub import SURVEY, stub, verdict
+from tests.e2e.studio_browser import complaints, press, show, until
+from tests.e2e.studio_stub import SURVEY, stubbed, verdict
 
 pytestmark = pytest.mark.slow
+server = stubbed
 AXE = Path(__file__).parent / "vendor" / "axe.min.js.gz"
 VIEWS = ("make", "explore", "train", "judge", "judge?part=vote", "gallery", "jobs", "check",
          "review", "keys")  # fmt: skip
 TEXT = "return document.querySelector(arguments[0])?.textContent ?? ''"
-
-
-@pytest.fixture
-def server():
-    with stub() as one:
-        yield one
-
-
-@pytest.fixture
-def open_page(server, tmp_path):
-    with browsers(tmp_path, server.url) as open_:
-        yield open_
 
 
 def chip(page, words):
@@ -74,6 +63,9 @@ def test_a_walk_is_a_film_between_two_seeds(server, open_page):
     assert shown == "50 % of the way from 100 to 200"
     press(page, ".scrubbing button")
     until(page, "return document.querySelector('.said').textContent.startsWith('100 %')")
+    slide(page, "Frames", 1)  # a film has three at least
+    press(page, ".exploring .go")
+    until(page, "return document.querySelectorAll('.reel .frame').length === 3")
     assert not complaints(page) and not server.missing
 
 

@@ -56,7 +56,7 @@ async function refusal(answer) {
 }
 
 /** Call, and read the answer as JSON. */
-export async function call(method, path, body, options) {
+async function call(method, path, body, options) {
   return (await request(method, path, body, options)).json();
 }
 
@@ -64,9 +64,20 @@ export const get = (path, options) => call("GET", path, undefined, options);
 export const post = (path, body, options) => call("POST", path, body, options);
 export const remove = (path, options) => call("DELETE", path, undefined, options);
 
+/** What lies there, as text. */
+export const read = async (path, options) => (await request("GET", path, undefined, options)).text();
+
+/** An address that holds foreign words: url`/v1/jobs/${id}`. */
+export const url = (texts, ...words) => String.raw({ raw: texts }, ...words.map(encodeURIComponent));
+
 /** Where an output's bytes are; made from its id, so that no address of the server's is followed. */
-export function contentOf(id) {
-  return `/v1/outputs/${encodeURIComponent(id)}/content`;
+export const contentOf = (id) => url`/v1/outputs/${id}/content`;
+
+/** What can be ended by itself, and ends with a signal. @returns {AbortController} */
+export function within(signal) {
+  const own = new AbortController();
+  signal.addEventListener("abort", () => own.abort(), { once: true });
+  return own;
 }
 
 /**

@@ -6,6 +6,7 @@ import { bodyOf, openDetail } from "./detail.js";
 import { announce, button, fill, h, icon, toast } from "./dom.js";
 import { face, isSeen, picker, schemaOf } from "./models.js";
 import { madeFrom } from "./original.js";
+import { trouble } from "./pieces.js";
 import { beside, sheet } from "./results.js";
 import { generate } from "./run.js";
 import { strip } from "./strip.js";
@@ -33,28 +34,16 @@ export class Bench {
       kind: ".primary.go",
     });
     this.history = h("div");
+    const launch = h("div.launch", {}, this.go, h("small.hint", {}, t("make.keys")));
+    const panel = h("section.panel", { "aria-label": t("make.settings") }, this.settings, launch);
+    const line = h("div.line", {}, this.status, this.meter);
+    const results = h("section.results", { "aria-label": t("make.results") }, line, this.stage, this.history);
     this.node = h(
       "div.make",
       {},
-      h("h1.hidden", { tabindex: -1 }, t("make.title")),
+      h("h1.hidden", { tabindex: -1 }, t("nav.make")),
       picker(list, recent, this.model.id, (model) => this.pick(model)),
-      h(
-        "div.bench",
-        {},
-        h(
-          "section.panel",
-          { "aria-label": t("make.settings") },
-          this.settings,
-          h("div.launch", {}, this.go, h("small.hint", {}, t("make.keys"))),
-        ),
-        h(
-          "section.results",
-          { "aria-label": t("make.results") },
-          h("div.line", {}, this.status, this.meter),
-          this.stage,
-          this.history,
-        ),
-      ),
+      h("div.bench", {}, panel, results),
     );
     if (past.length) this.show(past[0]);
   }
@@ -103,9 +92,9 @@ export class Bench {
         {
           preview: (step, shown) => {
             this.progress(step, body.options.steps);
-            paper.preview(step, shown);
+            paper.preview?.(step, shown);
           },
-          text: (index, piece) => paper.text(index, piece),
+          text: (index, piece) => paper.text?.(index, piece),
         },
         own.signal,
       );
@@ -134,12 +123,9 @@ export class Bench {
 
   begin(body) {
     this.stage.setAttribute("aria-busy", "true");
-    this.go.replaceChildren(icon("close"), h("span", {}, t("make.stop")));
-    this.go.classList.add("busy");
-    this.meter.hidden = false;
+    this.busy(true);
     this.meter.removeAttribute("value");
-    fill(this.status, t("make.working", { n: body.n }));
-    announce(this.status.textContent);
+    this.say(t("make.working", { n: body.n }));
     const hidden = this.stage.getBoundingClientRect().top > innerHeight / 2; // on a phone, below the settings
     if (hidden)
       this.status.scrollIntoView({
@@ -150,9 +136,18 @@ export class Bench {
   idle() {
     this.running = null;
     this.stage.removeAttribute("aria-busy");
-    this.go.replaceChildren(icon("make"), h("span", {}, t("make.generate")));
-    this.go.classList.remove("busy");
-    this.meter.hidden = true;
+    this.busy(false);
+  }
+
+  busy(on) {
+    fill(this.go, icon(on ? "close" : "make"), h("span", {}, t(on ? "make.stop" : "make.generate")));
+    this.go.classList.toggle("busy", on);
+    this.meter.hidden = !on;
+  }
+
+  say(words) {
+    fill(this.status, words);
+    announce(words);
   }
 
   progress(step, steps) {
@@ -166,46 +161,36 @@ export class Bench {
     paper.finish(work.generation);
     if (this.model === work.model) this.form.showSeed(work.generation.seed);
     this.face(work);
-    fill(this.status, t("make.done", { n: work.generation.data.length, time: duration(seconds) }));
-    announce(this.status.textContent);
-    fill(
-      this.history,
-      strip(past, work, (one) => this.restore(one)),
-    );
+    this.say(t("make.done", { n: work.generation.data.length, time: duration(seconds) }));
+    this.recall(work);
+  }
+
+  /** What was made in this visit, below what is on the stage. */
+  recall(work) {
+    const row = strip(past, work, (one) => this.restore(one));
+    fill(this.history, row);
   }
 
   /** The newest pictures of a model on its card. */
   face({ model, generation }) {
     if (model.kind !== "image" || !generation.data.some(isSeen)) return;
     const card = [...this.node.querySelectorAll("input[name=model]")].find((input) => input.value === model.id);
-    card.parentElement.querySelector(".face").replaceWith(
-      face(
-        model,
-        generation.data.map((item) => ({ ...item, model: model.id })),
-      ),
-    );
+    const mine = generation.data.map((item) => ({ ...item, model: model.id }));
+    card.parentElement.querySelector(".face").replaceWith(face(model, mine));
   }
 
   failed(error) {
     const calm = isAbort(error);
-    fill(this.status, calm ? t("make.cancelled") : "");
-    announce(this.status.textContent);
+    this.say(calm ? t("make.cancelled") : "");
     if (calm) this.stage.classList.add("stopped");
-    else
-      fill(
-        this.stage,
-        h("div.nothing.bad", { role: "alert" }, h("h2", {}, t("make.failed")), h("p", {}, error.message)),
-      );
+    else fill(this.stage, trouble(h("h2", {}, t("make.failed")), h("p", {}, error.message)));
   }
 
   /** Put an earlier generation on the stage. */
   show(work) {
     this.paper(work, work.generation.data.length).finish(work.generation);
     fill(this.status);
-    fill(
-      this.history,
-      strip(past, work, (one) => this.restore(one)),
-    );
+    this.recall(work);
   }
 
   /** The same, with its settings. */
@@ -234,26 +219,20 @@ export class Bench {
     });
   }
 
-  async reuse(model, item) {
+  /** Set what made an output. @returns {Promise<boolean>} Whether that is all there. */
+  async reuse(model, item, seed = item.seed, n = 1) {
     const { label = null, prompt, options } = bodyOf(item, model);
     const { original } = item;
-    await this.pick(model, { n: 1, label, prompt, options, original, seed: item.seed, locked: true });
-    if (madeFrom(item) && !original) toast(t("original.again"));
+    await this.pick(model, { n, label, prompt, options, original, seed, locked: true });
+    const whole = Boolean(original) || !madeFrom(item);
+    if (!whole) toast(t("original.again"));
+    return whole;
   }
 
+  /** Make an output again, with its neighbours. */
   async around(model, item) {
-    const { label = null, prompt, options } = bodyOf(item, model);
-    await this.pick(model, {
-      n: 2 * AROUND + 1,
-      label,
-      prompt,
-      options,
-      original: item.original,
-      seed: Math.max(0, item.seed - AROUND),
-      locked: true,
-    });
-    if (madeFrom(item) && !item.original) return toast(t("original.again"));
-    await this.run({ mark: item.seed });
+    const whole = await this.reuse(model, item, Math.max(0, item.seed - AROUND), 2 * AROUND + 1);
+    if (whole) await this.run({ mark: item.seed });
   }
 }
 

@@ -1,7 +1,7 @@
 // A brush over a picture: what is painted is where it may change. Mouse, finger, pen or keys.
 
 import { announce, button, h } from "./dom.js";
-import { numberField } from "./fields.js";
+import { clamp, numberField } from "./fields.js";
 import { t } from "./words.js";
 
 const LARGE = 512; // pixels of the longer side that is painted on
@@ -10,21 +10,15 @@ const USUAL = 14; // breadth, in hundredths of the longer side
 const ENOUGH = 0.3; // of a pixel, for it to count as painted
 const STEP = 0.5; // of the brush, for an arrow key
 
-/**
- * @param {HTMLCanvasElement} picture What is painted over.
- * @param {number[]} shape Of the model's pictures: channels, height, width.
- * @param {Array<object>} strokes Of before: {points, size, erase}, in pixels that are painted on, or {clear}.
- * @param {(share: number) => void} onchange Told how much is painted.
- * @returns {{node: Element, strokes: () => object[], mask: () => string|null}} mask: clear where it may change, a data:
- *   URL (what a canvas makes always has an alpha channel); null where nothing is painted
- */
-export function brush(picture, shape, strokes = [], onchange = () => {}) {
-  const made = new Brush(picture, shape, strokes, onchange);
-  return { node: made.node, strokes: () => [...made.strokes], mask: () => made.mask() };
-}
-
-class Brush {
-  constructor(picture, shape, strokes, onchange) {
+/** A picture to paint on, with its tools, as `node`. */
+export class Brush {
+  /**
+   * @param {HTMLCanvasElement} picture What is painted over.
+   * @param {number[]} shape Of the model's pictures: channels, height, width.
+   * @param {Array<object>} strokes Of before: {points, size, erase}, in pixels that are painted on, or {clear}.
+   * @param {(share: number) => void} onchange Told how much is painted.
+   */
+  constructor(picture, shape, strokes = [], onchange) {
     this.shape = shape;
     this.strokes = [...strokes];
     this.onchange = onchange;
@@ -58,7 +52,7 @@ class Brush {
 
   /** Pixels across. */
   get width() {
-    return (LARGE * Math.min(50, Math.max(2, this.size.value() ?? USUAL))) / 100;
+    return (LARGE * this.size.inside(USUAL)) / 100;
   }
 
   gestures() {
@@ -108,9 +102,8 @@ class Brush {
     const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
     if (event.key === " ") this.dab([this.at]);
     else if (way) {
-      const inside = (v, most) => Math.min(most, Math.max(0, v));
       const from = this.at;
-      const to = (v, k, most) => inside(v + way[k] * this.width * STEP, most);
+      const to = (v, k, most) => clamp(v + way[k] * this.width * STEP, 0, most);
       this.at = { x: to(from.x, 0, this.over.width), y: to(from.y, 1, this.over.height) };
       if (event.shiftKey) this.dab([from, this.at]);
     } else return;
@@ -165,7 +158,6 @@ class Brush {
     pen.moveTo(points[0].x, points[0].y);
     for (const { x, y } of points.length > 1 ? points.slice(1) : points) pen.lineTo(x, y);
     pen.stroke();
-    pen.globalCompositeOperation = "source-over";
   }
 
   /** Show where the brush is; null hides it. */
@@ -190,7 +182,10 @@ class Brush {
     return t("brush.share", { share: Math.round(100 * this.share) });
   }
 
-  /** At the model's size: clear where a good part of a pixel is painted, or of no other more. */
+  /**
+   * At the model's size: clear where a good part of a pixel is painted, or of no other more.
+   * @returns {string|null} A data: URL (what a canvas makes always has an alpha channel); null where nothing is painted.
+   */
   mask() {
     const [, height, width] = this.shape;
     const covered = this.covered(height, width);

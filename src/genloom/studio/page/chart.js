@@ -9,7 +9,7 @@ const FIRST = 4; // charts that are shown before the rest is folded away
 const QUIET = ["seconds", "items_per_s"]; // bookkeeping: told at the end
 
 /** A line through points, as a path; values that are not finite break it. */
-export function pathOf(points, log) {
+function pathOf(points, log) {
   const usable = points.filter(([, y]) => Number.isFinite(y));
   const at = log ? Math.log : (y) => y;
   const ys = usable.map(([, y]) => at(y));
@@ -19,19 +19,12 @@ export function pathOf(points, log) {
     EDGE + ((WIDTH - 2 * EDGE) * (x - x0)) / (x1 - x0 || 1),
     HEIGHT - EDGE - (HEIGHT - 2 * EDGE) * (y1 > y0 ? (at(y) - y0) / (y1 - y0) : 0.5),
   ];
-  let pen = "M";
-  return points
-    .map((point) => {
-      if (!Number.isFinite(point[1])) {
-        pen = "M";
-        return "";
-      }
-      const [x, y] = place(point);
-      const piece = `${pen}${x.toFixed(1)} ${y.toFixed(1)}`;
-      pen = "L";
-      return piece;
-    })
-    .join("");
+  const piece = (point, i) => {
+    if (!Number.isFinite(point[1])) return "";
+    const [x, y] = place(point);
+    return `${Number.isFinite(points[i - 1]?.[1]) ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`;
+  };
+  return points.map(piece).join("");
 }
 
 function chart([name, points]) {
@@ -40,7 +33,7 @@ function chart([name, points]) {
   const ys = usable.map(([, y]) => y);
   const [low, high] = [Math.min(...ys), Math.max(...ys)];
   const log = low > 0 && high / low >= SPAN;
-  const title = known(`curve.${name}`, name.replaceAll("_", " "));
+  const title = known("curve", name);
   const told = t("curve.told", {
     name: title,
     first: number(ys[0]),
@@ -48,19 +41,14 @@ function chart([name, points]) {
     step: number(usable.at(-1)[0]),
   });
   const line = drawn("path", { d: pathOf(points, log), class: "curve", "vector-effect": "non-scaling-stroke" });
+  const box = { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": told };
+  const range = [h("span", {}, `${number(low, 3)} \u2026 ${number(high, 3)}`), log && h("span", {}, t("curve.log"))];
   return h(
     "figure.chart",
     {},
     h("figcaption", {}, h("span", {}, title), h("strong", {}, number(ys.at(-1)))),
-    drawn("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": told }, [
-      line,
-    ]),
-    h(
-      "p.range",
-      { "aria-hidden": "true" },
-      h("span", {}, `${number(low, 3)} \u2026 ${number(high, 3)}`),
-      log && h("span", {}, t("curve.log")),
-    ),
+    drawn("svg", box, [line]),
+    h("p.range", { "aria-hidden": "true" }, range),
   );
 }
 

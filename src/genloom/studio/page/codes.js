@@ -1,12 +1,14 @@
 // Explore: the codes of a model that has them, moved by sliders and along directions.
 
-import { get, isAbort, post, remove } from "./api.js";
+import { get, post, remove, url, within } from "./api.js";
 import { nameOf } from "./detail.js";
 import { button, fill, h } from "./dom.js";
-import { chips, numberField } from "./fields.js";
+import { chips, choicesOf, numberField } from "./fields.js";
 import { frames } from "./film.js";
 import { isSeen } from "./models.js";
-import { failed, labelField, whole } from "./walk.js";
+import { failed } from "./pieces.js";
+import { outputs, withValues } from "./run.js";
+import { labelField } from "./walk.js";
 import { t } from "./words.js";
 
 const SHOWN = 8; // sliders before the rest is folded away
@@ -22,10 +24,10 @@ function normal() {
 }
 
 /** The mean of rows of equal length. */
-export const mean = (rows) => rows[0].map((_, i) => rows.reduce((sum, row) => sum + row[i], 0) / rows.length);
+const mean = (rows) => rows[0].map((_, i) => rows.reduce((sum, row) => sum + row[i], 0) / rows.length);
 
 /** What leads from the codes B to the codes A. */
-export const direction = (a, b) => mean(a).map((value, i) => value - mean(b)[i]);
+const direction = (a, b) => mean(a).map((value, i) => value - mean(b)[i]);
 
 /** The bench of codes. @param {object} model With `latent.size`. @returns {Promise<{form: Element, stage: Element}>} */
 export async function codes(model, signal) {
@@ -37,7 +39,8 @@ export async function codes(model, signal) {
 /** Outputs of this model whose codes can be asked for, the newest first. */
 async function pickable(model, signal) {
   const { data } = await get("/v1/outputs?limit=100", { signal });
-  return whole(model, data.filter((o) => o.model === model.id && isSeen(o)).slice(0, MOST_PICKED), signal);
+  const mine = data.filter((o) => o.model === model.id && isSeen(o));
+  return withValues(model, mine.slice(0, MOST_PICKED), signal);
 }
 
 class Codes {
@@ -58,31 +61,31 @@ class Codes {
   }
 
   slider(i) {
-    return numberField({
-      name: t("codes.part", { i: i + 1 }),
-      low: -REACH,
-      high: REACH,
-      start: 0,
-      onchange: () => {
-        this.base[i] = this.sliders[i].value() ?? 0;
-        this.soon();
-      },
+    return this.number({ name: t("codes.part", { i: i + 1 }) }, (value) => {
+      this.base[i] = value;
     });
+  }
+
+  /** A number to move by; `took` keeps it. */
+  number(told, took) {
+    const onchange = () => {
+      took(made.value() ?? 0);
+      this.soon();
+    };
+    const made = numberField({ ...told, low: -REACH, high: REACH, start: 0, onchange });
+    return made;
   }
 
   form() {
     const nodes = this.sliders.map((one) => one.node);
     const rest = nodes.slice(SHOWN);
+    const chance = button("dice", t("codes.roll"), () => this.move(this.base.map(normal)));
+    const middle = button("reset", t("codes.middle"), () => this.move(this.base.map(() => 0)));
     return h(
       "div.fields",
       {},
       h("p.hint", {}, t("codes.hint")),
-      h(
-        "div.actions",
-        {},
-        button("dice", t("codes.roll"), () => this.move(this.base.map(normal))),
-        button("reset", t("codes.middle"), () => this.move(this.base.map(() => 0))),
-      ),
+      h("div.actions", {}, chance, middle),
       this.label?.node,
       nodes.slice(0, SHOWN),
       rest.length > 0 &&
@@ -110,16 +113,14 @@ class Codes {
   /** Ask for the picture of the code; what was asked for before no longer matters. */
   async decode() {
     this.pending?.abort();
-    const own = (this.pending = new AbortController());
-    this.signal.addEventListener("abort", () => own.abort(), { once: true });
+    const own = (this.pending = within(this.signal));
     try {
-      const asked = { model: this.model.id, seed: 0, latent: [this.code] };
-      if (this.label && this.label.value() !== null) asked.label = String(this.label.value());
-      const { data } = await post("/v1/generations", asked, { signal: own.signal });
-      const [frame] = frames(this.model, await whole(this.model, data, own.signal), () => t("codes.alt"));
+      const asked = { seed: 0, latent: [this.code], ...this.label?.body() };
+      const made = await outputs(this.model, asked, own.signal);
+      const [frame] = frames(this.model, made, () => t("codes.alt"));
       fill(this.told);
       fill(this.look, frame.large());
-      this.forget(data[0].id);
+      this.forget(made[0].id);
     } catch (error) {
       failed(this.told, error);
     }
@@ -127,19 +128,14 @@ class Codes {
 
   /** What a slider only passed through is not kept; where it stands now is. */
   forget(now) {
-    if (this.kept) remove(`/v1/outputs/${encodeURIComponent(this.kept)}`).catch(() => {});
+    if (this.kept) remove(url`/v1/outputs/${this.kept}`).catch(() => {});
     this.kept = now;
   }
 
   /** The pictures that a direction is made of. */
   picking() {
-    const role = chips({
-      name: t("codes.pick"),
-      start: "a",
-      choices: ROLES.map((value) => ({ value, text: t(`codes.${value}`), hint: t(`codes.${value}.hint`) })),
-    });
+    const role = chips({ name: t("codes.pick"), start: "a", choices: choicesOf("codes", ROLES) });
     const go = button("right", t("codes.make"), () => this.learn(go));
-    const none = h("p.soft", {}, t("codes.none"));
     const tiles = this.outputs.map((item) => this.tile(item, role));
     return h(
       "section.picking",
@@ -147,7 +143,7 @@ class Codes {
       h("h2", {}, t("codes.directions")),
       h("p.soft", {}, t("codes.directions.hint")),
       role.node,
-      tiles.length ? h("ul.wall.small", {}, tiles) : none,
+      tiles.length ? h("ul.wall.small", {}, tiles) : h("p.soft", {}, t("codes.none")),
       h("div.actions", {}, go),
     );
   }
@@ -155,12 +151,9 @@ class Codes {
   tile(item, role) {
     const name = nameOf(item, this.model);
     const badge = h("span.role");
-    const tile = h(
-      "button.tile",
-      { type: "button", title: name, "aria-label": name, "aria-pressed": "false", on: { click: () => press() } },
-      frames(this.model, [item], () => name)[0].small(),
-      badge,
-    );
+    const props = { type: "button", title: name, "aria-label": name, "aria-pressed": "false" };
+    const [look] = frames(this.model, [item], () => name);
+    const tile = h("button.tile", { ...props, on: { click: () => press() } }, look.small(), badge);
     const press = () => {
       if (role.value() === "start") return this.begin(item);
       const next = this.roles.get(item.id) === role.value() ? null : role.value();
@@ -197,7 +190,7 @@ class Codes {
       const found = await this.encode([...a, ...b]);
       this.steer(direction(found.slice(0, a.length), found.slice(a.length)));
     } catch (error) {
-      if (!isAbort(error)) failed(this.told, error);
+      failed(this.told, error);
     }
     go.disabled = false;
     return undefined;
@@ -208,27 +201,15 @@ class Codes {
     const way = { code, at: 0 };
     this.ways.push(way);
     const name = t("codes.way", { n: ++this.learned });
-    const amount = numberField({
-      name,
-      hint: t("codes.way.hint"),
-      low: -REACH,
-      high: REACH,
-      start: 0,
-      onchange: () => {
-        way.at = amount.value() ?? 0;
-        this.soon();
-      },
+    const amount = this.number({ name, hint: t("codes.way.hint") }, (value) => {
+      way.at = value;
     });
-    const gone = button(
-      "trash",
-      t("codes.forget", { name }),
-      () => {
-        this.ways.splice(this.ways.indexOf(way), 1);
-        row.remove();
-        this.decode();
-      },
-      { bare: true },
-    );
+    const forget = () => {
+      this.ways.splice(this.ways.indexOf(way), 1);
+      row.remove();
+      this.decode();
+    };
+    const gone = button("trash", t("codes.forget", { name }), forget, { bare: true });
     const row = h("div.way", {}, amount.node, gone);
     this.directions.append(row);
     amount.node.querySelector("input").focus();

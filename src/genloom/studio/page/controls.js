@@ -1,19 +1,19 @@
 // The controls of a model, made from the JSON schema of its options.
 
-import { button, h } from "./dom.js";
+import { button, fill, h, icon } from "./dom.js";
 import { chips, field, numberField, select, toggle } from "./fields.js";
 import { originalField } from "./original.js";
+import { roll, seedIn, seedInput } from "./seed.js";
 import { known, t } from "./words.js";
 
 const START = { image: 16, points: 32, text: 3 };
 const MANY = 24; // classes, from which on a search helps
-export const MOST_SEED = 2 ** 53 - 1; // beyond it a browser would round
 
 /** A control for one option of the schema. */
 function option(name, schema, given) {
   const types = [schema.type].flat();
   const start = given ?? schema.default ?? null;
-  const told = { name: known(`option.${name}`, name.replaceAll("_", " ")), hint: known(`hint.${name}`, null), start };
+  const told = { name: known("option", name), hint: known("hint", name, null), start };
   if (schema.enum) return select({ ...told, choices: schema.enum });
   if (types.includes("boolean")) return toggle(told);
   if (types.includes("integer") || types.includes("number")) {
@@ -29,87 +29,63 @@ function option(name, schema, given) {
   };
 }
 
-/** Classes as chips, with a search where they are many. */
-function classes(names, start) {
+/** Classes as chips, with a search where they are many; `body` is what a generation is told of the chosen one. */
+export function classes(names, start, onchange) {
   const list = chips({
     name: t("make.class"),
     start,
+    onchange,
     kind: names.length > MANY ? ".scroll" : "",
     choices: [{ value: null, text: t("make.any") }, ...names.map((value) => ({ value, text: String(value) }))],
   });
   if (names.length > MANY) {
-    const find = h("input", {
-      type: "search",
-      placeholder: t("make.find"),
-      "aria-label": t("make.find"),
-      on: {
-        input: () => {
-          const word = find.value.trim().toLowerCase();
-          list.all.forEach((chip, i) => {
-            chip.hidden =
-              i > 0 &&
-              !String(names[i - 1])
-                .toLowerCase()
-                .includes(word);
-          });
-        },
-      },
-    });
+    const look = () => {
+      const word = find.value.trim().toLowerCase();
+      list.all.slice(1).forEach((chip, i) => {
+        chip.hidden = !String(names[i]).toLowerCase().includes(word);
+      });
+    };
+    const told = { placeholder: t("make.find"), "aria-label": t("make.find") };
+    const find = h("input", { type: "search", ...told, on: { input: look } });
     list.node.querySelector("legend").after(find);
   }
-  return list;
+  return { ...list, body: () => (list.value() === null ? {} : { label: String(list.value()) }) };
 }
 
 /** The seed: free until it is typed, rolled or locked. */
 function seedField(given) {
-  const box = h("input.number", {
-    type: "number",
-    min: 0,
-    max: MOST_SEED,
-    step: 1,
-    inputmode: "numeric",
+  const box = seedInput({
     placeholder: t("make.seed.any"),
     value: given.seed ?? "",
     on: { input: () => hold(box.value !== "") },
   });
-  const lock = button("open", t("make.lock"), () => hold(lock.getAttribute("aria-pressed") !== "true"), {
+  const held = () => lock.getAttribute("aria-pressed") === "true";
+  const lock = button("open", t("make.lock"), () => hold(!held()), {
     bare: true,
     kind: ".toggle",
     "aria-pressed": "false",
   });
-  const closed = button("locked", t("make.lock"), () => {}, { bare: true }).firstChild;
-  const opened = lock.firstChild;
   function hold(on) {
     if (on && box.value === "") box.value = roll();
     lock.setAttribute("aria-pressed", String(on));
     lock.title = t(on ? "make.unlock" : "make.lock");
-    lock.replaceChildren(on ? closed : opened);
+    fill(lock, icon(on ? "locked" : "open"));
   }
-  const dice = button(
-    "dice",
-    t("make.dice"),
-    () => {
-      box.value = roll();
-      hold(true);
-    },
-    { bare: true },
-  );
+  const set = (seed) => {
+    box.value = seed;
+    hold(true);
+  };
+  const dice = button("dice", t("make.dice"), () => set(roll()), { bare: true });
   hold(given.locked ?? false);
   return {
-    node: field(t("make.seed"), t("make.seed.hint"), box, h("div.tools", {}, lock, dice)),
-    value: () => (lock.getAttribute("aria-pressed") === "true" ? Number(box.value) : null),
-    shown: (seed) => {
+    node: field(t("detail.seed"), t("make.seed.hint"), box, h("div.tools", {}, lock, dice)),
+    body: () => (held() ? { seed: seedIn(box) } : {}),
+    show: (seed) => {
       box.value = seed;
     },
-    set: (seed) => {
-      box.value = seed;
-      hold(true);
-    },
-    draft: () => ({ seed: box.value, locked: lock.getAttribute("aria-pressed") === "true" }),
+    draft: () => ({ seed: box.value, locked: held() }),
   };
 }
-
-const roll = () => crypto.getRandomValues(new Uint32Array(1))[0] >>> 1;
 
 /** The options of the sampler, folded away on a phone. */
 function fineTuning(properties, given = {}) {
@@ -158,7 +134,7 @@ export function controls(model, schema, draft = {}) {
       seed.node,
       tuning.node,
     ),
-    showSeed: seed.shown,
+    showSeed: seed.show,
     missing: () => original?.missing() ?? null,
     draft: () => ({
       ...seed.draft(),
@@ -170,10 +146,10 @@ export function controls(model, schema, draft = {}) {
     }),
     body: () => ({
       model: model.id,
-      n: Math.min(64, Math.max(1, Math.round(n.value() ?? 1))),
+      n: n.inside(1),
       options: tuning.values(),
-      ...(which && which.value() !== null && { label: String(which.value()) }),
-      ...(seed.value() !== null && { seed: Math.min(MOST_SEED, Math.max(0, Math.round(seed.value()))) }),
+      ...which?.body(),
+      ...seed.body(),
       ...(prompt?.value && { prompt: prompt.value }),
       ...original?.body(),
     }),

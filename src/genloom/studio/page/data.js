@@ -1,10 +1,11 @@
 // What to learn from: a built-in set, or the reader's own file or folder, looked through before it is used.
 
-import { isAbort, post } from "./api.js";
+import { post, within } from "./api.js";
 import { fill, h, icon } from "./dom.js";
-import { chips } from "./fields.js";
+import { chips, choicesOf, dropZone } from "./fields.js";
 import { finished, reasonOf } from "./follow.js";
-import { known, number, t } from "./words.js";
+import { failed } from "./pieces.js";
+import { joined, known, number, t } from "./words.js";
 import { dropped, MOST_BYTES, MOST_FILES, tidy, zip } from "./zip.js";
 
 const DATA = ["digits", "glyphs", "factors", "moons", "rings", "gaussians"];
@@ -23,13 +24,12 @@ export function sizeOf(bytes) {
 export function dataField(changed, signal) {
   const own = { id: null, name: "" };
   const told = h("div.survey", { role: "status" });
-  let looking = new AbortController();
+  let looking = null;
   const source = () => (chosen.value() === OWN ? own.id : chosen.value());
 
   async function look() {
-    looking.abort();
-    const stop = (looking = new AbortController());
-    signal.addEventListener("abort", () => stop.abort(), { once: true });
+    looking?.abort();
+    const stop = (looking = within(signal));
     fill(told);
     changed();
     if (chosen.value() !== OWN || !own.id) return;
@@ -38,7 +38,7 @@ export function dataField(changed, signal) {
       const job = await finished("survey", { data: own.id }, stop.signal);
       fill(told, job.state === "succeeded" ? survey(job.result) : h("p.failure", { dir: "auto" }, reasonOf(job)));
     } catch (error) {
-      if (!isAbort(error)) fill(told, h("p.failure", { role: "alert" }, error.message));
+      failed(told, error);
     }
   }
   const zone = dropPlace(async (file, name) => {
@@ -49,13 +49,13 @@ export function dataField(changed, signal) {
       own.id = await upload(file, signal);
       await look();
     } catch (error) {
-      if (!isAbort(error)) fill(told, h("p.failure", { role: "alert" }, error.message));
+      failed(told, error);
     }
   });
   const chosen = chips({
     name: t("train.data"),
     start: DATA[0],
-    choices: [...DATA.map((value) => ({ value, text: t(`train.${value}`) })), { value: OWN, text: t("train.own") }],
+    choices: [...choicesOf("train", DATA), { value: OWN, text: t("train.own") }],
     onchange: (value) => {
       zone.hidden = value !== OWN;
       look();
@@ -71,12 +71,15 @@ export function dataField(changed, signal) {
 
 /** A place for a file, a zip or a folder. */
 function dropPlace(took) {
-  const words = h("span", {}, t("train.drop"));
-  const input = h("input", { type: "file", accept: ENDINGS });
+  const listed = (files) => [...files].map((file) => ({ path: file.webkitRelativePath || file.name, file }));
+  const { node, say } = dropZone({
+    text: t("train.drop"),
+    accept: ENDINGS,
+    took: (file) => take(listed([file])),
+    dropped: async ({ items }) => take(await dropped(items)),
+  });
   const folder = h("input", { type: "file", webkitdirectory: true, "aria-label": t("train.folder") });
-  const zone = h("label.drop", {}, input, icon("upload"), words);
   const pick = h("label.button.filing", {}, folder, icon("folder"), h("span", {}, t("train.folder")));
-  const say = (text) => fill(words, text);
 
   async function take(entries) {
     try {
@@ -87,20 +90,8 @@ function dropPlace(took) {
       say(error.message);
     }
   }
-  const listed = (files) => [...files].map((file) => ({ path: file.webkitRelativePath || file.name, file }));
-  input.addEventListener("change", () => input.files.length && take(listed(input.files)));
   folder.addEventListener("change", () => folder.files.length && take(listed(folder.files)));
-  const over = (on) => (event) => {
-    event.preventDefault();
-    zone.classList.toggle("over", on);
-  };
-  zone.addEventListener("dragover", over(true));
-  zone.addEventListener("dragleave", over(false));
-  zone.addEventListener("drop", async (event) => {
-    over(false)(event);
-    take(await dropped(event.dataTransfer.items));
-  });
-  return h("div.dropping", {}, zone, pick);
+  return h("div.dropping", {}, node, pick);
 }
 
 /** What was given, as the one file that is sent: itself, or a zip of all of it. */
@@ -134,40 +125,26 @@ function survey({ read, quarantined, findings = [], kind, shape, classes = [], d
     h("li", { dir: "auto" }, h("code", {}, String(file)), ` ${reason}`, kept && h("em", {}, ` ${t("survey.kept")}`)),
   );
   const most = Math.max(1, ...classes.map(({ count }) => count));
-  const about = [
-    known(`kind.${kind}`, kind),
+  const bars = h("dl.bars", {}, classes.map(({ name, count }) => bar(name, count, most)));
+  const parts = Object.entries(splits).map(([name, n]) => `${known("split", name)} ${number(n)}`);
+  const about = joined(
+    kind && known("kind", kind),
     shape?.length && shape.join(" \u00d7 "),
-    Object.entries(splits)
-      .map(([name, n]) => `${known(`split.${name}`, name)} ${number(n)}`)
-      .join(", "),
+    parts.join(", "),
     duplicates > 0 && t("survey.duplicates", { n: duplicates }),
-  ];
+  );
+  const folded = (open, name, content) => h("details", { open }, h("summary", {}, name), content);
   return h(
     "div.fields",
     {},
     h("p.tally", {}, icon("tick"), h("strong", {}, t("survey.read", { n: number(read) }))),
-    h("p.soft", {}, about.filter(Boolean).join(" \u00b7 ")),
+    h("p.soft", {}, about),
     quarantined > 0 && h("p.tally.out", {}, icon("held"), h("strong", {}, t("survey.out", { n: number(quarantined) }))),
     problem && h("p.failure", { dir: "auto" }, String(problem)),
     rows.length > 0 && h("ul.findings", {}, rows.slice(0, MOST_FOUND)),
     rows.length > MOST_FOUND &&
-      h(
-        "details",
-        {},
-        h("summary", {}, t("survey.more", { n: rows.length - MOST_FOUND })),
-        h("ul.findings", {}, rows.slice(MOST_FOUND)),
-      ),
-    classes.length > 0 &&
-      h(
-        "details",
-        { open: classes.length <= 12 },
-        h("summary", {}, t("model.classes", { n: classes.length })),
-        h(
-          "dl.bars",
-          {},
-          classes.map(({ name, count }) => bar(name, count, most)),
-        ),
-      ),
+      folded(false, t("survey.more", { n: rows.length - MOST_FOUND }), h("ul.findings", {}, rows.slice(MOST_FOUND))),
+    classes.length > 0 && folded(classes.length <= 12, t("model.classes", { n: classes.length }), bars),
   );
 }
 

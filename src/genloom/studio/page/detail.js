@@ -1,15 +1,16 @@
 // One output, large, with what makes it again.
 
-import { contentOf, remove, request } from "./api.js";
+import { contentOf, remove, url } from "./api.js";
 import { asCurl, asPython } from "./code.js";
 import { announce, button, fill, h, icon, toast } from "./dom.js";
-import { groupOf, isSeen, isSmall, labelOf } from "./models.js";
+import { image, isSeen, labelOf, pointsOf } from "./models.js";
 import { madeFrom } from "./original.js";
+import { complain, fetched, link, record } from "./pieces.js";
 import { dots } from "./plot.js";
-import { known, moment, number, t } from "./words.js";
+import { given, known, moment, number, t } from "./words.js";
 
 /** What a sampler was told, whether the record keeps it alone or beside the form of the file. */
-export const samplingOf = (options) => options?.sampling ?? options ?? {};
+const samplingOf = (options) => options?.sampling ?? options ?? {};
 
 /** Put text on the clipboard, also where a page without TLS is not given one. */
 export async function copy(text) {
@@ -25,35 +26,24 @@ export async function copy(text) {
   toast(t("copied"));
 }
 
+/** A button that copies a text. */
+export const copier = (text, kind) => button("copy", t("copy"), () => copy(text), { kind });
+
 /** The picture, text or values of an output, as large as there is room. */
 function media(item, model, items) {
   if (!isSeen(item))
     return h("div.held", {}, icon("held"), h("strong", {}, t("item.held")), h("span", {}, t("item.held.hint")));
   if (item.kind === "image") {
-    const crisp = isSmall(model) ? "img.crisp" : "img";
-    const image = h(crisp, { src: contentOf(item.id), alt: nameOf(item, model) });
-    return item.source ? h("div.twin", {}, h(crisp, { src: item.source, alt: t("original.source") }), image) : image;
+    const made = image(model, contentOf(item.id), nameOf(item, model));
+    return item.source ? h("div.twin", {}, image(model, item.source, t("original.source")), made) : made;
   }
   if (item.kind === "text") {
     const page = h("pre.page", { dir: "auto", tabindex: 0 }, item.text ?? "");
-    if (item.text === undefined)
-      request("GET", contentOf(item.id))
-        .then((a) => a.text())
-        .then((text) => fill(page, text))
-        .catch((e) => fill(page, e.message));
-    return page;
+    return item.text === undefined ? fetched(page, contentOf(item.id)) : page;
   }
   const others = items.filter((one) => one.model === item.model).map(({ values }) => ({ values, faint: true }));
-  return h(
-    "div.point",
-    {},
-    dots([...others, { values: item.values, group: groupOf(model, item.label) }]),
-    h(
-      "p.values",
-      {},
-      (item.values ?? []).map((v) => h("span", {}, number(v, 4))),
-    ),
-  );
+  const values = (item.values ?? []).map((v) => h("span", {}, number(v, 4)));
+  return h("div.point", {}, dots([...others, ...pointsOf(model, [item])]), h("p.values", {}, values));
 }
 
 /** What an output is called where it cannot be seen. */
@@ -65,27 +55,21 @@ export function nameOf(item, model) {
   });
 }
 
-function record(item, model) {
+function recordOf(item, model) {
   const rows = [
     [t("detail.label"), labelOf(model, item.label)],
     [t("detail.seed"), item.seed],
     [t("detail.model"), item.model],
     [t("detail.prompt"), item.prompt],
     ...Object.entries(samplingOf(item.options)).map(([k, v]) => [
-      known(`option.${k}`, k.replaceAll("_", " ")),
+      known("option", k),
       typeof v === "object" ? JSON.stringify(v) : v,
     ]),
     [t("detail.created"), moment(item.created)],
-    [t("detail.state"), known(`state.${item.state}`, item.state)],
+    [t("detail.state"), known("state", item.state)],
     [t("detail.id"), item.id],
   ];
-  return h(
-    "dl.record",
-    {},
-    rows
-      .filter(([, v]) => v !== null && v !== undefined && v !== "")
-      .map(([k, v]) => [h("dt", {}, k), h("dd", { dir: "auto" }, String(v))]),
-  );
+  return record(rows.filter(([, v]) => given(v) && v !== ""));
 }
 
 /** The request that makes an output again. */
@@ -116,18 +100,10 @@ function settingsOf(item) {
 function code(item, model, local) {
   const body = { ...bodyOf(item, model), ...settingsOf(item) };
   const files = filesOf(item);
-  const listing = (name, text) =>
-    h(
-      "div.listing",
-      {},
-      h(
-        "div.bar",
-        {},
-        h("strong", {}, name),
-        button("copy", t("copy"), () => copy(text), { kind: ".quiet" }),
-      ),
-      h("pre", { tabindex: 0, dir: "ltr" }, text),
-    );
+  const listing = (name, text) => {
+    const bar = h("div.bar", {}, h("strong", {}, name), copier(text, ".quiet"));
+    return h("div.listing", {}, bar, h("pre", { tabindex: 0, dir: "ltr" }, text));
+  };
   return h(
     "details.code",
     {},
@@ -140,20 +116,17 @@ function code(item, model, local) {
 
 /** A button that asks once more before it acts. */
 export function sure(name, question, act) {
-  const made = button(
-    "trash",
-    name,
-    () => {
-      if (made.dataset.sure) return act();
-      made.dataset.sure = "1";
-      made.querySelector("span").textContent = question;
-      return setTimeout(() => {
-        delete made.dataset.sure;
-        made.querySelector("span").textContent = name;
-      }, 4000);
-    },
-    { kind: ".quiet.danger" },
-  );
+  const say = (words) => fill(made.querySelector("span"), words);
+  const press = () => {
+    if (made.dataset.sure) return act();
+    made.dataset.sure = "1";
+    say(question);
+    return setTimeout(() => {
+      delete made.dataset.sure;
+      say(name);
+    }, 4000);
+  };
+  const made = button("trash", name, press, { kind: ".quiet.danger" });
   return made;
 }
 
@@ -172,14 +145,9 @@ export function openDetail(items, at, about) {
 class Detail {
   constructor(items, at, about) {
     Object.assign(this, { items, at, about });
-    this.dialog = h("dialog.detail", {
-      "aria-label": t("detail.title"),
-      on: {
-        close: () => this.dialog.remove(),
-        keydown: (event) => this.key(event),
-        click: (event) => this.press(event),
-      },
-    });
+    const close = () => this.dialog.remove();
+    const on = { close, keydown: (event) => this.key(event), click: (event) => this.press(event) };
+    this.dialog = h("dialog.detail", { "aria-label": t("detail.title"), on });
     this.render();
   }
 
@@ -211,11 +179,11 @@ class Detail {
 
   async erase() {
     try {
-      await remove(`/v1/outputs/${encodeURIComponent(this.item.id)}`);
+      await remove(url`/v1/outputs/${this.item.id}`);
       toast(t("detail.deleted"));
       this.leave(this.about.gone);
     } catch (error) {
-      toast(error.message, { bad: true });
+      complain(error);
     }
   }
 
@@ -232,18 +200,17 @@ class Detail {
         items.length > 1 && arrow("left", t("detail.previous"), -1, ".step.previous"),
         items.length > 1 && arrow("right", t("detail.next"), 1, ".step.next"),
       ),
-      h("div.side", {}, record(item, model), this.actions(model), code(item, model, about.local)),
+      h("div.side", {}, recordOf(item, model), this.actions(model), code(item, model, about.local)),
       button("close", t("close"), () => this.dialog.close(), { bare: true, kind: ".shut" }),
     );
   }
 
   actions(model) {
     const { vary, reuse, gone } = this.about;
-    const file = { href: contentOf(this.item.id), download: "" };
     return h(
       "div.actions",
       {},
-      isSeen(this.item) && h("a.button", file, icon("down"), h("span", {}, t("detail.download"))),
+      isSeen(this.item) && link(contentOf(this.item.id), "down", t("detail.download"), { download: "" }),
       vary && model && button("vary", t("detail.vary"), () => this.leave(vary), { title: t("detail.vary.hint") }),
       reuse && model && button("reset", t("detail.reuse"), () => this.leave(reuse)),
       gone && sure(t("detail.delete"), t("detail.delete.sure"), () => this.erase()),

@@ -1,10 +1,13 @@
 // Form fields: a slider with its number, chips, a switch, a place to drop a file.
 
 import { fill, h, icon } from "./dom.js";
-import { number, t } from "./words.js";
+import { known, number, t } from "./words.js";
 
 let count = 0;
 const NOTCHES = 1000;
+
+/** A number, brought between two ends. */
+export const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 
 /** A named field: the name labels its first control, the hint describes it. */
 export function field(name, hint, ...content) {
@@ -23,17 +26,17 @@ function scale(low, high, whole) {
   const round = (v) => (whole ? Math.round(v) : Number(v.toPrecision(3)));
   return {
     at: (v) => NOTCHES * (geometric ? Math.log(v / low) / Math.log(high / low) : (v - low) / (high - low || 1)),
-    value: (at) =>
-      Math.min(
-        high,
-        Math.max(low, round(geometric ? low * (high / low) ** (at / NOTCHES) : low + (high - low) * (at / NOTCHES))),
-      ),
+    value: (at) => {
+      const part = at / NOTCHES;
+      return clamp(round(geometric ? low * (high / low) ** part : low + (high - low) * part), low, high);
+    },
   };
 }
 
 /**
  * A number: a slider with its number field where both ends are known, else the field alone.
- * @returns {{node: Element, value: () => number|null, set: (v: number|null) => void}} null: left empty
+ * @returns {{node: Element, value: () => number|null, inside: (empty: number) => number, set: (v: number|null) => void}}
+ *   value: null where it was left empty; inside: what a model can be told
  */
 export function numberField({ name, hint, low, high, whole, start, onchange = () => {} }) {
   const bounded = Number.isFinite(low) && Number.isFinite(high) && high > low;
@@ -50,34 +53,31 @@ export function numberField({ name, hint, low, high, whole, start, onchange = ()
   const slider = bounded && h("input.slider", { type: "range", min: 0, max: NOTCHES, step: 1, "aria-label": name });
   const show = () => {
     if (!slider) return;
-    const value = box.value === "" ? low : Math.min(high, Math.max(low, Number(box.value)));
+    const value = box.value === "" ? low : clamp(Number(box.value), low, high);
     slider.value = law.at(value);
     slider.style.setProperty("--at", `${slider.value / 10}%`);
     slider.setAttribute("aria-valuetext", number(value));
   };
-  box.addEventListener("input", () => {
+  const changed = () => {
     show();
     onchange();
-  });
+  };
+  box.addEventListener("input", changed);
   if (slider) {
     slider.addEventListener("input", () => {
       box.value = law.value(Number(slider.value));
-      show();
-      onchange();
+      changed();
     });
-    slider.addEventListener("keydown", (event) =>
-      nudge(event, box, { low, high, whole }, () => {
-        show();
-        onchange();
-      }),
-    );
+    slider.addEventListener("keydown", (event) => nudge(event, box, { low, high, whole }, changed));
   }
   show();
+  const value = () => (box.value === "" ? null : Number(box.value));
   return {
     node: field(name, hint, h("div.pair", {}, slider, box)),
-    value: () => (box.value === "" ? null : Number(box.value)),
-    set: (value) => {
-      box.value = value ?? "";
+    value,
+    inside: (empty) => clamp(whole ? Math.round(value() ?? empty) : (value() ?? empty), low, high),
+    set: (next) => {
+      box.value = next ?? "";
       show();
     },
   };
@@ -89,49 +89,37 @@ function nudge(event, box, { low, high, whole }, done) {
   if (!way) return;
   event.preventDefault();
   const step = whole ? 1 : 10 ** Math.floor(Math.log10((high - low) / 20));
-  const next = Math.min(high, Math.max(low, (Number(box.value) || 0) + way * step));
+  const next = clamp((Number(box.value) || 0) + way * step, low, high);
   box.value = Number(next.toPrecision(6));
   done();
 }
 
+/** Words of a group to choose from, with their hints. */
+export const choicesOf = (group, values) =>
+  values.map((value) => ({ value, text: t(`${group}.${value}`), hint: known(`${group}.${value}`, "hint", null) }));
+
 /**
  * One of several, as chips.
  * @param {Array<{value: any, text: string, hint?: string}>} choices
- * @returns {{node: Element, value: () => any, set: (v: any) => void}}
+ * @returns {{node: Element, all: Element[], value: () => any}}
  */
 export function chips({ name, choices, start, onchange = () => {}, kind = "" }) {
   const group = `c${++count}`;
-  const inputs = choices.map(() => null);
-  const all = choices.map(({ value, text, hint }, i) => {
-    inputs[i] = h("input", {
-      type: "radio",
-      name: group,
-      value: String(i),
-      checked: value === start,
-      on: { change: () => onchange(value) },
-    });
-    return h(
-      "label.chip",
-      {},
-      inputs[i],
-      h("span.pill", {}, h("span", { dir: "auto" }, text), hint && h("small", {}, hint)),
-    );
+  const inputs = choices.map(({ value }, i) => {
+    const on = { change: () => onchange(value) };
+    return h("input", { type: "radio", name: group, value: String(i), checked: value === start, on });
+  });
+  const all = choices.map(({ text, hint }, i) => {
+    const pill = h("span.pill", {}, h("span", { dir: "auto" }, text), hint && h("small", {}, hint));
+    return h("label.chip", {}, inputs[i], pill);
   });
   const node = h("fieldset.field", {}, h("legend.name", {}, name), h(`div.chips${kind}`, {}, all));
-  return {
-    node,
-    all,
-    value: () => choices[inputs.findIndex((input) => input.checked)]?.value,
-    set: (value) =>
-      choices.forEach((choice, i) => {
-        inputs[i].checked = choice.value === value;
-      }),
-  };
+  return { node, all, value: () => choices[inputs.findIndex((input) => input.checked)]?.value };
 }
 
 /** Yes or no. */
-export function toggle({ name, hint, start, onchange = () => {} }) {
-  const input = h("input", { type: "checkbox", role: "switch", checked: start, on: { change: onchange } });
+export function toggle({ name, hint, start }) {
+  const input = h("input", { type: "checkbox", role: "switch", checked: start });
   const node = h(
     "label.switch",
     {},
@@ -149,12 +137,9 @@ export function toggle({ name, hint, start, onchange = () => {} }) {
 }
 
 /** One of a few words, as a list that folds. */
-export function select({ name, hint, choices, start, onchange = () => {} }) {
-  const input = h(
-    "select",
-    { on: { change: onchange } },
-    choices.map((value, i) => h("option", { value: String(i), selected: value === start }, String(value))),
-  );
+export function select({ name, hint, choices, start }) {
+  const option = (value, i) => h("option", { value: String(i), selected: value === start }, String(value));
+  const input = h("select", {}, choices.map(option));
   return {
     node: field(name, hint, input),
     value: () => choices[Number(input.value)],
@@ -164,8 +149,8 @@ export function select({ name, hint, choices, start, onchange = () => {} }) {
   };
 }
 
-/** A place to drop a file on, or to press; `took` gets the File. */
-export function dropZone({ text, hint, accept, took }) {
+/** A place to drop a file on, or to press; `took` gets the File, `dropped` the DataTransfer. */
+export function dropZone({ text, hint, accept, took, dropped = ({ files }) => files.length && took(files[0]) }) {
   const input = h("input", { type: "file", accept, on: { change: () => input.files.length && took(input.files[0]) } });
   const words = h("span", {}, text);
   const zone = h("label.drop", {}, input, icon("upload"), words, hint && h("small", {}, hint));
@@ -177,10 +162,14 @@ export function dropZone({ text, hint, accept, took }) {
   zone.addEventListener("dragleave", over(false));
   zone.addEventListener("drop", (event) => {
     over(false)(event);
-    if (event.dataTransfer.files.length) took(event.dataTransfer.files[0]);
+    dropped(event.dataTransfer);
   });
   return { node: zone, say: (next) => fill(words, next) };
 }
+
+/** Where a name is typed that the server takes. */
+export const nameInput = (maxlength, pattern, on) =>
+  h("input", { type: "text", maxlength, pattern, required: true, autocomplete: "off", spellcheck: "false", on });
 
 /** A form beside a list: open where there is room for both, folded on a phone. */
 export function folding(title, fields, go) {

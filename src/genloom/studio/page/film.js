@@ -3,7 +3,7 @@
 import { contentOf } from "./api.js";
 import { nameOf } from "./detail.js";
 import { announce, button, fill, h, icon } from "./dom.js";
-import { groupOf, isSeen, isSmall } from "./models.js";
+import { image, isSeen, pointsOf } from "./models.js";
 import { dots } from "./plot.js";
 import { t } from "./words.js";
 
@@ -62,11 +62,6 @@ export class Film {
     if (frames.length) this.show(last ? frames.length - 1 : Math.min(this.at, frames.length - 1));
   }
 
-  /** One more frame at the end, where the film then stands. */
-  add(frame) {
-    this.set([...this.frames, frame], { last: true });
-  }
-
   show(at) {
     this.at = at;
     const { text, large } = this.frames[at];
@@ -119,11 +114,8 @@ export class Film {
   }
 }
 
-/** A picture as a frame. */
-export function pictureFrame(src, text, small) {
-  const made = (alt) => h(small ? "img.crisp" : "img", { src, alt });
-  return { text, large: () => made(text), small: () => made("") };
-}
+/** A picture as a frame; `made` gets what it shows, which is `alt` where the frame's words say something else. */
+export const pictureFrame = (made, text, alt = text) => ({ text, large: () => made(alt), small: () => made("") });
 
 /** A text as a frame. */
 export function textFrame(told, text) {
@@ -136,19 +128,19 @@ export function textFrame(told, text) {
 
 /** Points as a frame: its own, among all others faintly. */
 export function pointFrame(own, all, text) {
-  const faint = all.map(({ values }) => ({ values, faint: true }));
-  return { text, large: () => dots([...faint, ...own]), small: () => dots([...faint, ...own]) };
+  const drawn = () => dots([...all.map(({ values }) => ({ values, faint: true })), own]);
+  return { text, large: drawn, small: drawn };
 }
 
 /** Outputs as frames. @param {Array<object>} items With `values` for points and `text` for texts. @param {(i: number) => string} words */
 export function frames(model, items, words) {
-  const dot = (item) => ({ values: item.values, group: groupOf(model, item.label) });
   return items.map((item, i) => {
     const text = words(i);
     if (!isSeen(item)) return { text: `${text}. ${t("item.held")}`, large: held, small: () => icon("held") };
     if (model.kind === "text") return textFrame(item.text ?? "", text);
-    if (model.kind === "points") return pointFrame([dot(item)], items.filter(isSeen), text);
-    return { ...pictureFrame(contentOf(item.id), nameOf({ ...item, model: model.id }, model), isSmall(model)), text };
+    if (model.kind === "points") return pointFrame(pointsOf(model, [item])[0], items.filter(isSeen), text);
+    const made = (alt) => image(model, contentOf(item.id), alt);
+    return pictureFrame(made, text, nameOf({ ...item, model: model.id }, model));
   });
 }
 

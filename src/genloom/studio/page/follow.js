@@ -1,16 +1,19 @@
 // A job, followed until it ends.
 
-import { events, get, post, remove, request } from "./api.js";
+import { events, get, post, remove, request, url } from "./api.js";
 
 const ENDED = ["succeeded", "failed", "cancelled"];
 const REST_MS = 3000; // before a stream that was cut is asked for again
 
 export const ended = ({ state }) => ENDED.includes(state);
 
+/** Where a job is. */
+export const jobAt = (id) => url`/v1/jobs/${id}`;
+
 /** The job whenever it changes, until it ends; a stream that is cut before is taken up again. */
 export async function* following(id, signal) {
   for (;;) {
-    const answer = await request("GET", `/v1/jobs/${encodeURIComponent(id)}/events`, undefined, { signal });
+    const answer = await request("GET", `${jobAt(id)}/events`, undefined, { signal });
     for await (const { event, data } of events(answer)) {
       if (event !== "job") continue;
       yield data;
@@ -24,7 +27,7 @@ export async function* following(id, signal) {
 export async function* looking(id, signal, rest = REST_MS) {
   for (;;) {
     await new Promise((go) => setTimeout(go, rest));
-    const job = await get(`/v1/jobs/${encodeURIComponent(id)}`, { signal });
+    const job = await get(jobAt(id), { signal });
     yield job;
     if (ended(job)) return;
   }
@@ -36,7 +39,6 @@ export async function* looking(id, signal, rest = REST_MS) {
  */
 export async function finished(kind, body, signal, hear = () => {}) {
   let job = await post("/v1/jobs", { kind, body }, { signal });
-  const path = `/v1/jobs/${encodeURIComponent(job.id)}`;
   hear(job);
   try {
     for await (const next of following(job.id, signal)) {
@@ -44,10 +46,13 @@ export async function finished(kind, body, signal, hear = () => {}) {
       hear(job);
     }
   } finally {
-    if (!ended(job)) remove(path).catch(() => {}); // it has ended meanwhile, or goes on unread
+    if (!ended(job)) remove(jobAt(job.id)).catch(() => {}); // it has ended meanwhile, or goes on unread
   }
   return job;
 }
 
 /** Why a job failed, in the server's words. */
 export const reasonOf = ({ error }) => String((typeof error === "string" ? error : error?.message) ?? "");
+
+/** The models that a job is about. */
+export const modelsOf = ({ body }) => [body?.models ?? body?.model].flat().filter(Boolean).join(", ");

@@ -1,15 +1,16 @@
 // How the server does: its figures in plain words, read again every few seconds.
 
-import { isAbort, request } from "./api.js";
+import { isAbort, read } from "./api.js";
 import { sizeOf } from "./data.js";
 import { fill, h } from "./dom.js";
+import { figures } from "./pieces.js";
 import { duration, number, t } from "./words.js";
 
 const LOOK_MS = 4000;
 const LINE = /^(\w+)(?:\{(.*)\})? (\S+)$/;
 
 /** Prometheus' text as rows. @returns {Array<{name: string, labels: object, value: number}>} */
-export function parse(text) {
+function parse(text) {
   const rows = [];
   for (const line of text.split("\n")) {
     const found = line.startsWith("#") ? null : LINE.exec(line);
@@ -26,7 +27,7 @@ export function parse(text) {
  * @param {Array<[number, number]>} buckets (upper edge, how many up to it), rising.
  * @returns {number|null} Seconds; Infinity beyond the last edge; null where nothing was counted.
  */
-export function quantile(buckets, share) {
+function quantile(buckets, share) {
   const total = buckets.at(-1)?.[1] ?? 0;
   return total ? buckets.find(([, count]) => count >= share * total)[0] : null;
 }
@@ -46,16 +47,15 @@ const generations = ({ route }) => /\/v1\/(generations|images|completions)/.test
 
 /** The panel. @param {AbortSignal} signal Ends the looking. */
 export function health(signal) {
-  const figures = h("dl.figures");
-  const node = h("section.panel.health", { "aria-label": t("health.title") }, h("h2", {}, t("health.title")), figures);
+  const list = h("dl.figures");
+  const node = h("section.panel.health", { "aria-label": t("health.title") }, h("h2", {}, t("health.title")), list);
   async function look() {
     if (signal.aborted) return;
     try {
-      const text = await (await request("GET", "/metrics", undefined, { signal })).text();
-      fill(figures, told(parse(text)));
+      fill(list, told(parse(await read("/metrics", { signal }))));
     } catch (error) {
       if (isAbort(error)) return;
-      fill(figures, h("div", {}, h("dd", {}, error.message)));
+      fill(list, h("div", {}, h("dd", {}, error.message)));
     }
     setTimeout(look, LOOK_MS);
   }
@@ -73,22 +73,18 @@ function told(rows) {
   const buckets = bucketsOf(rows, generations);
   const time = (share) => {
     const value = quantile(buckets, share);
-    return value === null
-      ? t("health.none")
-      : Number.isFinite(value)
-        ? `\u2264 ${duration(value)}`
-        : `> ${duration(60)}`;
+    if (value === null) return t("health.none");
+    return Number.isFinite(value) ? `\u2264 ${duration(value)}` : `> ${duration(60)}`;
   };
-  const figures = [
+  return figures([
     ["health.waiting", number(of("genloom_requests_waiting"))],
     ["health.running", number(of("genloom_requests_running"))],
     ["health.jobs", number(of("genloom_jobs", { state: "queued" }) + of("genloom_jobs", { state: "running" }))],
     ["health.workers", number(workers.length)],
     ["health.deaths", number(of("genloom_deaths_total"))],
     ["health.rejected", number(of("genloom_rejected_total"))],
-    ["health.memory", sizeOf(processes.reduce((sum, { value }) => sum + value, 0))],
+    ["forecast.memory", sizeOf(processes.reduce((sum, { value }) => sum + value, 0))],
     ["health.half", time(0.5)],
     ["health.most", time(0.95)],
-  ];
-  return figures.map(([key, value]) => h("div", {}, h("dt", {}, t(key)), h("dd", {}, value)));
+  ]);
 }

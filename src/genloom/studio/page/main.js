@@ -3,6 +3,7 @@
 import { ApiError, get, isAbort, remove, whenSignedOut } from "./api.js";
 import { button, fill, h, icon } from "./dom.js";
 import { forgetModels } from "./models.js";
+import { trouble } from "./pieces.js";
 import { isDark, toggleTheme } from "./prefs.js";
 import { check } from "./views/check.js";
 import { explore } from "./views/explore.js";
@@ -36,17 +37,14 @@ function route() {
 }
 
 function themeSwitch() {
-  const made = button(
-    isDark() ? "sun" : "moon",
-    t(isDark() ? "theme.light" : "theme.dark"),
-    () => {
-      toggleTheme();
-      const next = themeSwitch();
-      made.replaceWith(next);
-      next.focus();
-    },
-    { bare: true },
-  );
+  const act = () => {
+    toggleTheme();
+    const next = themeSwitch();
+    made.replaceWith(next);
+    next.focus();
+  };
+  const [sign, name] = isDark() ? ["sun", "theme.light"] : ["moon", "theme.dark"];
+  const made = button(sign, t(name), act, { bare: true });
   return made;
 }
 
@@ -126,15 +124,8 @@ async function show() {
 
 /** Say what went wrong, and offer to try again. */
 function broken(main, error, again) {
-  fill(
-    main,
-    h(
-      "div.nothing.bad",
-      { role: "alert" },
-      h("p", {}, error instanceof ApiError ? error.message : String(error)),
-      button("reset", t("retry"), again),
-    ),
-  );
+  const words = error instanceof ApiError ? error.message : String(error);
+  fill(main, trouble(h("p", {}, words), button("reset", t("retry"), again)));
 }
 
 function askForKey() {

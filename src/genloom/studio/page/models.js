@@ -1,8 +1,8 @@
 // The models there are, their schemas, and the latest pictures of each as its face.
 
-import { contentOf, get } from "./api.js";
+import { contentOf, get, url } from "./api.js";
 import { h, icon } from "./dom.js";
-import { t } from "./words.js";
+import { given, joined, t } from "./words.js";
 
 const schemas = new Map();
 let listed = null;
@@ -21,13 +21,13 @@ export function forgetModels() {
 
 /** The schema of a model's options. */
 export async function schemaOf(id, options) {
-  if (!schemas.has(id)) schemas.set(id, await get(`/v1/models/${encodeURIComponent(id)}/schema`, options));
+  if (!schemas.has(id)) schemas.set(id, await get(url`/v1/models/${id}/schema`, options));
   return schemas.get(id);
 }
 
 /** The class that a record names, by its index as the server keeps it or by its name; null for none. */
 export function labelOf(model, label) {
-  if (label === null || label === undefined || label === "") return null;
+  if (!given(label) || label === "") return null;
   const index = /^\d+$/.test(label) ? Number(label) : -1;
   return String(model?.classes?.[index] ?? label);
 }
@@ -39,12 +39,17 @@ export function about(model) {
     model.kind === "image"
       ? `${width} \u00d7 ${height}`
       : t(model.kind === "text" ? "model.length" : "model.dims", { n: first });
-  const many = model.classes?.length ? t("model.classes", { n: model.classes.length }) : null;
-  return [size, many].filter(Boolean).join(" \u00b7 ");
+  return joined(size, model.classes?.length > 0 && t("model.classes", { n: model.classes.length }));
 }
 
 /** Whether a picture of so few pixels is shown with hard edges. */
-export const isSmall = (model) => model?.kind === "image" && Math.max(...model.shape.slice(1)) <= 128;
+const isSmall = (model) => model?.kind === "image" && Math.max(...model.shape.slice(1)) <= 128;
+
+/** A picture by a model. */
+export const image = (model, src, alt, more) => h(isSmall(model) ? "img.crisp" : "img", { src, alt, ...more });
+
+/** The same small among many: what holds it says what it is. */
+export const thumbnail = (model, id) => image(model, contentOf(id), "", { loading: "lazy" });
 
 /** Up to four recent pictures, or the sign of its kind. */
 export function face(model, outputs) {
@@ -54,7 +59,7 @@ export function face(model, outputs) {
   return h(
     shown.length > 1 ? "span.face.four" : "span.face",
     { "aria-hidden": "true" },
-    shown.map((o) => h(isSmall(model) ? "img.crisp" : "img", { src: contentOf(o.id), alt: "", loading: "lazy" })),
+    shown.map(({ id }) => thumbnail(model, id)),
     !shown.length && icon(sign),
   );
 }
@@ -63,7 +68,14 @@ export function face(model, outputs) {
 export const isSeen = ({ state }) => state !== "held" && state !== "rejected";
 
 /** The class of a point as a number for its colour; 0 where there are none. */
-export const groupOf = (model, label) => Math.max(0, model?.classes?.indexOf(labelOf(model, label)) ?? 0);
+const groupOf = (model, label) => Math.max(0, model?.classes?.indexOf(labelOf(model, label)) ?? 0);
+
+/** What stands in the place of an output that may not be looked at. */
+export const heldTile = (tag, words, props = {}) => h(`${tag}.tile.held`, props, icon("held"), h("span", {}, words));
+
+/** Outputs as points to draw. */
+export const pointsOf = (model, items) =>
+  items.map(({ values = null, label }) => ({ values, group: groupOf(model, label) }));
 
 /** The cards to pick a model from. */
 export function picker(list, outputs, chosen, onpick) {
@@ -86,5 +98,5 @@ export function picker(list, outputs, chosen, onpick) {
       ),
     ),
   );
-  return h("fieldset.models", {}, h("legend.hidden", {}, t("make.model")), h("div.row", {}, cards));
+  return h("fieldset.models", {}, h("legend.hidden", {}, t("detail.model")), h("div.row", {}, cards));
 }

@@ -1,15 +1,15 @@
 // The picture that samples are made from: dropped or chosen, cut as the model sees it, painted on.
 
-import { brush } from "./brush.js";
+import { Brush } from "./brush.js";
 import { button, fill, h, toast } from "./dom.js";
-import { dropZone, numberField } from "./fields.js";
+import { clamp, dropZone, numberField } from "./fields.js";
 import { t } from "./words.js";
 
 const LARGEST = 1024; // pixels of a side that is sent, or what the model makes if that is more
 const STRENGTH = { whole: 0.6, painted: 1 }; // of an edit, until somebody says more
 
 /** Whether a model makes its samples from a picture, always or if there is one. */
-export const takesPicture = (model) => Boolean(model.source ?? (model.edits && model.kind === "image"));
+const takesPicture = (model) => Boolean(model.source ?? (model.edits && model.kind === "image"));
 
 /** Whether an output was made from a picture, as the server or this page remembers it. */
 export const madeFrom = ({ source, options }) => Boolean(source ?? options?.source);
@@ -106,11 +106,8 @@ class Field {
     const paints = this.model.source?.mask ?? !this.model.source;
     const seen = copyOf(sheet);
     seen.classList.toggle("crisp", Math.max(sheet.width, sheet.height) <= 128);
-    this.brush = paints ? brush(seen, this.model.shape, strokes, (share) => this.painted(share)) : null;
-    if (!paints) {
-      seen.setAttribute("role", "img");
-      seen.setAttribute("aria-label", t("original.source"));
-    }
+    this.brush = paints ? new Brush(seen, this.model.shape, strokes, (share) => this.painted(share)) : null;
+    if (!paints) Object.assign(seen, { role: "img", ariaLabel: t("original.source") });
     fill(
       this.node,
       this.name,
@@ -135,13 +132,13 @@ class Field {
       source: this.sheet.toDataURL("image/png"),
       ...(mask && { mask }),
       ...(mask && this.model.source && { keep: true }),
-      ...(strength !== null && { strength: Math.min(1, Math.max(0, strength)) }),
+      ...(strength !== null && { strength: clamp(strength, 0, 1) }),
     };
   }
 
   draft() {
     const strength = this.told ? (this.strength?.value() ?? undefined) : undefined;
-    return { sheet: this.sheet, strokes: this.brush?.strokes(), strength };
+    return { sheet: this.sheet, strokes: this.brush && [...this.brush.strokes], strength };
   }
 
   /** What must be said before anything can be made. */

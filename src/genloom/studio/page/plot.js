@@ -44,7 +44,7 @@ export function dots(points) {
   );
 }
 
-const colour = (group) => ((group % COLOURS) + COLOURS) % COLOURS;
+export const colour = (group) => ((group % COLOURS) + COLOURS) % COLOURS;
 
 /** A scatter plot; `onopen` gets the index of a point. */
 export class Plot {
@@ -143,7 +143,9 @@ export class Plot {
     }
     pen.globalAlpha = 1;
     const marked = this.points[this.at]?.values;
-    if (marked) ring(pen, this.place(marked), this.ink("--ink"));
+    if (!marked) return;
+    circle(pen, this.place(marked), 9);
+    Object.assign(pen, { strokeStyle: this.ink("--ink"), lineWidth: 2 }).stroke();
   }
 
   axes(pen, end) {
@@ -167,17 +169,13 @@ export class Plot {
   }
 }
 
-function ring(pen, [x, y], ink) {
-  pen.strokeStyle = ink;
-  pen.lineWidth = 2;
-  pen.beginPath();
-  pen.arc(x, y, 9, 0, 7);
-  pen.stroke();
-}
-
-function dot(pen, [x, y], radius) {
+function circle(pen, [x, y], radius) {
   pen.beginPath();
   pen.arc(x, y, radius, 0, 7);
+}
+
+function dot(pen, place, radius) {
+  circle(pen, place, radius);
   pen.fill();
 }
 

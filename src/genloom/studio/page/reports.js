@@ -1,15 +1,16 @@
 // Judge: verdicts over models, asked for as jobs and read side by side.
 
-import { get, isAbort, post } from "./api.js";
+import { get, post } from "./api.js";
 import { button, fill, h, icon, toast } from "./dom.js";
-import { ended, looking } from "./follow.js";
-import { whiskers, together } from "./whiskers.js";
-import { known, moment, number, t } from "./words.js";
+import { ended, jobAt, looking, modelsOf, reasonOf } from "./follow.js";
+import { complain, failed, nothing, once, reportLink } from "./pieces.js";
+import { together, whiskers } from "./whiskers.js";
+import { joined, known, moment, number, t } from "./words.js";
 
 const PAGE = 100;
 
 /** All verdicts of a finished job. */
-export function verdictsOf({ kind, result }) {
+function verdictsOf({ kind, result }) {
   if (!result) return [];
   return kind === "compare" ? (result.verdicts ?? []) : [result];
 }
@@ -28,19 +29,14 @@ const TITLES = { evaluate: "job.evaluate", compare: "job.compare" };
 /** Which models to judge. */
 function asking(list, started) {
   const boxes = list.map(({ id }) => h("input", { type: "checkbox", value: id }));
-  const go = button("judge", t("judge.go"), () => start(), { kind: ".primary" });
+  const go = button("judge", t("nav.judge"), () => start(), { kind: ".primary" });
   async function start() {
     const models = boxes.filter((box) => box.checked).map((box) => box.value);
     if (!models.length) return toast(t("judge.which"), { bad: true });
-    go.disabled = true;
-    try {
+    return once(go, async () => {
       started(await post("/v1/jobs", { kind: models.length > 1 ? "compare" : "evaluate", body: { models } }));
       toast(t("judge.started"));
-    } catch (error) {
-      toast(error.message, { bad: true });
-    }
-    go.disabled = false;
-    return undefined;
+    });
   }
   const choices = list.map(({ id }, i) => h("label.tick", {}, boxes[i], h("span", { dir: "auto" }, id)));
   return h(
@@ -79,46 +75,31 @@ class Shelf {
     try {
       for await (const next of looking(job.id, this.signal)) this.put(next);
     } catch (error) {
-      if (!isAbort(error)) toast(error.message, { bad: true });
+      complain(error);
     }
   }
 
   draw() {
     const focused = document.activeElement?.value;
-    fill(
-      this.list,
-      [...this.jobs.values()].map((job) => this.row(job)),
-      !this.jobs.size && h("li.soft", {}, t("judge.noreports")),
-    );
+    const rows = [...this.jobs.values()].map((job) => this.row(job));
+    fill(this.list, rows.length ? rows : h("li.soft", {}, t("judge.noreports")));
     [...this.list.querySelectorAll("input")].find((box) => box.value === focused)?.focus();
     this.read();
   }
 
   row(job) {
-    const models = [job.body?.models ?? job.body?.model].flat().filter(Boolean).join(", ");
-    const title = `${t(TITLES[job.kind])} \u00b7 ${models}`;
-    const state = known(`job.${job.state}`, job.state);
-    const failure = typeof job.error === "string" ? job.error : job.error?.message;
-    const words = h(
-      "span",
-      { dir: "auto" },
-      title,
-      h("small", {}, [moment(job.created), job.state === "succeeded" ? null : state].filter(Boolean).join(" \u00b7 ")),
-    );
-    if (job.state !== "succeeded")
+    const done = job.state === "succeeded";
+    const failure = reasonOf(job);
+    const state = h("small", {}, joined(moment(job.created), !done && known("job", job.state)));
+    const words = h("span", { dir: "auto" }, joined(t(TITLES[job.kind]), modelsOf(job)), state);
+    if (!done)
       return h("li", {}, h("div.tick", {}, icon("jobs"), words), failure && h("p.failure", { dir: "auto" }, failure));
-    const box = h("input", {
-      type: "checkbox",
-      value: job.id,
-      checked: this.open.has(job.id),
-      on: {
-        change: () => {
-          if (box.checked) this.open.add(job.id);
-          else this.open.delete(job.id);
-          this.read();
-        },
-      },
-    });
+    const change = () => {
+      if (box.checked) this.open.add(job.id);
+      else this.open.delete(job.id);
+      this.read();
+    };
+    const box = h("input", { type: "checkbox", value: job.id, checked: this.open.has(job.id), on: { change } });
     return h("li", {}, h("label.tick", {}, box, words));
   }
 
@@ -129,35 +110,29 @@ class Shelf {
     if (this.key === key) return;
     this.key = key;
     const verdicts = jobs.flatMap(verdictsOf);
-    if (!verdicts.length) {
-      fill(
-        this.shown,
-        h("div.nothing", {}, icon("judge"), h("h2", {}, t("judge.empty")), h("p", {}, t("judge.empty.hint"))),
-      );
-      return;
-    }
-    fill(
+    if (!verdicts.length) return fill(this.shown, nothing("judge", "judge.empty"));
+    return fill(
       this.shown,
       h("ul.verdicts", {}, verdicts.map(heading)),
       h("div.measures", {}, together(verdicts).map(whiskers)),
       jobs.map((job) => this.pairs(job)),
-      jobs.filter(({ result }) => result.report_file).map(download),
+      jobs.map(({ result }) => result.report_file && reportLink(result.report_file)),
     );
   }
 
   /** The nearest training items, fetched when they are asked for. */
   pairs(job) {
     const place = h("div.pairs");
-    const models = [job.body?.models ?? job.body?.model].flat().filter(Boolean).join(", ");
-    const node = h("details.panel", {}, h("summary", {}, h("h3", {}, `${t("judge.pairs")} \u00b7 ${models}`)), place);
+    const title = h("h3", {}, joined(t("judge.pairs"), modelsOf(job)));
+    const node = h("details.panel", {}, h("summary", {}, title), place);
     const open = async () => {
       if (!node.open) return;
       node.removeEventListener("toggle", open);
       try {
-        const { data } = await get(`/v1/jobs/${encodeURIComponent(job.id)}/pairs`, { signal: this.signal });
+        const { data } = await get(`${jobAt(job.id)}/pairs`, { signal: this.signal });
         fill(place, h("p.soft", {}, t(data.length ? "judge.pairs.hint" : "judge.pairs.none")), data.map(pair));
       } catch (error) {
-        if (!isAbort(error)) fill(place, h("p.failure", {}, error.message));
+        failed(place, error);
       }
     };
     node.addEventListener("toggle", open);
@@ -167,15 +142,11 @@ class Shelf {
 
 /** One verdict in a few words: passed or not, and why. */
 function heading({ run, name, passed, failures = [], warnings = [] }) {
+  const badge = h(`span.badge.${passed ? "succeeded" : "failed"}`, {}, t(passed ? "judge.passed" : "judge.notpassed"));
   return h(
     "li.panel",
     {},
-    h(
-      "div.head",
-      {},
-      h("strong", { dir: "auto" }, run ?? name),
-      h(`span.badge.${passed ? "succeeded" : "failed"}`, {}, t(passed ? "judge.passed" : "judge.notpassed")),
-    ),
+    h("div.head", {}, h("strong", { dir: "auto" }, run ?? name), badge),
     failures.map((text) => h("p.failure", { dir: "auto" }, text)),
     warnings.map((text) => h("p.soft", { dir: "auto" }, text)),
   );
@@ -192,15 +163,6 @@ function pair({ distance, generated_b64: made, training_b64: trained, generated,
     {},
     side(made, generated, t("judge.generated")),
     side(trained, training, t("judge.training")),
-    h(
-      "p.soft",
-      { dir: "auto" },
-      [model, t("judge.distance", { value: number(distance, 3) })].filter(Boolean).join(" \u00b7 "),
-    ),
+    h("p.soft", { dir: "auto" }, joined(model, t("judge.distance", { value: number(distance, 3) }))),
   );
-}
-
-function download({ result }) {
-  const href = `/v1/files/${encodeURIComponent(result.report_file)}/content`;
-  return h("a.button", { href, download: "report.html" }, icon("down"), h("span", {}, t("job.report")));
 }

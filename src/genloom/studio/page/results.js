@@ -3,15 +3,15 @@
 import { contentOf } from "./api.js";
 import { copy, nameOf } from "./detail.js";
 import { button, fill, h, icon } from "./dom.js";
-import { groupOf, isSeen, isSmall, labelOf } from "./models.js";
-import { Plot } from "./plot.js";
-import { number, t } from "./words.js";
+import { heldTile, image, isSeen, labelOf, pointsOf } from "./models.js";
+import { colour, Plot } from "./plot.js";
+import { joined, number, t } from "./words.js";
 
 /**
  * A sheet of results, empty at first.
  * @param {object} model @param {number} n How many will come.
  * @param {{onopen: (index: number) => void, earlier?: number[][], mark?: number, prompt?: string}} about
- * @returns {{node: Element, preview: Function, text: Function, finish: (generation: object) => void}}
+ * @returns {{node: Element, preview?: Function, text?: Function, finish: (generation: object) => void}}
  */
 export function sheet(model, n, about) {
   if (model.kind === "points") return points(model, n, about);
@@ -23,8 +23,7 @@ export function sheet(model, n, about) {
 export function beside(source, model, node) {
   if (!source) return node;
   const alt = t("original.source");
-  const image = h(isSmall(model) ? "img.crisp" : "img", { src: source, alt });
-  const figure = h("figure.source", {}, image, h("figcaption", { "aria-hidden": "true" }, alt));
+  const figure = h("figure.source", {}, image(model, source, alt), h("figcaption", { "aria-hidden": "true" }, alt));
   return h("div.beside", {}, figure, node);
 }
 
@@ -36,17 +35,15 @@ function pictures(model, n, { onopen, mark }) {
   node.style.setProperty("--columns", Math.max(1, columns));
   node.style.setProperty("--few", Math.min(4, Math.max(1, columns)));
   node.style.setProperty("--shape", `${width} / ${height}`);
-  const image = (src, alt) => h(isSmall(model) ? "img.crisp" : "img", { src, alt });
   return {
     node,
     preview(_, shown) {
       for (const { index, src } of shown) {
         const old = cells[index].querySelector("img");
         if (old) old.src = src;
-        else fill(cells[index], h("span.tile.coming", {}, image(src, "")));
+        else fill(cells[index], h("span.tile.coming", {}, image(model, src, "")));
       }
     },
-    text() {},
     finish({ data, model: name }) {
       data.forEach((item, i) => {
         const told = nameOf({ ...item, model: name }, model);
@@ -56,30 +53,19 @@ function pictures(model, n, { onopen, mark }) {
           "aria-current": item.seed === mark && n > 1 ? "true" : null,
           on: { click: () => onopen(i) },
         };
-        fill(
-          cells[i],
-          !isSeen(item)
-            ? h(
-                "button.tile.held",
-                { ...props, "aria-label": `${told}. ${t("item.held")}` },
-                icon("held"),
-                h("span", {}, t("item.held")),
-              )
-            : h("button.tile", props, image(contentOf(item.id), told)),
-        );
+        const held = () => heldTile("button", t("item.held"), { ...props, "aria-label": `${told}. ${t("item.held")}` });
+        fill(cells[i], isSeen(item) ? h("button.tile", props, image(model, contentOf(item.id), told)) : held());
       });
     },
   };
 }
 
 function texts(n, { onopen, prompt }) {
-  const pages = Array.from({ length: n }, () =>
-    h("p.prose.coming", { dir: "auto" }, prompt && h("span.given", {}, prompt)),
-  );
+  const given = () => prompt && h("span.given", {}, prompt);
+  const pages = Array.from({ length: n }, () => h("p.prose.coming", { dir: "auto" }, given()));
   const cells = pages.map((page) => h("li", {}, h("article.text", {}, page)));
   return {
     node: h("ol.texts", {}, cells),
-    preview() {},
     text(index, piece) {
       pages[index].append(piece);
     },
@@ -89,7 +75,7 @@ function texts(n, { onopen, prompt }) {
         const begun = prompt && told.startsWith(prompt);
         pages[i].classList.remove("coming");
         if (!isSeen(item)) fill(pages[i], icon("held"), t("item.held"));
-        else fill(pages[i], begun && h("span.given", {}, prompt), begun ? told.slice(prompt.length) : told);
+        else fill(pages[i], begun && given(), begun ? told.slice(prompt.length) : told);
         cells[i].querySelector("article").append(
           h(
             "footer",
@@ -107,38 +93,22 @@ function texts(n, { onopen, prompt }) {
 function points(model, n, { onopen, earlier = [] }) {
   const figure = new Plot({ label: t("plot.label", { n }), onopen });
   const [dims] = model.shape;
-  const notes = [earlier.length > 0 && t("plot.earlier"), dims > 2 && t("plot.axes", { n: dims })].filter(Boolean);
-  const node = h("figure.scatter", {}, figure.node);
-  const legend = h("figcaption", {}, notes.join(" \u00b7 "));
-  node.append(legend);
+  const notes = joined(earlier.length > 0 && t("plot.earlier"), dims > 2 && t("plot.axes", { n: dims }));
+  const legend = h("figcaption", {}, notes);
+  const node = h("figure.scatter", {}, figure.node, legend);
   return {
     node,
-    preview: (_, shown) =>
-      figure.show(
-        shown.map(({ values }) => ({ values, group: 0 })),
-        earlier,
-        false,
-      ),
-    text() {},
+    preview(_, shown) {
+      const moving = shown.map(({ values }) => ({ values, group: 0 }));
+      figure.show(moving, earlier, false);
+    },
     finish({ data }) {
-      const labels = [...new Set(data.map((item) => labelOf(model, item.label)))].sort(
-        (a, b) => model.classes.indexOf(a) - model.classes.indexOf(b),
-      );
-      requestAnimationFrame(() =>
-        figure.show(
-          data.map((item) => ({ values: item.values ?? null, group: groupOf(model, item.label) })),
-          earlier,
-        ),
-      );
-      fill(
-        legend,
-        labels
-          .filter(Boolean)
-          .map((label) =>
-            h("span.swatch", {}, h(`span.spot.g${Math.max(0, model.classes.indexOf(label)) % 8}`, {}), label),
-          ),
-        h("span", {}, notes.join(" \u00b7 ")),
-      );
+      const place = (label) => Math.max(0, model.classes.indexOf(label));
+      const labels = [...new Set(data.map((item) => labelOf(model, item.label)))].filter(Boolean);
+      const swatch = (label) => h("span.swatch", {}, h(`span.spot.g${colour(place(label))}`, {}), label);
+      requestAnimationFrame(() => figure.show(pointsOf(model, data), earlier));
+      labels.sort((a, b) => place(a) - place(b));
+      fill(legend, labels.map(swatch), h("span", {}, notes));
       node.append(table(data, model));
     },
   };
@@ -147,47 +117,23 @@ function points(model, n, { onopen, earlier = [] }) {
 /** The points in words, for those who cannot see or want to copy them. */
 function table(data, model) {
   const dims = Math.max(0, ...data.map((item) => item.values?.length ?? 0));
-  const head = [
-    t("detail.seed"),
-    ...(model.classes.length ? [t("detail.label")] : []),
-    ...Array.from({ length: dims }, (_, i) => `x${i}`),
-  ];
-  const row = (item) => [
-    item.seed,
-    ...(model.classes.length ? [labelOf(model, item.label) ?? ""] : []),
-    ...Array.from({ length: dims }, (_, i) => (item.values ? number(item.values[i]) : "")),
-  ];
+  const axes = (words) => Array.from({ length: dims }, (_, i) => words(i));
+  const classed = model.classes.length > 0;
+  const heads = [t("detail.seed"), classed ? t("detail.label") : [], axes((i) => `x${i}`)].flat();
+  const cells = ({ seed, label, values }) =>
+    [seed, classed ? (labelOf(model, label) ?? "") : [], axes((i) => (values ? number(values[i]) : ""))].flat();
+  const row = (list, cell) => h("tr", {}, list.map(cell));
+  const top = row(heads, (text) => h("th", { scope: "col" }, text));
+  const body = data.map((item) => row(cells(item), (text) => h("td", {}, text)));
+  const name = t("plot.table");
   return h(
     "details.table",
     {},
-    h("summary", {}, t("plot.table")),
+    h("summary", {}, name),
     h(
       "div.wide",
-      { tabindex: 0, role: "region", "aria-label": t("plot.table") },
-      h(
-        "table",
-        {},
-        h(
-          "thead",
-          {},
-          h(
-            "tr",
-            {},
-            head.map((c) => h("th", { scope: "col" }, c)),
-          ),
-        ),
-        h(
-          "tbody",
-          {},
-          data.map((item) =>
-            h(
-              "tr",
-              {},
-              row(item).map((c) => h("td", {}, c)),
-            ),
-          ),
-        ),
-      ),
+      { tabindex: 0, role: "region", "aria-label": name },
+      h("table", {}, h("thead", {}, top), h("tbody", {}, body)),
     ),
   );
 }

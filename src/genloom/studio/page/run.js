@@ -1,6 +1,6 @@
 // One generation: asked for, watched as it comes, cancelled when somebody says so.
 
-import { ApiError, contentOf, events, get, request } from "./api.js";
+import { ApiError, contentOf, events, get, post, request } from "./api.js";
 import { isSeen } from "./models.js";
 import { t } from "./words.js";
 
@@ -23,9 +23,16 @@ export async function generate(model, body, hear, signal) {
       );
     else if (event === "generation.text") hear.text(data.index, String(data.text));
     else if (event === "error") throw new ApiError(0, String(data.error.message));
-    else if (event === "generation.completed") return model.kind === "points" ? withValues(data, signal) : data;
+    else if (event === "generation.completed")
+      return { ...data, data: await withValues(model, data.data, signal) };
   }
   throw new ApiError(0, t("make.cut"));
+}
+
+/** The outputs of a generation that nobody watches, with the values of points. */
+export async function outputs(model, body, signal) {
+  const { data } = await post("/v1/generations", { model: model.id, ...body }, { signal });
+  return withValues(model, data, signal);
 }
 
 /** A guess on the way: the address of a picture, or the values of a point. */
@@ -36,12 +43,11 @@ function guess(model, b64) {
 
 const valuesOf = (told) => told.values.map(Number);
 
-/** The points of a generation: each output's bytes are the JSON of one. */
-async function withValues(generation, signal) {
-  const data = await Promise.all(
-    generation.data.map(async (item) => (!isSeen(item) ? item : { ...item, values: await pointOf(item.id, signal) })),
-  );
-  return { ...generation, data };
+/** Outputs, with the values of points beside their records: each one's bytes are the JSON of a point. */
+export async function withValues(model, items, signal) {
+  if (model.kind !== "points") return items;
+  const told = async (item) => (isSeen(item) ? { ...item, values: await pointOf(item.id, signal) } : item);
+  return Promise.all(items.map(told));
 }
 
 /** The values of one point; null where its file is no JSON. */

@@ -1,30 +1,27 @@
 // A seed to type or to roll.
 
-import { MOST_SEED } from "./controls.js";
 import { button, h } from "./dom.js";
-import { field } from "./fields.js";
+import { clamp, field } from "./fields.js";
 import { t } from "./words.js";
+
+const MOST = 2 ** 53 - 1; // beyond it a browser would round
 
 /** A seed below 2^31, from the browser's own source of chance. */
 export const roll = () => crypto.getRandomValues(new Uint32Array(1))[0] >>> 1;
 
-/** @returns {{node: Element, value: () => number, roll: () => void}} A seed that is always there. */
-export function seedBox(name, start) {
-  const box = h("input.number", {
-    type: "number",
-    min: 0,
-    max: MOST_SEED,
-    step: 1,
-    inputmode: "numeric",
-    value: start,
-  });
+/** Where a seed is typed. */
+export const seedInput = (props) =>
+  h("input.number", { type: "number", min: 0, max: MOST, step: 1, inputmode: "numeric", ...props });
+
+/** What was typed, as a seed. */
+export const seedIn = (box) => clamp(Math.round(Number(box.value)), 0, MOST);
+
+/** @returns {{node: Element, value: () => number}} A seed that is always there. */
+export function seedBox(name) {
+  const box = seedInput({ value: roll() });
   const again = () => {
     box.value = roll();
   };
   const dice = button("dice", `${t("make.dice")}: ${name}`, again, { bare: true });
-  return {
-    node: field(name, null, h("div.tools.pair", {}, box, dice)),
-    value: () => Math.min(MOST_SEED, Math.max(0, Math.round(Number(box.value)))),
-    roll: again,
-  };
+  return { node: field(name, null, h("div.tools.pair", {}, box, dice)), value: () => seedIn(box) };
 }

@@ -3,8 +3,9 @@
 import { isAbort, post } from "./api.js";
 import { dataField, sizeOf } from "./data.js";
 import { button, fill, h, toast } from "./dom.js";
-import { chips, field, folding, numberField } from "./fields.js";
+import { chips, choicesOf, field, folding, nameInput, numberField } from "./fields.js";
 import { finished, reasonOf } from "./follow.js";
+import { figures, once } from "./pieces.js";
 import { duration, number, t } from "./words.js";
 
 const FAMILIES = ["flow", "gan", "vae", "diffusion", "autoregressive"];
@@ -25,7 +26,7 @@ export function trainForm(started, signal) {
     start: FAMILIES[0],
     kind: ".column",
     onchange: changed,
-    choices: FAMILIES.map((value) => ({ value, text: t(`train.${value}`), hint: t(`train.${value}.hint`) })),
+    choices: choicesOf("train", FAMILIES),
   });
   const minutes = numberField({ name: t("train.minutes"), low: 0.5, high: 240, start: 5, onchange: changed });
   const go = button("train", t("train.go"), () => start(), { kind: ".primary" });
@@ -36,17 +37,13 @@ export function trainForm(started, signal) {
     const source = data.value();
     if (!source) toast(t("train.nofile"), { bad: true });
     if (!source || !name.input.reportValidity()) return;
-    go.disabled = true;
     guess.stop();
-    try {
-      const body = { data: source, family: family.value(), minutes: minutes.value() ?? 5, name: name.input.value };
+    const body = { data: source, family: family.value(), minutes: minutes.value() ?? 5, name: name.input.value };
+    await once(go, async () => {
       started(await post("/v1/jobs", { kind: "train", body }));
       toast(t("train.started"));
       form.done();
-    } catch (error) {
-      toast(error.message, { bad: true });
-    }
-    go.disabled = false;
+    });
   }
   return form.node;
 }
@@ -55,11 +52,11 @@ export function trainForm(started, signal) {
 function forecast(signal) {
   const node = h("div.forecast", { role: "status" });
   let timer = null;
-  let asked = new AbortController();
+  let asked = null;
   signal.addEventListener("abort", () => stop());
   function stop() {
     clearTimeout(timer);
-    asked.abort();
+    asked?.abort();
   }
   async function rehearse(body) {
     const own = (asked = new AbortController());
@@ -86,28 +83,19 @@ function forecast(signal) {
 
 function told({ steps, seconds, memory_bytes: memory, disk_bytes: disk }) {
   const rows = [
-    ["forecast.steps", number(steps, 3)],
+    ["option.steps", number(steps, 3)],
     ["forecast.time", duration(seconds)],
     ["forecast.memory", sizeOf(memory)],
     ["forecast.disk", sizeOf(disk)],
   ];
-  const cell = ([key, value]) => h("div", {}, h("dt", {}, t(key)), h("dd", {}, value));
-  return [h("p.name", {}, t("forecast.title")), h("dl.figures", {}, rows.map(cell))];
+  return [h("p.name", {}, t("job.forecast")), h("dl.figures", {}, figures(rows))];
 }
 
 /** The name of the model: suggested until the reader writes one. */
 function nameField() {
   let written = false;
   const note = () => (written = input.value !== "");
-  const asked = {
-    type: "text",
-    maxlength: 63,
-    pattern: NAME,
-    required: true,
-    autocomplete: "off",
-    spellcheck: "false",
-  };
-  const input = h("input", { ...asked, on: { input: note } });
+  const input = nameInput(63, NAME, { input: note });
   const suggest = (data, family) => {
     if (!written) input.value = suggestion(data, family);
   };

@@ -1,25 +1,26 @@
 // Judge: a blind vote between two models. Who made what is told when the vote is over.
 
-import { contentOf, get, post, request } from "./api.js";
+import { contentOf, get, post, url } from "./api.js";
 import { announce, button, fill, h, icon } from "./dom.js";
-import { chips, numberField, select } from "./fields.js";
-import { isSeen, isSmall } from "./models.js";
+import { chips, choicesOf, numberField, select } from "./fields.js";
+import { image, isSeen } from "./models.js";
+import { failed, fetched, nothing } from "./pieces.js";
+import { outputs } from "./run.js";
 import { roll } from "./seed.js";
-import { failed, worker } from "./walk.js";
-import { number, t } from "./words.js";
+import { worker } from "./walk.js";
+import { given, number, t } from "./words.js";
 
 const KEYS = { 1: "left", ArrowLeft: "left", 2: "right", ArrowRight: "right", 0: "tie", ArrowDown: "tie" };
 const CHOICES = { left: "left", tie: "even", right: "right" };
 
 /** Pairs that may be compared blindly: what is seen tells nothing of its maker. */
-export const votable = (list) =>
+const votable = (list) =>
   list.filter(({ kind, source }) => (kind === "image" || kind === "text") && !source?.needed);
 
 /** The place of the vote. @param {object[]} list Models. */
 export function voting(list, signal) {
   const open = votable(list);
-  if (open.length < 2)
-    return h("div.nothing", {}, icon("judge"), h("h2", {}, t("vote.few")), h("p", {}, t("vote.few.hint")));
+  if (open.length < 2) return nothing("judge", "vote.few");
   const booth = h("div.booth", { tabindex: -1 });
   fill(booth, setting(open, booth, signal));
   return booth;
@@ -29,11 +30,7 @@ function setting(open, booth, signal) {
   const ids = open.map(({ id }) => id);
   const first = select({ name: t("vote.a"), choices: ids, start: ids[0] });
   const second = select({ name: t("vote.b"), choices: ids, start: ids[1] });
-  const seeds = chips({
-    name: t("vote.seeds"),
-    start: "same",
-    choices: ["same", "own"].map((value) => ({ value, text: t(`vote.${value}`), hint: t(`vote.${value}.hint`) })),
-  });
+  const seeds = chips({ name: t("vote.seeds"), start: "same", choices: choicesOf("vote", ["same", "own"]) });
   const rounds = numberField({ name: t("vote.rounds"), low: 1, high: 64, whole: true, start: 12 });
   const told = h("div", { role: "status" });
   const go = worker(
@@ -44,8 +41,7 @@ function setting(open, booth, signal) {
       fill(told);
       if (models[0] === models[1] || models[0].kind !== models[1].kind)
         return fill(told, h("p.failure", { role: "alert" }, t("vote.unlike")));
-      const n = Math.min(64, Math.max(1, Math.round(rounds.value() ?? 12)));
-      const pairs = await draw(models, n, seeds.value() === "same", stop);
+      const pairs = await draw(models, rounds.inside(12), seeds.value() === "same", stop);
       return new Vote(models, pairs, booth, () => fill(booth, setting(open, booth, signal)), signal).start();
     },
     signal,
@@ -57,8 +53,7 @@ function setting(open, booth, signal) {
 /** Outputs of both models in pairs, each with its sides shuffled. */
 async function draw(models, n, same, signal) {
   const seed = roll();
-  const ask = async (model, from) =>
-    (await post("/v1/generations", { model: model.id, n, seed: from, options: {} }, { signal })).data;
+  const ask = (model, from) => outputs(model, { n, seed: from, options: {} }, signal);
   const [a, b] = [await ask(models[0], seed), await ask(models[1], same ? seed : roll())];
   const coins = crypto.getRandomValues(new Uint8Array(n));
   return a
@@ -84,6 +79,7 @@ class Vote {
     this.sides = h("div.sides");
     const choice = (name) =>
       button(CHOICES[name], t(`vote.${name}`), () => this.choose(name), { kind: `.choice.${name}` });
+    const stop = button("close", t("vote.stop"), () => this.finish(), { kind: ".quiet" });
     fill(
       this.booth,
       h("h2.question", { tabindex: -1 }, t("vote.question")),
@@ -92,12 +88,7 @@ class Vote {
       h("div.choices", {}, Object.keys(CHOICES).map(choice)),
       h("p.hint", {}, t("vote.keys")),
       this.told,
-      h(
-        "div.foot",
-        {},
-        this.count,
-        button("close", t("vote.stop"), () => this.finish(), { kind: ".quiet" }),
-      ),
+      h("div.foot", {}, this.count, stop),
     );
     this.show();
     this.booth.querySelector("h2").focus();
@@ -108,9 +99,8 @@ class Vote {
     const { left, right } = this.pairs[this.at];
     const [model] = this.models;
     const side = (item, name) => {
-      const image = () =>
-        h(isSmall(model) ? "img.crisp" : "img", { src: contentOf(item.id), alt: t(`vote.${name}.alt`) });
-      const shown = model.kind === "image" ? image() : text(item, this.signal);
+      const picture = () => image(model, contentOf(item.id), t(`vote.${name}.alt`));
+      const shown = model.kind === "image" ? picture() : text(item, this.signal);
       return h("button.side", { type: "button", on: { click: () => this.choose(name) } }, shown);
     };
     fill(this.sides, side(left, "left"), side(right, "right"));
@@ -151,18 +141,11 @@ class Vote {
     removeEventListener("keydown", this.press);
     const [a, b] = this.models.map(({ id }) => id);
     const again = button("reset", t("vote.again"), this.again);
-    fill(this.booth, h("h2", { tabindex: -1 }, t("vote.over")), h("p.soft", {}, t("loading")));
+    const over = h("h2", { tabindex: -1 }, t("vote.over"));
+    fill(this.booth, over, h("p.soft", {}, t("loading")));
     try {
-      const found = await get(`/v1/votes?a=${encodeURIComponent(a)}&b=${encodeURIComponent(b)}`, {
-        signal: this.signal,
-      });
-      fill(
-        this.booth,
-        h("h2", { tabindex: -1 }, t("vote.over")),
-        preference(found),
-        unveiled(this.given, [a, b]),
-        again,
-      );
+      const found = await get(url`/v1/votes?a=${a}&b=${b}`, { signal: this.signal });
+      fill(this.booth, over, preference(found), unveiled(this.given, [a, b]), again);
       announce(this.booth.querySelector(".preference p").textContent);
     } catch (error) {
       failed(this.booth, error);
@@ -173,29 +156,20 @@ class Vote {
 
 function text(item, signal) {
   const page = h("p.prose", { dir: "auto" }, item.text ?? t("loading"));
-  if (item.text === undefined)
-    request("GET", contentOf(item.id), undefined, { signal })
-      .then((answer) => answer.text())
-      .then((told) => fill(page, told))
-      .catch(() => fill(page, t("review.hidden")));
-  return page;
+  return item.text === undefined ? fetched(page, contentOf(item.id), { signal }, t("review.hidden")) : page;
 }
 
 /** The share of the first model among decided votes, as a bar with its interval. */
-export function preference({ a, b, votes, a_wins: wins, b_wins: losses, ties, preference: share, low, high }) {
+function preference({ a, b, votes, a_wins: wins, b_wins: losses, ties, preference: share, low, high }) {
   const percent = (v) => number(100 * v, 3);
-  const decided = share !== null && share !== undefined;
+  const decided = given(share);
   const words = !decided
     ? t("vote.none")
     : t(low > 0.5 ? "vote.prefers" : high < 0.5 ? "vote.opposes" : "vote.undecided", { a, b });
   const bar = h("div.share", { "aria-hidden": "true" }, h("span.span"), h("span.spot"), h("span.half"));
   if (decided)
-    for (const [name, value] of [
-      ["--at", share],
-      ["--low", low],
-      ["--high", high],
-    ])
-      bar.style.setProperty(name, `${100 * value}%`);
+    for (const [name, value] of Object.entries({ at: share, low, high }))
+      bar.style.setProperty(`--${name}`, `${100 * value}%`);
   return h(
     "section.panel.preference",
     {},
@@ -208,7 +182,7 @@ export function preference({ a, b, votes, a_wins: wins, b_wins: losses, ties, pr
 }
 
 /** Every pair of this vote with the names of its makers. */
-function unveiled(given, [a, b]) {
+function unveiled(votes, [a, b]) {
   const name = ({ swapped }, side) => ((side === "left") === !swapped ? a : b);
   const shot = (pair, side, choice) =>
     h(
@@ -221,9 +195,8 @@ function unveiled(given, [a, b]) {
     h(
       "li.pair-of",
       {},
-      shot(pair, "left", choice),
-      shot(pair, "right", choice),
+      ["left", "right"].map((side) => shot(pair, side, choice)),
       h("p.soft", {}, choice === "tie" ? t("vote.tie") : t("vote.chose", { name: name(pair, choice) })),
     );
-  return h("details", {}, h("summary", {}, t("vote.unveil")), h("ol.pairs", {}, given.map(told)));
+  return h("details", {}, h("summary", {}, t("vote.unveil")), h("ol.pairs", {}, votes.map(told)));
 }

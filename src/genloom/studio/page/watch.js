@@ -1,12 +1,13 @@
 // One training as it goes on: how far, its curves, its samples, its alarms; to stop and to resume.
 
-import { get, isAbort, post, remove, request } from "./api.js";
+import { get, isAbort, post, remove, url } from "./api.js";
 import { charts } from "./chart.js";
 import { button, fill, h, icon, toast } from "./dom.js";
 import { Film, pictureFrame } from "./film.js";
-import { ended, looking, reasonOf } from "./follow.js";
+import { ended, jobAt, looking, reasonOf } from "./follow.js";
 import { forgetModels } from "./models.js";
-import { duration, known, moment, number, t } from "./words.js";
+import { badge, complain, fetched, link } from "./pieces.js";
+import { duration, joined, known, moment, number, t } from "./words.js";
 
 const LOOK_MS = 2000;
 
@@ -15,7 +16,7 @@ export class Watch {
   /** @param {object} job @param {(job: object) => void} resumed Gets the job that goes on. */
   constructor(job, resumed, signal) {
     Object.assign(this, { job, resumed, signal });
-    this.path = `/v1/jobs/${encodeURIComponent(job.id)}`;
+    this.path = jobAt(job.id);
     this.head = h("div.head");
     this.meter = h("progress", { max: 1, value: job.progress, "aria-label": t("job.progress", { name: this.name }) });
     this.said = h("p.soft");
@@ -23,13 +24,8 @@ export class Watch {
     this.curves = h("div.curves");
     this.film = new Film({ name: t("watch.samples") });
     this.foot = h("div.foot");
-    this.body = h(
-      "details.watching",
-      { open: !ended(job) },
-      h("summary", {}, t("watch.look")),
-      this.curves,
-      this.film.node,
-    );
+    const summary = h("summary", {}, t("watch.look"));
+    this.body = h("details.watching", { open: !ended(job) }, summary, this.curves, this.film.node);
     this.node = h("li.job", {}, this.head, this.meter, this.said, this.alarms, this.body, this.foot);
     this.shownSteps = "";
     this.body.addEventListener("toggle", () => this.look());
@@ -50,19 +46,14 @@ export class Watch {
       if (this.job.state === "succeeded") forgetModels();
       await this.look();
     } catch (error) {
-      if (!isAbort(error)) toast(error.message, { bad: true });
+      complain(error);
     }
   }
 
   draw() {
     const { job } = this;
     const over = ended(job);
-    const state = job.cancelling && !over ? "cancelling" : job.state;
-    fill(
-      this.head,
-      h("strong", { dir: "auto" }, this.name),
-      h(`span.badge.${over || job.state === "running" ? job.state : "queued"}`, {}, known(`job.${state}`, state)),
-    );
+    fill(this.head, h("strong", { dir: "auto" }, this.name), badge(job));
     this.meter.hidden = over;
     this.meter.value = job.state === "running" ? job.progress : 0;
     if (over || job.state === "queued") this.say();
@@ -76,7 +67,7 @@ export class Watch {
   say(curves) {
     const { job } = this;
     const { family, data, minutes } = job.body ?? {};
-    const asked = [known(`train.${family}`, family), data, minutes && t("time.minutes", { n: number(minutes) })];
+    const asked = [family && known("train", family), data, minutes && t("time.minutes", { n: number(minutes) })];
     const where =
       !ended(job) && curves?.total
         ? [
@@ -84,16 +75,15 @@ export class Watch {
             Number.isFinite(curves.seconds_left) && t("watch.left", { time: duration(curves.seconds_left) }),
           ]
         : [job.state === "queued" && job.ahead > 0 ? t("job.ahead", { ahead: job.ahead }) : moment(job.created)];
-    fill(this.said, [...asked, ...where].filter(Boolean).join(" \u00b7 "));
+    fill(this.said, joined(asked, where));
   }
 
   actions(over) {
     const { job } = this;
-    const link = (href, sign, words) => h("a.button", { href }, icon(sign), h("span", {}, words));
     const made = job.state === "succeeded" && job.result?.model;
     return [
-      made && link(`#/make?model=${encodeURIComponent(made)}`, "make", t("job.use", { name: made })),
-      !over && !job.cancelling && button("close", t("watch.stop"), () => this.stop(), { kind: ".quiet" }),
+      made && link(url`#/make?model=${made}`, "make", t("job.use", { name: made })),
+      !over && !job.cancelling && button("close", t("make.stop"), () => this.stop(), { kind: ".quiet" }),
       (job.state === "cancelled" || job.state === "failed") &&
         job.started &&
         button("play", t("watch.resume"), () => this.resume()),
@@ -101,20 +91,11 @@ export class Watch {
   }
 
   async stop() {
-    try {
-      await remove(this.path);
-      toast(t("watch.stopping"));
-    } catch (error) {
-      toast(error.message, { bad: true });
-    }
+    await remove(this.path).then(() => toast(t("watch.stopping")), complain);
   }
 
   async resume() {
-    try {
-      this.resumed(await post(`${this.path}/resume`, {}));
-    } catch (error) {
-      toast(error.message, { bad: true });
-    }
+    await post(`${this.path}/resume`, {}).then(this.resumed, complain);
   }
 
   /** Fetch curves and samples, where somebody looks; again in a while, as long as it runs. */
@@ -147,10 +128,13 @@ export class Watch {
   }
 
   frame({ step, media_type: kind }) {
-    const path = `${this.path}/samples/${encodeURIComponent(step)}`;
+    const path = this.path + url`/samples/${step}`;
     const text = t("make.step", { step: number(step) });
-    if (String(kind ?? "image").startsWith("image")) return pictureFrame(path, text, true);
-    return { text, large: () => page(path, this.signal), small: () => h("span.snip", {}, number(step)) };
+    if (String(kind ?? "image").startsWith("image"))
+      return pictureFrame((alt) => h("img.crisp", { src: path, alt }), text);
+    const page = () => h("pre.page", { dir: "auto", tabindex: 0 }, t("loading"));
+    const large = () => fetched(page(), path, { signal: this.signal });
+    return { text, large, small: () => h("span.snip", {}, number(step)) };
   }
 
   /** New samples at the end of the film; it stays where it is while somebody looks at an earlier one. */
@@ -158,31 +142,15 @@ export class Watch {
     const steps = data.map(({ step }) => step).join();
     if (steps === this.shownSteps) return;
     this.shownSteps = steps;
-    const atEnd = this.film.at >= this.film.frames.length - 1;
-    this.film.set(
-      data.map((one) => this.frame(one)),
-      { last: atEnd },
-    );
+    const last = this.film.at >= this.film.frames.length - 1;
+    const frames = data.map((one) => this.frame(one));
+    this.film.set(frames, { last });
   }
-}
-
-/** A sheet of texts, fetched when it is looked at. */
-function page(path, signal) {
-  const told = h("pre.page", { dir: "auto", tabindex: 0 }, t("loading"));
-  request("GET", path, undefined, { signal })
-    .then((answer) => answer.text())
-    .then((text) => fill(told, text))
-    .catch((error) => isAbort(error) || fill(told, error.message));
-  return told;
 }
 
 /** An alarm: what it means in plain words, and what the run says of it. */
 function alarm({ name, text }) {
   const key = String(name).replaceAll(" ", "_");
-  return h(
-    "div.alarm",
-    {},
-    icon("held"),
-    h("div", {}, h("strong", {}, known(`alarm.${key}`, String(name))), h("p", { dir: "auto" }, String(text ?? ""))),
-  );
+  const words = [h("strong", {}, known("alarm", key)), h("p", { dir: "auto" }, String(text ?? ""))];
+  return h("div.alarm", {}, icon("held"), h("div", {}, words));
 }

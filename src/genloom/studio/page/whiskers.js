@@ -1,7 +1,8 @@
 // Measures side by side: a dot with its interval for each model, between real data and a trivial generator.
 
 import { drawn, h } from "./dom.js";
-import { known, number, t } from "./words.js";
+import { clamp } from "./fields.js";
+import { given, known, number, t } from "./words.js";
 
 const REACH = 1.6; // the trivial generator is drawn where it widens the scale by less than this
 
@@ -25,12 +26,11 @@ export function together(verdicts) {
 }
 
 /** The ends of a scale that holds every interval, the floor, and the trivial value where it is near. */
-export function scaleOf({ cells, floor, trivial }) {
+function scaleOf({ cells, floor, trivial }) {
   const values = cells.flatMap(({ low, high, value }) => [low, high, value]);
-  if (floor !== null && floor !== undefined) values.push(floor);
+  if (given(floor)) values.push(floor);
   let [low, high] = [Math.min(...values), Math.max(...values)];
-  const near = trivial !== null && trivial !== undefined;
-  if (near && Math.max(high, trivial) - Math.min(low, trivial) < REACH * (high - low))
+  if (given(trivial) && Math.max(high, trivial) - Math.min(low, trivial) < REACH * (high - low))
     [low, high] = [Math.min(low, trivial), Math.max(high, trivial)];
   const margin = 0.08 * (high - low) || 0.5;
   return [low - margin, high + margin];
@@ -50,7 +50,7 @@ export function best({ cells, better, floor }) {
 /** A measure as a small plot in a table, readable without the plot. */
 export function whiskers(measure) {
   const [low, high] = scaleOf(measure);
-  const at = (v) => `${(100 * Math.min(1, Math.max(0, (v - low) / (high - low)))).toFixed(2)}%`;
+  const at = (v) => `${(100 * clamp((v - low) / (high - low), 0, 1)).toFixed(2)}%`;
   const { name, better, cells, floor, trivial, n, unit } = measure;
   const winners = best(measure);
   const verdict =
@@ -58,34 +58,24 @@ export function whiskers(measure) {
     (winners.length === 1
       ? t("judge.best", { name: winners[0] })
       : t(winners.length === cells.length ? "judge.even" : "judge.some", { names: winners.join(", ") }));
+  const off = trivial < low || trivial > high ? t("judge.off") : "";
   const marks = [
-    floor !== null && floor !== undefined && mark("floor", t("judge.floor", { value: number(floor) })),
-    trivial !== null &&
-      trivial !== undefined &&
-      mark(
-        "trivial",
-        `${t("judge.trivial", { value: number(trivial) })}${trivial < low || trivial > high ? t("judge.off") : ""}`,
-      ),
+    given(floor) && mark("floor", t("judge.floor", { value: number(floor) })),
+    given(trivial) && mark("trivial", `${t("judge.trivial", { value: number(trivial) })}${off}`),
   ];
+  const heads = ["detail.model", "judge.value"].map((key) => h("th", { scope: "col" }, t(key)));
+  const lines = cells.map((cell) => line(cell, { at, floor, trivial, low, high }));
   return h(
     "section.panel.measure",
     {},
-    h("h3", {}, known(`measure.${name}`, name.replaceAll("_", " ")), unit && h("small", {}, ` ${unit}`)),
-    h("p.soft", {}, known(`measure.${name}.plain`, ""), " ", known(`judge.${better}`, "")),
+    h("h3", {}, known("measure", name), unit && h("small", {}, ` ${unit}`)),
+    h("p.soft", {}, known(`measure.${name}`, "plain", ""), " ", known("judge", better, "")),
     h(
       "table.whiskers",
       {},
-      h("caption.hidden", {}, known(`measure.${name}`, name)),
-      h(
-        "thead.hidden",
-        {},
-        h("tr", {}, h("th", { scope: "col" }, t("judge.model")), h("th", { scope: "col" }, t("judge.value"))),
-      ),
-      h(
-        "tbody",
-        {},
-        cells.map((cell) => line(cell, { at, floor, trivial, low, high })),
-      ),
+      h("caption.hidden", {}, known("measure", name)),
+      h("thead.hidden", {}, h("tr", {}, heads)),
+      h("tbody", {}, lines),
     ),
     h("p.marks", {}, marks, h("span.soft", {}, t("judge.n", { n: number(n) }))),
     verdict && h("p.conclusion", { dir: "auto" }, verdict),
@@ -95,7 +85,7 @@ export function whiskers(measure) {
 const mark = (kind, text) => h("span.swatch", {}, h(`span.tick.${kind}`, { "aria-hidden": "true" }), text);
 
 function line({ run, value, low: from, high: to, tag }, { at, floor, trivial, low, high }) {
-  const inside = (v) => v !== null && v !== undefined && v >= low && v <= high;
+  const inside = (v) => given(v) && v >= low && v <= high;
   const rule = (v, kind) => drawn("line", { x1: at(v), x2: at(v), y1: "0", y2: "100%", class: kind });
   return h(
     "tr",
@@ -111,11 +101,7 @@ function line({ run, value, low: from, high: to, tag }, { at, floor, trivial, lo
         drawn("circle", { cx: at(value), cy: "50%", r: 5 }),
       ]),
       h("strong", {}, number(value)),
-      h(
-        "span.soft",
-        {},
-        ` ${t("judge.interval", { low: number(from, 3), high: number(to, 3) })}${tag ? ` ${tag}` : ""}`,
-      ),
+      h("span.soft", {}, ` ${t("judge.interval", { low: number(from, 3), high: number(to, 3) })} ${tag || ""}`),
     ),
   );
 }

@@ -4,7 +4,14 @@ import { remembered, remember } from "./prefs.js";
 import en from "./words/en.js";
 import zh from "./words/zh.js";
 
-const TABLES = { en, zh };
+/** Groups of words as one table: "group.name" -> words; those of the whole page have no group. */
+const flat = (groups) => {
+  const key = (group, name) => (group ? `${group}.${name}` : name);
+  const named = ([group, words]) => Object.entries(words).map(([name, text]) => [key(group, name), text]);
+  return Object.fromEntries(Object.entries(groups).flatMap(named));
+};
+
+const TABLES = { en: flat(en), zh: flat(zh) };
 const chosen = remembered("language");
 let language = chosen in TABLES ? chosen : navigator.language.startsWith("zh") ? "zh" : "en";
 document.documentElement.lang = language === "zh" ? "zh-CN" : "en";
@@ -25,10 +32,17 @@ export function t(key, values = {}) {
   return text.replace(/\{(\w+)\}/g, (_, name) => String(values[name]));
 }
 
-/** The words of a key that may be missing, such as the name of an option; else the fallback. */
-export function known(key, fallback) {
+/** The words for a name of the server's, such as that of an option; else the fallback. */
+export function known(group, name, fallback = String(name).replaceAll("_", " ")) {
+  const key = `${group}.${name}`;
   return Object.hasOwn(TABLES[language], key) ? t(key) : fallback;
 }
+
+/** All there is to say, in one line. */
+export const joined = (...parts) => parts.flat().filter(Boolean).join(" \u00b7 ");
+
+/** Whether there is a value. */
+export const given = (value) => value !== null && value !== undefined;
 
 /** A number as people read it. */
 export function number(value, digits = 4) {

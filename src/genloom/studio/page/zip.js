@@ -10,22 +10,16 @@ export const MOST_FILES = 65_000;
 export const MOST_BYTES = 2 ** 31;
 
 /** The checksum that zip wants (CRC-32). @param {Uint8Array} bytes */
-export function crc32(bytes) {
+function crc32(bytes) {
   let crc = 0xffffffff;
   for (const byte of bytes) crc = TABLE[(crc ^ byte) & 255] ^ (crc >>> 8);
   return (crc ^ 0xffffffff) >>> 0;
 }
 
-/** Numbers as little-endian bytes. @param {Array<[number, number]>} parts Value and width in bytes. */
-function packed(parts) {
-  const view = new DataView(new ArrayBuffer(parts.reduce((sum, [, width]) => sum + width, 0)));
-  let at = 0;
-  for (const [value, width] of parts) {
-    if (width === 4) view.setUint32(at, value, true);
-    else view.setUint16(at, value, true);
-    at += width;
-  }
-  return new Uint8Array(view.buffer);
+/** Numbers as little-endian bytes. @param {string} widths How many of them, a digit for each number. */
+function packed(widths, ...numbers) {
+  const bytes = (number, i) => Array.from({ length: widths[i] }, (_, k) => (number >>> (8 * k)) & 255);
+  return Uint8Array.from(numbers.flatMap(bytes));
 }
 
 /**
@@ -42,38 +36,17 @@ export async function zip(entries, hear = () => {}) {
     const bytes = new Uint8Array(await file.arrayBuffer());
     const name = new TextEncoder().encode(path);
     const { length } = bytes;
-    const common = [
-      [20, 2],
-      [UTF8, 2],
-      [0, 2],
-      [0, 2],
-      [OLDEST, 2],
-      [crc32(bytes), 4],
-      [length, 4],
-      [length, 4],
-    ];
-    const head = packed([[0x04034b50, 4], ...common, [name.length, 2], [0, 2]]);
-    const attributes = [
-      [0, 2],
-      [0, 2],
-      [0, 2],
-      [0, 2],
-      [0, 4],
-      [offset, 4],
-    ]; // extra, comment, disk, kinds, place
-    directory.push(packed([[0x02014b50, 4], [20, 2], ...common, [name.length, 2], ...attributes]), name);
+    // version, flags, stored, time, date, checksum, sizes, lengths of name and extra field
+    const common = [20, UTF8, 0, 0, OLDEST, crc32(bytes), length, length, name.length, 0];
+    const head = packed("42222244422", 0x04034b50, ...common);
+    // the same again, then comment, disk, kinds, place
+    directory.push(packed("42222224442222244", 0x02014b50, 20, ...common, 0, 0, 0, 0, offset), name);
     body.push(head, name, file);
     offset += head.length + name.length + length;
     hear(i + 1);
   }
   const size = directory.reduce((sum, part) => sum + part.length, 0);
-  const counts = [
-    [0, 2],
-    [0, 2],
-    [entries.length, 2],
-    [entries.length, 2],
-  ];
-  const end = packed([[0x06054b50, 4], ...counts, [size, 4], [offset, 4], [0, 2]]);
+  const end = packed("42222442", 0x06054b50, 0, 0, entries.length, entries.length, size, offset, 0);
   return new Blob([...body, ...directory, end], { type: "application/zip" });
 }
 

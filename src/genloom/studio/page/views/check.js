@@ -3,6 +3,7 @@
 import { isAbort, post } from "../api.js";
 import { announce, fill, h } from "../dom.js";
 import { dropZone } from "../fields.js";
+import { head, record, trouble } from "../pieces.js";
 import { known, t } from "../words.js";
 
 /** Show the view. @param {object} place See main.js. */
@@ -23,12 +24,12 @@ export function check({ root, signal }) {
         fill(found, report(file, shown, (await post("/v1/content_provenance_checks", form, { signal })).results));
         announce(found.querySelector("h2").textContent);
       } catch (error) {
-        if (!isAbort(error)) fill(found, h("div.nothing.bad", { role: "alert" }, h("p", {}, error.message)));
+        if (!isAbort(error)) fill(found, trouble(h("p", {}, error.message)));
       }
     },
   });
   signal.addEventListener("abort", () => shown && URL.revokeObjectURL(shown));
-  fill(root, h("h1", { tabindex: -1 }, t("check.title")), h("p.lead", {}, t("check.lead")), zone.node, found);
+  fill(root, head("check"), zone.node, found);
 }
 
 function report(file, address, results) {
@@ -53,29 +54,14 @@ const isEmpty = (value) => value === null || value === "" || (typeof value === "
 
 function mark({ type, outcome, ...rest }) {
   const yes = outcome === "detected";
+  const plain = (value) => (typeof value === "object" ? JSON.stringify(value, null, 1) : value);
   const told = Object.entries(rest).filter(([, value]) => !isEmpty(value));
+  const rows = told.map(([name, value]) => [name.replaceAll("_", " "), plain(value)]);
+  const badge = h(`span.badge.${yes ? "succeeded" : "cancelled"}`, {}, known("check", outcome));
   return h(
     "li",
     {},
-    h(
-      "div.head",
-      {},
-      h("strong", {}, known(`mark.${type}`, String(type))),
-      h(`span.badge.${yes ? "succeeded" : "cancelled"}`, {}, known(`check.${outcome}`, String(outcome))),
-    ),
-    told.length > 0 &&
-      h(
-        "details",
-        { open: yes },
-        h("summary", {}, t("check.about")),
-        h(
-          "dl.record",
-          {},
-          told.map(([name, value]) => [
-            h("dt", {}, name.replaceAll("_", " ")),
-            h("dd", { dir: "auto" }, typeof value === "object" ? JSON.stringify(value, null, 1) : String(value)),
-          ]),
-        ),
-      ),
+    h("div.head", {}, h("strong", {}, known("mark", type)), badge),
+    rows.length > 0 && h("details", { open: yes }, h("summary", {}, t("check.about")), record(rows)),
   );
 }

@@ -1,12 +1,14 @@
 // Explore: walk between seeds, move through codes, watch a sample come about.
 
-import { isAbort } from "../api.js";
+import { within } from "../api.js";
 import { codes } from "../codes.js";
-import { fill, h, icon } from "../dom.js";
+import { fill, h } from "../dom.js";
 import { chips } from "../fields.js";
 import { models, picker } from "../models.js";
+import { failed, head } from "../pieces.js";
 import { t } from "../words.js";
-import { failed, making, walk } from "../walk.js";
+import { making, walk } from "../walk.js";
+import { untrained } from "./make.js";
 
 const WAYS = { walk, codes, making };
 let last = { model: null, way: "walk" }; // what was looked at before, in this visit
@@ -14,19 +16,18 @@ let last = { model: null, way: "walk" }; // what was looked at before, in this v
 /** Show the view. @param {object} place See main.js. */
 export async function explore({ root, query, signal }) {
   const list = (await models({ signal })).filter(({ source }) => !source?.needed); // a seed alone makes nothing of these
-  if (!list.length) return fill(root, h("h1", { tabindex: -1 }, t("explore.title")), nothing());
+  if (!list.length) return fill(root, head("explore")[0], untrained("explore"));
   const named = query.get("model") ?? last.model;
   let model = list.find(({ id }) => id === named) ?? list[0];
   const modes = h("div");
   const form = h("section.panel.settings", { "aria-label": t("make.settings") });
   const stage = h("section.results", { "aria-label": t("make.results") });
   const bench = h("div.bench.exploring", {}, form, stage);
-  let inside = new AbortController(); // ends when another model or way is chosen
-  signal.addEventListener("abort", () => inside.abort());
+  let inside = null; // ends when another model or way is chosen
 
   async function open(way) {
-    inside.abort();
-    const own = (inside = new AbortController());
+    inside?.abort();
+    const own = (inside = within(signal));
     last = { model: model.id, way };
     bench.className = `bench exploring ${way}`;
     try {
@@ -35,7 +36,7 @@ export async function explore({ root, query, signal }) {
       fill(form, parts.form);
       fill(stage, parts.stage);
     } catch (error) {
-      if (!isAbort(error)) failed(stage, error);
+      failed(stage, error);
     }
   }
   function choose(next) {
@@ -46,23 +47,6 @@ export async function explore({ root, query, signal }) {
     fill(modes, chips({ name: t("explore.how"), start: way, choices, onchange: open }).node);
     return open(way);
   }
-  fill(
-    root,
-    h("h1", { tabindex: -1 }, t("explore.title")),
-    h("p.lead", {}, t("explore.lead")),
-    picker(list, [], model.id, choose),
-    modes,
-    bench,
-  );
+  fill(root, head("explore"), picker(list, [], model.id, choose), modes, bench);
   return choose(model);
-}
-
-function nothing() {
-  return h(
-    "div.nothing",
-    {},
-    icon("explore"),
-    h("h2", {}, t("make.none")),
-    h("a.button.primary", { href: "#/train" }, t("make.train")),
-  );
 }

@@ -1,9 +1,10 @@
 // Gallery: everything that was made with this key, the newest first.
 
-import { contentOf, get, request } from "../api.js";
+import { contentOf, get, read, url } from "../api.js";
 import { nameOf, openDetail } from "../detail.js";
-import { button, fill, h, icon, toast, whenSeen } from "../dom.js";
-import { groupOf, isSeen, isSmall, models } from "../models.js";
+import { button, fill, h, icon, whenSeen } from "../dom.js";
+import { heldTile, isSeen, models, pointsOf, thumbnail } from "../models.js";
+import { complain, head, nothing } from "../pieces.js";
 import { dots } from "../plot.js";
 import { pointOf } from "../run.js";
 import { known, t } from "../words.js";
@@ -20,7 +21,7 @@ export async function gallery({ root, session, signal }) {
   const wall = h("ol.wall");
   const foot = h("div.more");
   let groups = [];
-  fill(root, h("h1", { tabindex: -1 }, t("gallery.title")), h("p.lead", {}, t("gallery.lead")), wall, foot);
+  fill(root, head("gallery"), wall, foot);
 
   const place = (group) => tile(group, modelOf(group[0]), () => open(group), signal);
   function open(group) {
@@ -44,16 +45,13 @@ export async function gallery({ root, session, signal }) {
     let page;
     do {
       const last = groups.at(-1)?.at(-1);
-      page = await get(`/v1/outputs?limit=${PAGE}${last ? `&after=${encodeURIComponent(last.id)}` : ""}`, { signal });
+      page = await get(`/v1/outputs?limit=${PAGE}${last ? url`&after=${last.id}` : ""}`, { signal });
       groups = grouped([...groups.flat(), ...page.data]);
     } while (page.has_more && groups.length < wanted);
     while (wall.children.length > begin) wall.lastChild.remove();
     wall.append(...groups.slice(begin).map(place));
-    fill(
-      foot,
-      !groups.length && empty(),
-      page.has_more && button("down", t("more"), () => more().catch((error) => toast(error.message, { bad: true }))),
-    );
+    const further = page.has_more && button("down", t("more"), () => more().catch(complain));
+    fill(foot, !groups.length && empty(), further);
   }
   await more();
 }
@@ -76,37 +74,19 @@ function grouped(outputs) {
   return groups;
 }
 
-function empty() {
-  return h(
-    "div.nothing",
-    {},
-    icon("gallery"),
-    h("h2", {}, t("gallery.empty")),
-    h("p", {}, t("gallery.empty.hint")),
-    h("a.button.primary", { href: "#/make" }, t("gallery.make")),
-  );
-}
+const empty = () =>
+  nothing("gallery", "gallery.empty", h("a.button.primary", { href: "#/make" }, t("gallery.make")));
 
 function tile(group, model, open, signal) {
+  return h("li", {}, face(group, model, open, signal));
+}
+
+function face(group, model, open, signal) {
   const [item] = group;
   const name = group.length > 1 ? t("make.again", { model: item.model, n: group.length }) : nameOf(item, model);
   const props = { type: "button", title: name, "aria-label": name, on: { click: open } };
-  if (!isSeen(item))
-    return h(
-      "li",
-      {},
-      h("button.tile.held", props, icon("held"), h("span", {}, known(`state.${item.state}`, item.state))),
-    );
-  if (item.kind === "image")
-    return h(
-      "li",
-      {},
-      h(
-        "button.tile",
-        props,
-        h(isSmall(model) ? "img.crisp" : "img", { src: contentOf(item.id), alt: "", loading: "lazy" }),
-      ),
-    );
+  if (!isSeen(item)) return heldTile("button", known("state", item.state), props);
+  if (item.kind === "image") return h("button.tile", props, thumbnail(model, item.id));
   const points = item.kind === "points";
   const node = h(points ? "button.tile.dotted" : "button.tile.words", props, icon(points ? "points" : "text"));
   const look = points ? plotted : beginning;
@@ -115,7 +95,7 @@ function tile(group, model, open, signal) {
       .then((part) => fill(node, part))
       .catch(() => {}),
   ); // the sign stays where the bytes cannot be had
-  return h("li", {}, node);
+  return node;
 }
 
 async function plotted(group, model, signal) {
@@ -124,10 +104,10 @@ async function plotted(group, model, signal) {
       item.values ??= await pointOf(item.id, signal);
     }),
   );
-  return dots(group.map(({ values, label }) => ({ values, group: groupOf(model, label) })));
+  return dots(pointsOf(model, group));
 }
 
 async function beginning([item], model, signal) {
-  item.text ??= await (await request("GET", contentOf(item.id), undefined, { signal })).text();
+  item.text ??= await read(contentOf(item.id), { signal });
   return h("span.snip", { dir: "auto" }, item.text.slice(0, 160));
 }

@@ -1,10 +1,11 @@
 // Jobs: work that goes on by itself, followed live.
 
-import { get, isAbort, remove } from "../api.js";
-import { announce, button, fill, h, icon, toast } from "../dom.js";
-import { ended, following } from "../follow.js";
+import { get, isAbort, remove, url } from "../api.js";
+import { announce, button, fill, h } from "../dom.js";
+import { ended, following, jobAt, modelsOf, reasonOf } from "../follow.js";
 import { forgetModels } from "../models.js";
-import { duration, known, moment, t } from "../words.js";
+import { badge, complain, head, link, nothing, reportLink } from "../pieces.js";
+import { duration, joined, known, moment, t } from "../words.js";
 
 const FOLLOWED = 3; // live streams at once: a browser keeps six connections to a server
 const PASSING = ["survey", "forecast"]; // the train view's own questions: shown here only while they last
@@ -14,12 +15,7 @@ const MOST_SHOWN = 4000; // characters of a result
 /** Show the view. @param {object} place See main.js. */
 export async function jobs({ root, signal }) {
   const board = new Board(signal);
-  fill(
-    root,
-    h("h1", { tabindex: -1 }, t("jobs.title")),
-    h("p.lead", {}, t("jobs.lead")),
-    h("section.list", { "aria-label": t("jobs.list") }, board.list, board.foot),
-  );
+  fill(root, head("jobs"), h("section.list", { "aria-label": t("jobs.list") }, board.list, board.foot));
   await board.more();
 }
 
@@ -34,18 +30,12 @@ class Board {
   }
 
   async more() {
-    const { last } = this;
-    const page = await get(`/v1/jobs?limit=${PAGE}${last ? `&after=${encodeURIComponent(last)}` : ""}`, {
-      signal: this.signal,
-    });
+    const { last, signal } = this;
+    const page = await get(`/v1/jobs?limit=${PAGE}${last ? url`&after=${last}` : ""}`, { signal });
     this.last = page.data.at(-1)?.id ?? last;
     for (const job of page.data) if (!PASSING.includes(job.kind) || !ended(job)) this.put(job, false);
-    const none = h("div.nothing", {}, icon("jobs"), h("h2", {}, t("jobs.empty")), h("p", {}, t("jobs.empty.hint")));
-    fill(
-      this.foot,
-      !this.cards.size && none,
-      page.has_more && button("down", t("more"), () => this.more().catch(complain)),
-    );
+    const further = page.has_more && button("down", t("more"), () => this.more().catch(complain));
+    fill(this.foot, !this.cards.size && nothing("jobs", "jobs.empty"), further);
   }
 
   /** Show a job, new or changed. */
@@ -56,7 +46,7 @@ class Board {
     else if (first) this.list.prepend(node);
     else this.list.append(node);
     this.cards.set(job.id, { job, node });
-    if (!old && first) fill(this.foot, ...[...this.foot.children].filter((c) => !c.matches(".nothing")));
+    if (!old && first) this.foot.querySelector(".nothing")?.remove();
     this.follow();
   }
 
@@ -94,72 +84,44 @@ class Board {
 
   async cancel(job) {
     try {
-      await remove(`/v1/jobs/${encodeURIComponent(job.id)}`);
-      this.put(await get(`/v1/jobs/${encodeURIComponent(job.id)}`));
+      await remove(jobAt(job.id));
+      this.put(await get(jobAt(job.id)));
     } catch (error) {
       complain(error);
     }
   }
 }
 
-function complain(error) {
-  if (!isAbort(error)) toast(error.message, { bad: true });
-}
-
 /** What a job is about, in a few words. */
-function titleOf({ kind, body }) {
-  const about = body?.name ?? body?.model ?? [body?.models].flat().filter(Boolean).join(", ");
-  return [known(`job.${kind}`, kind), about].filter(Boolean).join(" \u00b7 ");
-}
+const titleOf = (job) => joined(known("job", job.kind), job.body?.name ?? modelsOf(job));
 
 function when({ state, created, started, finished, ahead }) {
   if (state === "queued") return ahead > 0 ? t("job.ahead", { ahead }) : moment(created);
   const end = finished ?? Date.now() / 1000;
   const length = started ? t(finished ? "job.took" : "job.since", { time: duration(Math.max(0, end - started)) }) : "";
-  return [moment(created), length].filter(Boolean).join(" \u00b7 ");
+  return joined(moment(created), length);
 }
 
 function card(job, cancel) {
   const over = ended(job);
   const title = titleOf(job);
-  const state = job.cancelling && !over ? "cancelling" : job.state;
   const report = job.result?.report_file;
   const named = job.kind === "train" && job.state === "succeeded" ? job.result?.model : null;
-  const failure = typeof job.error === "string" ? job.error : job.error?.message;
+  const failure = reasonOf(job);
+  const running = job.state === "running";
+  const progress = { max: 1, value: running ? job.progress : 0, "aria-label": t("job.progress", { name: title }) };
   return h(
     "li.job",
     {},
-    h(
-      "div.head",
-      {},
-      h("strong", { dir: "auto" }, title),
-      h(`span.badge.${over || job.state === "running" ? job.state : "queued"}`, {}, known(`job.${state}`, state)),
-    ),
-    !over &&
-      h("progress", {
-        max: 1,
-        value: job.state === "running" ? job.progress : 0,
-        "aria-label": t("job.progress", { name: title }),
-      }),
+    h("div.head", {}, h("strong", { dir: "auto" }, title), badge(job)),
+    !over && h("progress", progress),
     failure && h("p.failure", { dir: "auto" }, failure),
     h(
       "div.foot",
       {},
-      h("span.soft", {}, when(job), job.state === "running" ? ` \u00b7 ${Math.round(100 * job.progress)} %` : ""),
-      named &&
-        h(
-          "a.button",
-          { href: `#/make?model=${encodeURIComponent(named)}` },
-          icon("make"),
-          h("span", {}, t("job.use", { name: named })),
-        ),
-      report &&
-        h(
-          "a.button",
-          { href: `/v1/files/${encodeURIComponent(report)}/content`, download: "report.html" },
-          icon("down"),
-          h("span", {}, t("job.report")),
-        ),
+      h("span.soft", {}, joined(when(job), running && `${Math.round(100 * job.progress)} %`)),
+      named && link(url`#/make?model=${named}`, "make", t("job.use", { name: named })),
+      report && reportLink(report),
       !over && !job.cancelling && button("close", t("cancel"), cancel, { kind: ".quiet" }),
     ),
     details(job, Boolean(named)),

@@ -2,6 +2,7 @@
 
 import { fill, h } from "../dom.js";
 import { models } from "../models.js";
+import { head } from "../pieces.js";
 import { reports } from "../reports.js";
 import { t } from "../words.js";
 import { voting } from "../vote.js";
@@ -12,17 +13,14 @@ const PARTS = ["reports", "vote"];
 export async function judge({ root, session, query, signal }) {
   const list = await models({ signal });
   const part = PARTS.includes(query.get("part")) ? query.get("part") : PARTS[0];
-  const link = (name) =>
-    h(
-      "a.tab",
-      { href: `#/judge?part=${name}`, "aria-current": name === part ? "true" : null },
-      t(`judge.part.${name}`),
-    );
+  const tab = (name) => {
+    const props = { href: `#/judge?part=${name}`, "aria-current": name === part ? "true" : null };
+    return h("a.tab", props, t(`judge.part.${name}`));
+  };
   fill(
     root,
-    h("h1", { tabindex: -1 }, t("judge.title")),
-    h("p.lead", {}, t("judge.lead")),
-    h("div.tabs", { role: "navigation", "aria-label": t("judge.title") }, PARTS.map(link)),
+    head("judge"),
+    h("div.tabs", { role: "navigation", "aria-label": t("nav.judge") }, PARTS.map(tab)),
     part === "vote" ? voting(list, signal) : await reports(list, session, signal),
   );
 }

@@ -2,8 +2,9 @@
 
 import { get, isAbort } from "../api.js";
 import { Bench } from "../bench.js";
-import { fill, h, icon } from "../dom.js";
+import { fill, h } from "../dom.js";
 import { models } from "../models.js";
+import { nothing } from "../pieces.js";
 import { current, t } from "../words.js";
 
 let bench = null; // kept while another view is looked at, so that a run goes on
@@ -13,17 +14,7 @@ let wish = null; // what another view wants made
 export async function make({ root, session, query, signal }) {
   const list = await models({ signal });
   if (!list.length) {
-    fill(
-      root,
-      h("h1.hidden", { tabindex: -1 }, t("make.title")),
-      h(
-        "div.nothing",
-        {},
-        icon("make"),
-        h("h2", {}, t("make.none")),
-        h("a.button.primary", { href: "#/train" }, t("make.train")),
-      ),
-    );
+    fill(root, h("h1.hidden", { tabindex: -1 }, t("nav.make")), untrained("make"));
     return;
   }
   if (bench?.list !== list || bench.language !== current()) {
@@ -41,6 +32,10 @@ export async function make({ root, session, query, signal }) {
     await bench.pick(wanted ?? bench.model);
   }
 }
+
+/** What stands in the place of models, where there is none. */
+export const untrained = (sign) =>
+  nothing(sign, "make.none", h("a.button.primary", { href: "#/train" }, t("make.train")));
 
 /** Go to Make with the settings of an output; with `vary`, make its neighbours at once. */
 export function makeLike(item, vary) {

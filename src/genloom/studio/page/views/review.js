@@ -1,10 +1,11 @@
 // Review: what a filter held back, and a person's decision.
 
-import { get, post, request } from "../api.js";
-import { button, fill, h, icon, toast } from "../dom.js";
+import { get, post, url } from "../api.js";
+import { button, fill, h, toast } from "../dom.js";
 import { field } from "../fields.js";
-import { isSmall, labelOf, models } from "../models.js";
-import { moment, t } from "../words.js";
+import { heldTile, image, labelOf, models } from "../models.js";
+import { complain, fetched, head, nothing } from "../pieces.js";
+import { joined, moment, t } from "../words.js";
 
 /** Show the view. @param {object} place See main.js. */
 export async function review(place) {
@@ -14,23 +15,12 @@ export async function review(place) {
   const foot = h("div");
   const settle = () => {
     if (cards.children.length) return;
-    if (page.has_more) review(place).catch((error) => toast(error.message, { bad: true }));
-    else
-      fill(
-        foot,
-        h("div.nothing", {}, icon("review"), h("h2", {}, t("review.empty")), h("p", {}, t("review.empty.hint"))),
-      );
+    if (page.has_more) review(place).catch(complain);
+    else fill(foot, nothing("review", "review.empty"));
   };
-  cards.append(
-    ...page.data.map((item) =>
-      card(
-        item,
-        list.find((model) => model.id === item.model),
-        settle,
-      ),
-    ),
-  );
-  fill(root, h("h1", { tabindex: -1 }, t("review.title")), h("p.lead", {}, t("review.lead")), cards, foot);
+  const modelOf = (item) => list.find((model) => model.id === item.model);
+  cards.append(...page.data.map((item) => card(item, modelOf(item), settle)));
+  fill(root, head("review"), cards, foot);
   settle();
 }
 
@@ -42,18 +32,19 @@ function card(item, model, settle) {
       return reason.focus();
     }
     try {
-      await post(`/v1/reviews/${encodeURIComponent(item.id)}`, { approve, reason: reason.value.trim() });
+      await post(url`/v1/reviews/${item.id}`, { approve, reason: reason.value.trim() });
       toast(t(approve ? "review.approved" : "review.rejected"));
       const next = node.nextElementSibling ?? node.previousElementSibling;
       node.remove();
       (next?.querySelector("input") ?? document.querySelector("h1")).focus();
       settle();
     } catch (error) {
-      toast(error.message, { bad: true });
+      complain(error);
     }
     return undefined;
   };
   const label = labelOf(model, item.label);
+  const about = joined(item.model, label, `${t("detail.seed")} ${item.seed}`, moment(item.created));
   const node = h(
     "li.panel.review",
     {},
@@ -62,11 +53,7 @@ function card(item, model, settle) {
       "div.fields",
       {},
       h("p.why", {}, h("span.soft", {}, t("review.for")), h("strong", { dir: "auto" }, String(item.held_for ?? ""))),
-      h(
-        "p.soft",
-        { dir: "auto" },
-        [item.model, label, `${t("detail.seed")} ${item.seed}`, moment(item.created)].filter(Boolean).join(" \u00b7 "),
-      ),
+      h("p.soft", { dir: "auto" }, about),
       field(t("review.reason"), null, reason),
       h(
         "div.actions",
@@ -80,19 +67,14 @@ function card(item, model, settle) {
 }
 
 /** Where a reviewer sees what is held. */
-const heldAt = (id) => `/v1/reviews/${encodeURIComponent(id)}/content`;
+const heldAt = (id) => url`/v1/reviews/${id}/content`;
 
 function media(item, model) {
-  const hidden = () => h("span.tile.held", {}, icon("held"), h("span", {}, t("review.hidden")));
   if (item.kind === "image") {
-    const picture = h(isSmall(model) ? "img.crisp" : "img", { src: heldAt(item.id), alt: t("item.held") });
-    picture.addEventListener("error", () => picture.replaceWith(hidden()));
+    const error = () => picture.replaceWith(heldTile("span", t("review.hidden")));
+    const picture = image(model, heldAt(item.id), t("item.held"), { on: { error } });
     return h("div.look", {}, picture);
   }
   const page = h("pre.page", { dir: "auto", tabindex: 0 }, t("loading"));
-  request("GET", heldAt(item.id))
-    .then((answer) => answer.text())
-    .then((text) => fill(page, text))
-    .catch(() => fill(page, t("review.hidden")));
-  return h("div.look", {}, page);
+  return h("div.look", {}, fetched(page, heldAt(item.id), {}, t("review.hidden")));
 }

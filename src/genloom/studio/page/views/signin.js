@@ -21,7 +21,7 @@ export function signIn(root, entered) {
       key.select();
     }
   };
-  const go = button("keys", t("signin.go"), () => {}, { kind: ".primary" });
+  const go = button("keys", t("signin.title"), () => {}, { kind: ".primary" });
   go.type = "submit";
   fill(
     root,

@@ -1,7 +1,8 @@
 // Train: data in, a model out, and everything that happens between.
 
 import { get } from "../api.js";
-import { fill, h, icon } from "../dom.js";
+import { fill, h } from "../dom.js";
+import { head, nothing } from "../pieces.js";
 import { t } from "../words.js";
 import { trainForm } from "../trainform.js";
 import { Watch } from "../watch.js";
@@ -13,7 +14,7 @@ const MOST = 20; // trainings on the page; Jobs has them all
 export async function train({ root, session, signal }) {
   const { data } = await get(`/v1/jobs?limit=${PAGE}`, { signal });
   const list = h("ul.jobs");
-  const none = h("div.nothing", {}, icon("train"), h("h2", {}, t("train.none")), h("p", {}, t("train.none.hint")));
+  const none = nothing("train", "train.none");
   const put = (job) => {
     none.remove();
     const { node } = new Watch(job, put, signal);
@@ -25,15 +26,6 @@ export async function train({ root, session, signal }) {
   const may = session.scopes.includes("train");
   const form = may ? trainForm(put, signal) : h("p.panel", {}, t("train.maynot"));
   if (!runs.length) form.open = true; // also on a phone: there is nothing else to see
-  fill(
-    root,
-    h("h1", { tabindex: -1 }, t("nav.train")),
-    h("p.lead", {}, t("train.lead")),
-    h(
-      "div.halves.training",
-      {},
-      form,
-      h("section.list", { "aria-label": t("train.runs") }, list, !runs.length && none),
-    ),
-  );
+  const found = h("section.list", { "aria-label": t("train.runs") }, list, !runs.length && none);
+  fill(root, head("train"), h("div.halves.training", {}, form, found));
 }

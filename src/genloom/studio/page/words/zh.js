@@ -1,98 +1,167 @@
-// Chinese.
+// Chinese, in the groups of en.js.
 
 export default {
-  "title": "genloom 工作室",
-  "skip": "跳到正文",
-  "nav": "视图", "nav.make": "创作", "nav.gallery": "作品", "nav.jobs": "任务", "nav.review": "审核", "nav.keys": "密钥", "nav.check": "检测",
-  "language": "EN", "language.name": "EN，切换到英文", "theme.dark": "深色", "theme.light": "浅色", "signout": "退出登录",
-  "notice": "此处的内容均由人工智能生成。",
-  "close": "关闭", "cancel": "取消", "more": "显示更多", "retry": "重试", "copy": "复制", "copied": "已复制", "loading": "加载中…",
-  "error.offline": "服务器没有响应。genloom serve 还在运行吗？",
-  "error.status": "服务器返回 {status}。", "error.retry": "请在 {seconds} 秒后重试。",
-  "time.seconds": "{n} 秒", "time.minutes": "{n} 分钟", "time.hours": "{n} 小时",
-
-  "signin.title": "登录", "signin.lead": "此服务器需要密钥。", "signin.key": "密钥", "signin.go": "登录", "signin.wrong": "密钥无效，请向服务器管理员索取。",
-
-  "make.title": "创作", "make.model": "模型", "make.settings": "设置", "make.results": "结果", "make.none": "还没有可用的模型。", "make.train": "训练一个",
-  "make.generate": "生成", "make.stop": "停止", "make.keys": "Ctrl+Enter 生成，Esc 停止",
-  "make.class": "类别", "make.any": "任意", "make.find": "查找类别", "make.prompt": "开头", "make.prompt.hint": "模型会接着写下去",
-  "make.n": "数量", "make.seed": "种子", "make.seed.hint": "相同的种子得到相同的结果",
-  "make.lock": "固定这个种子", "make.unlock": "每次换新种子", "make.dice": "掷一个新种子", "make.seed.any": "随机",
-  "make.options": "细调", "make.reset": "恢复默认值",
-  "make.ready": "准备就绪", "make.ready.hint": "选好要做的，然后点“生成”。",
-  "make.step": "第 {step} 步", "make.of": "第 {step} 步，共 {steps} 步", "make.working": "正在生成 {n} 个…",
-  "make.done": "{n} 个，用时 {time}", "make.cancelled": "已停止。", "make.failed": "没有成功",
-  "make.history": "本次访问的生成", "make.again": "再次显示：{model}，{n} 个", "make.cut": "连接在出结果前中断了。",
-  "model.classes": "{n} 个类别", "model.dims": "{n} 维", "model.length": "最多 {n} 字",
-  "option.steps": "步数", "hint.steps": "步数越多越慢，通常更精细",
-  "option.guidance": "引导强度", "hint.guidance": "越高越贴近类别，变化越少",
-  "option.guide_from": "引导起始噪声", "option.guide_to": "引导终止噪声", "option.rescale": "保持对比度", "option.eta": "新噪声", "option.solver": "求解器",
-  "option.temperature": "温度", "hint.temperature": "低则稳妥，高则大胆",
-  "option.top_k": "只取最可能的 k 个", "option.top_p": "只取最可能的份额", "option.min_p": "最低可能性", "option.truncation": "截断", "hint.truncation": "低则典型，高则多样", "option.noise": "加入噪声",
-  "option.none": "未设置",
-
-  "item.image": "{model}，{label}，种子 {seed}", "item.held": "等待审核", "item.held.hint": "由审核员决定能否显示。", "item.unlabelled": "任意类别", "item.copy": "复制文本", "item.open": "打开",
-  "plot.label": "{n} 个点的散点图。方向键逐点移动，回车打开。", "plot.table": "以表格显示", "plot.earlier": "淡色：此模型较早的点", "plot.axes": "第 1、2 维，共 {n} 维",
-  "detail.title": "其中一个", "detail.model": "模型", "detail.label": "类别", "detail.seed": "种子", "detail.created": "时间", "detail.state": "状态", "detail.id": "记录", "detail.prompt": "开头",
-  "detail.download": "下载", "detail.vary": "变体", "detail.vary.hint": "同一类别，相邻的种子", "detail.reuse": "使用这些设置",
-  "detail.code": "用代码生成", "detail.previous": "上一个", "detail.next": "下一个", "detail.delete": "永久删除", "detail.delete.sure": "确定删除？", "detail.deleted": "已删除",
-  "state.free": "可用", "state.held": "待审核", "state.approved": "已通过", "state.rejected": "已拒绝",
-
-  "gallery.title": "作品", "gallery.lead": "你生成的全部内容，最新的在前。", "gallery.empty": "这里还是空的", "gallery.empty.hint": "生成的内容会保存在这里。", "gallery.make": "去创作",
-
-  "jobs.title": "任务", "jobs.lead": "关闭页面后仍会继续的工作。", "jobs.empty": "还没有任务", "jobs.empty.hint": "训练一个模型，在这里看它进展。", "jobs.list": "全部任务",
-  "job.train": "训练", "job.sample": "采样", "job.evaluate": "评估", "job.compare": "比较",
-  "job.queued": "等待中", "job.running": "进行中", "job.succeeded": "完成", "job.failed": "失败", "job.cancelled": "已取消", "job.cancelling": "正在停止",
-  "job.ahead": "前面还有 {ahead} 个", "job.took": "用时 {time}", "job.since": "已 {time}", "job.use": "用 {name} 创作", "job.progress": "{name} 的进度", "job.result": "结果", "job.report": "报告", "job.request": "请求",
-  "train.title": "训练模型", "train.data": "数据", "train.own": "我的文件", "train.drop": "把 zip、表格或文本拖到这里，或点击选择", "train.chosen": "{name}，{size}",
-  "train.digits": "数字", "train.glyphs": "字形", "train.factors": "已知成因的形状", "train.moons": "双月", "train.rings": "圆环", "train.gaussians": "高斯",
-  "train.family": "方法", "train.flow": "流匹配", "train.flow.hint": "全能：沿直线从噪声走到数据", "train.gan": "GAN", "train.gan.hint": "清晰，采样快",
-  "train.vae": "VAE", "train.vae.hint": "训练最快，画面较柔；每个样本有编码", "train.diffusion": "扩散", "train.diffusion.hint": "逐步去噪；耐心而精细", "train.autoregressive": "自回归", "train.autoregressive.hint": "一个接一个；最适合文本",
-  "train.minutes": "分钟", "train.name": "名称", "train.name.hint": "小写字母、数字、点、短横和下划线", "train.go": "开始训练", "train.started": "训练已开始", "train.uploading": "正在上传…", "train.nofile": "请先选择一个文件。",
-
-  "review.title": "审核", "review.lead": "被过滤器留下的内容，由你决定能否显示。", "review.empty": "没有待审核的内容", "review.empty.hint": "过滤器留下的内容会出现在这里。",
-  "review.for": "留下的原因", "review.reason": "理由", "review.approve": "通过", "review.reject": "拒绝", "review.needs": "请写明拒绝的理由。", "review.approved": "已通过", "review.rejected": "已拒绝", "review.hidden": "图像无法显示",
-
-  "keys.title": "密钥", "keys.lead": "谁可以使用服务器，做什么，用多少。", "keys.empty": "还没有密钥", "keys.empty.hint": "没有密钥时，本机无需密钥。",
-  "keys.name": "名称", "keys.name.hint": "字母、数字、点、短横、下划线和 @", "keys.scopes": "可以", "scope.generate": "生成内容", "scope.train": "训练模型", "scope.admin": "审核和管理密钥", "keys.minute": "每分钟请求数", "keys.day": "每天样本数", "keys.unlimited": "不限",
-  "keys.new": "新密钥", "keys.add": "创建密钥", "keys.secret": "请现在复制，只显示这一次。", "keys.remove": "删除 {name}", "keys.remove.sure": "确定删除？", "keys.removed": "{name} 已删除", "keys.needs": "密钥至少需要一项权限。", "keys.first": "有了第一个密钥后，本机也需要密钥；你会自动用它登录。",
-
-  "check.title": "检测", "check.lead": "是人工智能生成的吗？看看文件带有哪些标记。", "check.drop": "把文件拖到这里，或点击选择", "check.working": "正在查看…", "check.hint": "图像、文本或表格。不会保留。",
-  "check.detected": "已找到", "check.not_detected": "未找到", "check.some": "此文件带有标记", "check.nothing": "没有找到标记", "check.nothing.hint": "这不能证明是人做的：标记可能丢失或被去除。", "check.about": "标记详情",
-  "mark.c2pa": "签名清单（C2PA）", "mark.sidecar": "附带的签名文件", "mark.watermark": "隐形水印", "mark.record": "此服务器的记录", "mark.aigc_label": "AIGC 标识", "mark.digital_source_type": "注明由人工智能生成",
-
-  "nav.explore": "探索", "nav.train": "训练", "nav.judge": "评判", "nav.more": "更多",
-  "film.play": "播放", "film.pause": "暂停",
-  "explore.title": "探索", "explore.lead": "看看两个种子之间有什么，样本是怎样生成的。", "explore.how": "看什么", "explore.walk": "漫步", "explore.codes": "编码", "explore.making": "生成过程", "explore.from": "起点种子", "explore.to": "终点种子", "explore.frames": "帧数", "explore.go": "开始漫步", "explore.watch": "观看生成", "explore.at": "从 {from} 到 {to} 的 {share} % 处",
-  "explore.done": "{n} 帧", "explore.end": "完成", "explore.walk.hint": "两个种子，以及它们之间的一切，连成一段影片。", "explore.making.hint": "一个样本从最初的猜测到最后，连成一段影片。", "explore.letters": "{n} 个字符",
-  "codes.hint": "每个数是模型自己的一个维度；0 是中点。", "codes.part": "第 {i} 个数", "codes.rest": "另外 {n} 个", "codes.roll": "随机", "codes.middle": "中点", "codes.alt": "解码后的编码", "codes.directions": "方向", "codes.directions.hint": "把具有某种特征的标为 A，没有的标为 B：两者之差就是一个滑块。", "codes.pick": "点击即标为", "codes.a": "A", "codes.a.hint": "有", "codes.b": "B",
-  "codes.b.hint": "无", "codes.start": "起点", "codes.start.hint": "从它开始", "codes.make": "生成从 B 到 A 的滑块", "codes.none": "请先生成一些样本，然后在这里选取。", "codes.both": "请至少标一个 A 和一个 B。", "codes.way": "方向 {n}", "codes.way.hint": "向左靠近 B，向右靠近 A", "codes.forget": "删除{name}",
-  "judge.title": "评判", "judge.lead": "它有多好？看带有不确定度的数字，也看你自己的眼睛。", "judge.part.reports": "报告", "judge.part.vote": "盲选", "judge.ask": "评判模型", "judge.ask.hint": "用模型从未见过的数据评判。选多个就会比较。", "judge.models": "模型", "judge.go": "评判", "judge.which": "请至少选择一个模型。", "judge.started": "评判已开始", "judge.reports": "并排查看",
-  "judge.noreports": "还没有报告。", "judge.empty": "没有选择报告", "judge.empty.hint": "评判一个模型，或勾选一份报告。", "judge.model": "模型", "judge.value": "数值和 95 % 区间", "judge.interval": "{low} 到 {high}", "judge.n": "每侧 n = {n}", "judge.floor": "真实对真实 {value}", "judge.trivial": "平凡生成器 {value}", "judge.off": "，超出刻度", "judge.lower": "越低越好。",
-  "judge.higher": "越高越好。", "judge.closer": "越接近真实数据越好。", "judge.best": "{name} 最好。", "judge.even": "没有显示出差别。", "judge.some": "{names} 之间没有显示出差别；其余较差。", "judge.passed": "通过", "judge.notpassed": "未通过", "judge.pairs": "最近的训练样本", "judge.pairs.hint": "左边是模型生成的，右边是训练用的。若很相像，请仔细看。", "judge.pairs.none": "这份报告没有成对样本。",
-  "judge.generated": "生成", "judge.training": "训练样本", "judge.distance": "距离 {value}",
-  "measure.kid": "KID", "measure.kid.plain": "样本与未见过的真实数据相距多远。", "measure.frechet": "Fr\u00e9chet 距离", "measure.frechet.plain": "以均值和离散程度概括两群数据。", "measure.two_sample": "双样本检验", "measure.two_sample.plain": "分类器把样本与真实数据分开的频率。", "measure.precision": "精确率", "measure.precision.plain": "落在真实数据所在之处的样本比例。", "measure.recall": "召回率",
-  "measure.recall.plain": "落在样本所在之处的真实数据比例。", "measure.density": "密度", "measure.density.plain": "样本所在之处有多少真实数据。", "measure.coverage": "覆盖率", "measure.coverage.plain": "附近有样本的真实数据比例。", "measure.label_accuracy": "类别准确率", "measure.label_accuracy.plain": "符合所要求类别的样本比例。", "measure.diversity": "多样性",
-  "measure.diversity.plain": "样本彼此相距多远；1 与数据相同。", "measure.class_kl": "类别均衡", "measure.class_kl.plain": "各类别的份额与数据相差多少。", "measure.bits_per_dim": "每维比特数", "measure.bits_per_dim.plain": "未见数据的一个数值需要多少比特。", "measure.bits_per_char": "每字符比特数", "measure.bits_per_char.plain": "未见文本的一个字符需要多少比特。", "measure.nll": "负对数似然",
-  "measure.nll.plain": "模型对未见数据有多惊讶。", "measure.copies": "训练样本的复制品", "measure.copies.plain": "比未见数据更贴近训练样本的样本比例。", "measure.classifier_score": "Inception 式得分", "measure.classifier_score.plain": "样本清晰而多样时较高。", "measure.distinct_4": "不同片段", "measure.distinct_4.plain": "四字符片段中不同者的比例。", "measure.repetition": "重复",
-  "measure.repetition.plain": "同一文本中出现过的片段比例。",
-  "vote.title": "盲选", "vote.lead": "两个模型成对生成。不显示名称，左右随机，最后揭晓。", "vote.few": "盲选需要两个模型", "vote.few.hint": "两者须同为图像或同为文本。", "vote.a": "一个模型", "vote.b": "另一个模型", "vote.seeds": "配对", "vote.same": "相同种子", "vote.same.hint": "两边类别相同", "vote.own": "各自种子", "vote.own.hint": "随机而来", "vote.rounds": "多少对", "vote.go": "开始盲选",
-  "vote.unlike": "请选择两个不同的同类模型。", "vote.question": "哪个更好？", "vote.left": "左", "vote.right": "右", "vote.tie": "不分上下", "vote.left.alt": "左边的", "vote.right.alt": "右边的", "vote.keys": "按键：1 或 \u2190 选左，2 或 \u2192 选右，0 或 \u2193 不分", "vote.of": "第 {i} 对，共 {n} 对", "vote.progress": "盲选进度", "vote.stop": "到此结束", "vote.over": "投票结果",
-  "vote.again": "再来一次", "vote.none": "还没有人做出选择。", "vote.prefers": "{a} 更受偏爱。", "vote.opposes": "{b} 更受偏爱。", "vote.undecided": "没有显示出偏好：区间包含一半。", "vote.share": "{a} 赢得已定票的 {share} %（95 % 区间 {low} 到 {high} %）。", "vote.tally": "共 {votes} 票：{a} {wins} 票，{b} {losses} 票，不分上下 {ties} 票。", "vote.unveil": "各是谁生成的",
-  "vote.chose": "选了：{name}",
-  "train.lead": "从你的数据到你自己的模型。", "train.folder": "选择文件夹", "train.empty": "里面没有文件。", "train.much": "{n} 个文件，{size}：网页处理不了。请用 genloom 命令。", "train.packing": "正在打包 {done} / {n}…", "train.packed": "{name}：{n} 个文件，{size}", "train.none": "还没有训练", "train.none.hint": "选择数据和方法，然后开始。", "train.runs": "训练列表", "train.maynot": "你的密钥不能训练。",
-  "survey.working": "正在全部读取…", "survey.read": "读取了 {n} 个", "survey.out": "排除了 {n} 个", "survey.kept": "（仍然使用）", "survey.more": "另外 {n} 个", "survey.duplicates": "{n} 个重复",
-  "kind.image": "图像", "kind.points": "点", "kind.text": "文本",
-  "split.train": "训练用：", "split.valid": "挑选用：", "split.test": "评判用：",
-  "forecast.title": "预估", "forecast.working": "正在排演，以估计需要多少…", "forecast.queued": "排演在等待：前面还有 {ahead} 个", "forecast.steps": "步数", "forecast.time": "时间", "forecast.memory": "内存", "forecast.disk": "磁盘",
-  "watch.samples": "途中的样本", "watch.look": "曲线和样本", "watch.left": "还剩 {time}", "watch.stop": "停止", "watch.stopping": "将在检查点停下", "watch.resume": "继续", "watch.nothing": "还没有内容。",
-  "curve.told": "{name}：从 {first} 到 {last}，第 {step} 步", "curve.log": "对数", "curve.more": "另外 {n} 条曲线", "curve.grad_norm": "梯度范数", "curve.items_per_s": "每秒样本数", "curve.seconds": "秒",
-  "alarm.discriminator_wins": "判别器占了上风", "alarm.discriminator_overfits": "判别器背下了数据", "alarm.collapse": "崩塌：样本看起来都一样", "alarm.posterior_died": "编码不携带信息", "alarm.codebook_died": "码本大多未被使用", "alarm.plateau": "不再变好",
-  "job.survey": "检视", "job.forecast": "预估",
-  "health.title": "服务器状况", "health.waiting": "等待的请求", "health.running": "进行中的请求", "health.jobs": "未完成的任务", "health.workers": "工作进程", "health.deaths": "进程死亡", "health.rejected": "被拒绝", "health.memory": "内存", "health.half": "半数生成", "health.most": "95 % 的生成", "health.none": "还没有",
-  "original.from": "原图", "original.maybe": "从一张图像开始", "original.drop": "把图像拖到这里，或点击选择", "original.grey": "重新为它上色", "original.small2": "把它放大到两倍", "original.small4": "把它放大到四倍", "original.masked": "然后涂出要填补的空缺",
-  "original.paired": "把它转换成另一种图像", "original.unpaired": "把它转换成另一种图像", "original.edit": "改变整张图像，或只改变涂抹之处", "original.source": "所用的原图", "original.remove": "换一张图像", "original.cut": "使用图中的这一部分。",
-  "original.paint.hole": "涂出要填补的地方。什么都不涂时，每个样本各有自己的空缺。", "original.paint.edit": "涂出可以改变的地方；什么都不涂时，处处都可改变。", "original.strength": "改变多少", "original.strength.hint": "0 保持原图，1 全部重画", "original.unreadable": "此浏览器无法读取这张图像。",
-  "original.missing": "请先选择一张图像：此模型由图像生成。", "original.again": "原图没有保留，请重新选择。", "original.code": "这里的 source.png 是原图；mask.png 在涂抹处是透明的。", "brush.size": "画笔粗细", "brush.tools": "画笔", "brush.paint": "涂抹", "brush.erase": "擦除",
-  "brush.undo": "撤销", "brush.clear": "全部清除", "brush.board": "可涂抹的图像：拖动，或用方向键移动、空格键涂抹；按住 Shift 和方向键涂一条线。", "brush.share": "已涂 {share} %。",
+  "": {
+    "title": "genloom 工作室", "skip": "跳到正文", "nav": "视图", "language": "EN", "language.name": "EN，切换到英文", "signout": "退出登录", "notice": "此处的内容均由人工智能生成。",
+    "close": "关闭", "cancel": "取消", "more": "显示更多", "retry": "重试", "copy": "复制", "copied": "已复制", "loading": "加载中…",
+  },
+  nav: {
+    "make": "创作", "gallery": "作品", "jobs": "任务", "review": "审核", "keys": "密钥", "check": "检测", "explore": "探索", "train": "训练", "judge": "评判", "more": "更多",
+  },
+  theme: {
+    "dark": "深色", "light": "浅色",
+  },
+  error: {
+    "offline": "服务器没有响应。genloom serve 还在运行吗？", "status": "服务器返回 {status}。", "retry": "请在 {seconds} 秒后重试。",
+  },
+  time: {
+    "seconds": "{n} 秒", "minutes": "{n} 分钟", "hours": "{n} 小时",
+  },
+  signin: {
+    "title": "登录", "lead": "此服务器需要密钥。", "key": "密钥", "wrong": "密钥无效，请向服务器管理员索取。",
+  },
+  make: {
+    "settings": "设置", "results": "结果", "none": "还没有可用的模型。", "train": "训练一个", "generate": "生成", "stop": "停止", "keys": "Ctrl+Enter 生成，Esc 停止", "class": "类别",
+    "any": "任意", "find": "查找类别", "prompt": "开头", "prompt.hint": "模型会接着写下去", "n": "数量", "seed.hint": "相同的种子得到相同的结果", "lock": "固定这个种子", "unlock": "每次换新种子",
+    "dice": "掷一个新种子", "seed.any": "随机", "options": "细调", "reset": "恢复默认值", "ready": "准备就绪", "ready.hint": "选好要做的，然后点“生成”。", "step": "第 {step} 步",
+    "of": "第 {step} 步，共 {steps} 步", "working": "正在生成 {n} 个…", "done": "{n} 个，用时 {time}", "cancelled": "已停止。", "failed": "没有成功", "history": "本次访问的生成",
+    "again": "再次显示：{model}，{n} 个", "cut": "连接在出结果前中断了。",
+  },
+  model: {
+    "classes": "{n} 个类别", "dims": "{n} 维", "length": "最多 {n} 字",
+  },
+  option: {
+    "steps": "步数", "guidance": "引导强度", "guide_from": "引导起始噪声", "guide_to": "引导终止噪声", "rescale": "保持对比度", "eta": "新噪声", "solver": "求解器", "temperature": "温度",
+    "top_k": "只取最可能的 k 个", "top_p": "只取最可能的份额", "min_p": "最低可能性", "truncation": "截断", "noise": "加入噪声", "none": "未设置",
+  },
+  hint: {
+    "steps": "步数越多越慢，通常更精细", "guidance": "越高越贴近类别，变化越少", "temperature": "低则稳妥，高则大胆", "truncation": "低则典型，高则多样",
+  },
+  item: {
+    "image": "{model}，{label}，种子 {seed}", "held": "等待审核", "held.hint": "由审核员决定能否显示。", "unlabelled": "任意类别", "copy": "复制文本", "open": "打开",
+  },
+  plot: {
+    "label": "{n} 个点的散点图。方向键逐点移动，回车打开。", "table": "以表格显示", "earlier": "淡色：此模型较早的点", "axes": "第 1、2 维，共 {n} 维",
+  },
+  detail: {
+    "title": "其中一个", "model": "模型", "label": "类别", "seed": "种子", "created": "时间", "state": "状态", "id": "记录", "prompt": "开头", "download": "下载", "vary": "变体",
+    "vary.hint": "同一类别，相邻的种子", "reuse": "使用这些设置", "code": "用代码生成", "previous": "上一个", "next": "下一个", "delete": "永久删除", "delete.sure": "确定删除？", "deleted": "已删除",
+  },
+  state: {
+    "free": "可用", "held": "待审核", "approved": "已通过", "rejected": "已拒绝",
+  },
+  gallery: {
+    "lead": "你生成的全部内容，最新的在前。", "empty": "这里还是空的", "empty.hint": "生成的内容会保存在这里。", "make": "去创作",
+  },
+  jobs: {
+    "lead": "关闭页面后仍会继续的工作。", "empty": "还没有任务", "empty.hint": "训练一个模型，在这里看它进展。", "list": "全部任务",
+  },
+  job: {
+    "train": "训练", "sample": "采样", "evaluate": "评估", "compare": "比较", "queued": "等待中", "running": "进行中", "succeeded": "完成", "failed": "失败", "cancelled": "已取消",
+    "cancelling": "正在停止", "ahead": "前面还有 {ahead} 个", "took": "用时 {time}", "since": "已 {time}", "use": "用 {name} 创作", "progress": "{name} 的进度", "result": "结果",
+    "report": "报告", "request": "请求", "survey": "检视", "forecast": "预估",
+  },
+  train: {
+    "title": "训练模型", "data": "数据", "own": "我的文件", "drop": "把 zip、表格或文本拖到这里，或点击选择", "chosen": "{name}，{size}", "digits": "数字", "glyphs": "字形",
+    "factors": "已知成因的形状", "moons": "双月", "rings": "圆环", "gaussians": "高斯", "family": "方法", "flow": "流匹配", "flow.hint": "全能：沿直线从噪声走到数据", "gan": "GAN",
+    "gan.hint": "清晰，采样快", "vae": "VAE", "vae.hint": "训练最快，画面较柔；每个样本有编码", "diffusion": "扩散", "diffusion.hint": "逐步去噪；耐心而精细", "autoregressive": "自回归",
+    "autoregressive.hint": "一个接一个；最适合文本", "minutes": "分钟", "name": "名称", "name.hint": "小写字母、数字、点、短横和下划线", "go": "开始训练", "started": "训练已开始",
+    "uploading": "正在上传…", "nofile": "请先选择一个文件。", "lead": "从你的数据到你自己的模型。", "folder": "选择文件夹", "empty": "里面没有文件。", "much": "{n} 个文件，{size}：网页处理不了。请用 genloom 命令。",
+    "packing": "正在打包 {done} / {n}…", "packed": "{name}：{n} 个文件，{size}", "none": "还没有训练", "none.hint": "选择数据和方法，然后开始。", "runs": "训练列表", "maynot": "你的密钥不能训练。",
+  },
+  review: {
+    "lead": "被过滤器留下的内容，由你决定能否显示。", "empty": "没有待审核的内容", "empty.hint": "过滤器留下的内容会出现在这里。", "for": "留下的原因", "reason": "理由", "approve": "通过", "reject": "拒绝",
+    "needs": "请写明拒绝的理由。", "approved": "已通过", "rejected": "已拒绝", "hidden": "图像无法显示",
+  },
+  keys: {
+    "lead": "谁可以使用服务器，做什么，用多少。", "empty": "还没有密钥", "empty.hint": "没有密钥时，本机无需密钥。", "name.hint": "字母、数字、点、短横、下划线和 @", "scopes": "可以", "minute": "每分钟请求数",
+    "day": "每天样本数", "unlimited": "不限", "new": "新密钥", "add": "创建密钥", "secret": "请现在复制，只显示这一次。", "remove": "删除 {name}", "remove.sure": "确定删除？",
+    "removed": "{name} 已删除", "needs": "密钥至少需要一项权限。", "first": "有了第一个密钥后，本机也需要密钥；你会自动用它登录。",
+  },
+  scope: {
+    "generate": "生成内容", "train": "训练模型", "admin": "审核和管理密钥",
+  },
+  check: {
+    "lead": "是人工智能生成的吗？看看文件带有哪些标记。", "drop": "把文件拖到这里，或点击选择", "working": "正在查看…", "hint": "图像、文本或表格。不会保留。", "detected": "已找到", "not_detected": "未找到",
+    "some": "此文件带有标记", "nothing": "没有找到标记", "nothing.hint": "这不能证明是人做的：标记可能丢失或被去除。", "about": "标记详情",
+  },
+  mark: {
+    "c2pa": "签名清单（C2PA）", "sidecar": "附带的签名文件", "watermark": "隐形水印", "record": "此服务器的记录", "aigc_label": "AIGC 标识", "digital_source_type": "注明由人工智能生成",
+  },
+  film: {
+    "play": "播放", "pause": "暂停",
+  },
+  explore: {
+    "lead": "看看两个种子之间有什么，样本是怎样生成的。", "how": "看什么", "walk": "漫步", "codes": "编码", "making": "生成过程", "from": "起点种子", "to": "终点种子", "frames": "帧数", "go": "开始漫步",
+    "watch": "观看生成", "at": "从 {from} 到 {to} 的 {share} % 处", "done": "{n} 帧", "end": "完成", "walk.hint": "两个种子，以及它们之间的一切，连成一段影片。",
+    "making.hint": "一个样本从最初的猜测到最后，连成一段影片。", "letters": "{n} 个字符",
+  },
+  codes: {
+    "hint": "每个数是模型自己的一个维度；0 是中点。", "part": "第 {i} 个数", "rest": "另外 {n} 个", "roll": "随机", "middle": "中点", "alt": "解码后的编码", "directions": "方向",
+    "directions.hint": "把具有某种特征的标为 A，没有的标为 B：两者之差就是一个滑块。", "pick": "点击即标为", "a": "A", "a.hint": "有", "b": "B", "b.hint": "无", "start": "起点",
+    "start.hint": "从它开始", "make": "生成从 B 到 A 的滑块", "none": "请先生成一些样本，然后在这里选取。", "both": "请至少标一个 A 和一个 B。", "way": "方向 {n}", "way.hint": "向左靠近 B，向右靠近 A",
+    "forget": "删除{name}",
+  },
+  judge: {
+    "lead": "它有多好？看带有不确定度的数字，也看你自己的眼睛。", "part.reports": "报告", "part.vote": "盲选", "ask": "评判模型", "ask.hint": "用模型从未见过的数据评判。选多个就会比较。", "models": "模型",
+    "which": "请至少选择一个模型。", "started": "评判已开始", "reports": "并排查看", "noreports": "还没有报告。", "empty": "没有选择报告", "empty.hint": "评判一个模型，或勾选一份报告。",
+    "value": "数值和 95 % 区间", "interval": "{low} 到 {high}", "n": "每侧 n = {n}", "floor": "真实对真实 {value}", "trivial": "平凡生成器 {value}", "off": "，超出刻度",
+    "lower": "越低越好。", "higher": "越高越好。", "closer": "越接近真实数据越好。", "best": "{name} 最好。", "even": "没有显示出差别。", "some": "{names} 之间没有显示出差别；其余较差。", "passed": "通过",
+    "notpassed": "未通过", "pairs": "最近的训练样本", "pairs.hint": "左边是模型生成的，右边是训练用的。若很相像，请仔细看。", "pairs.none": "这份报告没有成对样本。", "generated": "生成", "training": "训练样本",
+    "distance": "距离 {value}",
+  },
+  measure: {
+    "kid": "KID", "kid.plain": "样本与未见过的真实数据相距多远。", "frechet": "Fr\u00e9chet 距离", "frechet.plain": "以均值和离散程度概括两群数据。", "two_sample": "双样本检验",
+    "two_sample.plain": "分类器把样本与真实数据分开的频率。", "precision": "精确率", "precision.plain": "落在真实数据所在之处的样本比例。", "recall": "召回率", "recall.plain": "落在样本所在之处的真实数据比例。",
+    "density": "密度", "density.plain": "样本所在之处有多少真实数据。", "coverage": "覆盖率", "coverage.plain": "附近有样本的真实数据比例。", "label_accuracy": "类别准确率",
+    "label_accuracy.plain": "符合所要求类别的样本比例。", "diversity": "多样性", "diversity.plain": "样本彼此相距多远；1 与数据相同。", "class_kl": "类别均衡", "class_kl.plain": "各类别的份额与数据相差多少。",
+    "bits_per_dim": "每维比特数", "bits_per_dim.plain": "未见数据的一个数值需要多少比特。", "bits_per_char": "每字符比特数", "bits_per_char.plain": "未见文本的一个字符需要多少比特。", "nll": "负对数似然",
+    "nll.plain": "模型对未见数据有多惊讶。", "copies": "训练样本的复制品", "copies.plain": "比未见数据更贴近训练样本的样本比例。", "classifier_score": "Inception 式得分",
+    "classifier_score.plain": "样本清晰而多样时较高。", "distinct_4": "不同片段", "distinct_4.plain": "四字符片段中不同者的比例。", "repetition": "重复",
+    "repetition.plain": "同一文本中出现过的片段比例。",
+  },
+  vote: {
+    "title": "盲选", "lead": "两个模型成对生成。不显示名称，左右随机，最后揭晓。", "few": "盲选需要两个模型", "few.hint": "两者须同为图像或同为文本。", "a": "一个模型", "b": "另一个模型", "seeds": "配对",
+    "same": "相同种子", "same.hint": "两边类别相同", "own": "各自种子", "own.hint": "随机而来", "rounds": "多少对", "go": "开始盲选", "unlike": "请选择两个不同的同类模型。", "question": "哪个更好？",
+    "left": "左", "right": "右", "tie": "不分上下", "left.alt": "左边的", "right.alt": "右边的", "keys": "按键：1 或 \u2190 选左，2 或 \u2192 选右，0 或 \u2193 不分",
+    "of": "第 {i} 对，共 {n} 对", "progress": "盲选进度", "stop": "到此结束", "over": "投票结果", "again": "再来一次", "none": "还没有人做出选择。", "prefers": "{a} 更受偏爱。",
+    "opposes": "{b} 更受偏爱。", "undecided": "没有显示出偏好：区间包含一半。", "share": "{a} 赢得已定票的 {share} %（95 % 区间 {low} 到 {high} %）。",
+    "tally": "共 {votes} 票：{a} {wins} 票，{b} {losses} 票，不分上下 {ties} 票。", "unveil": "各是谁生成的", "chose": "选了：{name}",
+  },
+  survey: {
+    "working": "正在全部读取…", "read": "读取了 {n} 个", "out": "排除了 {n} 个", "kept": "（仍然使用）", "more": "另外 {n} 个", "duplicates": "{n} 个重复",
+  },
+  kind: {
+    "image": "图像", "points": "点", "text": "文本",
+  },
+  split: {
+    "train": "训练用：", "valid": "挑选用：", "test": "评判用：",
+  },
+  forecast: {
+    "working": "正在排演，以估计需要多少…", "queued": "排演在等待：前面还有 {ahead} 个", "time": "时间", "memory": "内存", "disk": "磁盘",
+  },
+  watch: {
+    "samples": "途中的样本", "look": "曲线和样本", "left": "还剩 {time}", "stopping": "将在检查点停下", "resume": "继续", "nothing": "还没有内容。",
+  },
+  curve: {
+    "told": "{name}：从 {first} 到 {last}，第 {step} 步", "log": "对数", "more": "另外 {n} 条曲线", "grad_norm": "梯度范数", "items_per_s": "每秒样本数", "seconds": "秒",
+  },
+  alarm: {
+    "discriminator_wins": "判别器占了上风", "discriminator_overfits": "判别器背下了数据", "collapse": "崩塌：样本看起来都一样", "posterior_died": "编码不携带信息", "codebook_died": "码本大多未被使用",
+    "plateau": "不再变好",
+  },
+  health: {
+    "title": "服务器状况", "waiting": "等待的请求", "running": "进行中的请求", "jobs": "未完成的任务", "workers": "工作进程", "deaths": "进程死亡", "rejected": "被拒绝", "half": "半数生成",
+    "most": "95 % 的生成", "none": "还没有",
+  },
+  original: {
+    "from": "原图", "maybe": "从一张图像开始", "drop": "把图像拖到这里，或点击选择", "grey": "重新为它上色", "small2": "把它放大到两倍", "small4": "把它放大到四倍", "masked": "然后涂出要填补的空缺",
+    "paired": "把它转换成另一种图像", "unpaired": "把它转换成另一种图像", "edit": "改变整张图像，或只改变涂抹之处", "source": "所用的原图", "remove": "换一张图像", "cut": "使用图中的这一部分。",
+    "paint.hole": "涂出要填补的地方。什么都不涂时，每个样本各有自己的空缺。", "paint.edit": "涂出可以改变的地方；什么都不涂时，处处都可改变。", "strength": "改变多少", "strength.hint": "0 保持原图，1 全部重画",
+    "unreadable": "此浏览器无法读取这张图像。", "missing": "请先选择一张图像：此模型由图像生成。", "again": "原图没有保留，请重新选择。", "code": "这里的 source.png 是原图；mask.png 在涂抹处是透明的。",
+  },
+  brush: {
+    "size": "画笔粗细", "tools": "画笔", "paint": "涂抹", "erase": "擦除", "undo": "撤销", "clear": "全部清除", "board": "可涂抹的图像：拖动，或用方向键移动、空格键涂抹；按住 Shift 和方向键涂一条线。",
+    "share": "已涂 {share} %。",
+  },
 };
