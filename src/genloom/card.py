@@ -93,14 +93,29 @@ def _privacy(told: Mapping[str, Any] | None) -> list[str]:
     """What a private training promises of its rows, and what it does not."""
     if not told:
         return []
-    shown = ("epsilon", "delta", "noise", "clip", "rows", "rate", "steps", "unit", "accountant")
+    shown = (
+        *("epsilon", "delta", "noise", "clip", "rows", "rate", "steps", "trainings"),
+        *("unit", "accountant"),
+    )
     uncovered = [f"- {_plain(line)}" for line in told.get("uncovered", ())]
     return [
         "## Privacy",
         "The weights are differentially private (DP-SGD).",
         _table({name: _round(told.get(name)) for name in shown}),
+        *_search(told.get("search")),
         "Not covered:",
         "\n".join(uncovered),
+    ]
+
+
+def _search(told: Mapping[str, Any] | None) -> list[str]:
+    """What the trainings of a search spent together, where the weights are of one."""
+    if not told:
+        return []
+    return [
+        f"A search chose among trainings on the same rows ({told.get('trainings')}). Together "
+        f"they spent epsilon {_round(told.get('epsilon'))} at delta {_round(told.get('delta'))}, "
+        f"and so did the choice: {_plain(told.get('accountant'))}."
     ]
 
 

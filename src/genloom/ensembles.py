@@ -13,6 +13,7 @@ from genloom.checkpoint import write_text
 from genloom.codecs import Latent
 from genloom.errors import BadInput
 from genloom.models.ensemble import NAMES
+from genloom.private import composed
 from genloom.recipe import model_of
 
 
@@ -78,18 +79,23 @@ def _agree(first: Artifact, other: Artifact) -> None:
 
 
 def _card(members: Sequence[Artifact]) -> dict[str, Any]:
-    """What is known of all: the data's fingerprint only where all saw the same data."""
+    """What is known of all: the data's fingerprint only where all saw the same data.
+
+    Where all were trained privately, what they spent adds up.
+    """
     data = [member.card.get("data", {}) for member in members]
     training = [member.card.get("training", {}) for member in members]
     names = dict.fromkeys(str(d.get("name", "unknown data")) for d in data)
     seconds = [t["seconds"] for t in training if "seconds" in t]
     same = all(d == data[0] for d in data)
+    spent = composed(t.get("private") for t in training)
     return {
         "data": data[0] if same else {"name": " and ".join(names)},
         "training": {
             "seconds": sum(seconds),
             "alarms": [alarm for t in training for alarm in t.get("alarms", ())],
             "members": [{"name": m.name, "weights": m.hash} for m in members],
+            **({"private": spent} if spent else {}),
         },
     }
 

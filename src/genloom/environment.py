@@ -65,7 +65,8 @@ def machine() -> str:
     """The machine in a few words, for cards and reports."""
     facts = describe()
     device = facts["devices"][0]
-    return f"{facts['system']}, {facts['processor']}, {facts['cores']} cores, {device}"
+    cores = f"{facts['cores']} core{'s' * (facts['cores'] != 1)}"
+    return f"{facts['system']}, {facts['processor']}, {cores}, {device}"
 
 
 def _version(package: str) -> str | None:

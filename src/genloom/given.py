@@ -188,7 +188,8 @@ def asked(
         _check_hole(about, hole, n)
     fitted = fit(pictures, about.shape, enlarge=kind_of(about.given).enlarge)
     if hole is not None:
-        return with_hole(fitted, hole).expand(n, *shape)
+        rows = max(len(fitted), len(hole))
+        return with_hole(fitted.expand(rows, *about.shape), hole).expand(n, *shape)
     rng = Rng(seeds, fitted.device)
     every = fitted.expand(n, *about.shape)
     return completed(about, every, {"source": every}, lambda k: rng.uniform(k).float())["source"]

@@ -5,11 +5,9 @@ from __future__ import annotations
 import os
 import resource
 import shutil
-import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -19,7 +17,9 @@ from typing import Any
 from genloom import ranks
 from genloom.errors import BadInput, DiskFull
 from genloom.options import TrainOptions
+from genloom.preview import GRID
 from genloom.progress import duration
+from genloom.signals import ending
 
 SAVES = 20  # checkpoints of a run, where nobody says how many
 PREVIEWS = 10  # sample grids of a run, where they are cheap
@@ -39,7 +39,7 @@ class Forecast:
     disk_bytes: int
     save_every: int
     preview_every: int
-    previewed: int = 64  # samples of a preview
+    previewed: int = GRID  # samples of a preview
 
     def as_dict(self) -> dict[str, Any]:
         """For run.json."""
@@ -135,26 +135,8 @@ def forecast(
     plan = resolve(recipe, allow_code=allow_code)
     beside = Path("runs") if out is None else Path(out).parent
     place = next(folder for folder in (beside, *beside.absolute().parents) if folder.is_dir())
-    with _ending(), TemporaryDirectory(dir=place, prefix=".forecast-") as room, kept_pages():
+    with ending(), TemporaryDirectory(dir=place, prefix=".forecast-") as room, kept_pages():
         return trainer.foresee(plan, Path(room))
-
-
-@contextmanager
-def _ending() -> Iterator[None]:
-    """Have SIGTERM raise, as Ctrl-C does, so that what must be tidied up is."""
-
-    def end(number: int, frame: Any) -> None:
-        raise SystemExit(128 + number)
-
-    try:
-        before = signal.signal(signal.SIGTERM, end)
-    except ValueError:  # not the main thread: the host program handles signals
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _timed(work: Callable[[], Any]) -> tuple[float, Any]:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,19 +12,23 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor, nn
 
-from genloom import checkpoint, private, ranks
-from genloom.core import Condition, rows
+from genloom import checkpoint, ranks
+from genloom.access import Access, Open
+from genloom.core import Condition
 from genloom.errors import BadInput, Diverged, Interrupted
 from genloom.given import encoded
 from genloom.health import EVERY, HEALTH, Alarm, Monitor
-from genloom.learner import Learner, Micro, reseed
+from genloom.learner import Learner, reseed
 from genloom.memory import kept_pages
 from genloom.nets.layout import channels_last, to_channels_last
 from genloom.options import TrainOptions
 from genloom.preview import MANY, Previewer
+from genloom.private import check_run
+from genloom.private.access import Private
 from genloom.progress import Journal, Progress
 from genloom.record import Record, locked
 from genloom.rehearsal import Forecast, rehearse
+from genloom.signals import stopping
 from genloom.speed import choose_precision, compile_parts, try_compile
 
 if TYPE_CHECKING:
@@ -72,7 +74,7 @@ class _Run:
         self, plan: Plan, out: Path, rank: int, world: int, resume: str, quiet: bool
     ) -> None:
         self.began = time.monotonic()
-        self.plan, self.out, self.rank, self.world = plan, out, rank, world
+        self.plan, self.out, self.rank = plan, out, rank
         self.options = options = plan.options
         self.quiet = quiet or rank > 0
         if options.batch % (options.accumulate * world):
@@ -80,8 +82,10 @@ class _Run:
                 f"batch = {options.batch} does not split into {options.accumulate} micro-batches "
                 f"on {world} processes."
             )
+        way: type[Access] = Open
         if options.private:
-            private.check_run(plan.model, plan.dataset, options, world)
+            way = Private
+            check_run(plan.model, plan.dataset, options, world)
         if options.threads:
             torch.set_num_threads(options.threads)
         self.device = _device(options.device, rank)
@@ -92,8 +96,8 @@ class _Run:
         if self.channels_last:
             to_channels_last(plan.model)
         self.learner = Learner(plan.model, options)
+        self.access = way(plan, self.learner, self.record, self._encode, self.say, rank, world)
         self.step = 0  # updates that are done
-        self.paid = 0  # updates of a private run that epsilon counts, also those that a kill undid
         self.resumed_at = 0
         self.spent_s = 0.0  # in earlier stretches of this run
         self.previewer = Previewer(plan, out / "samples", self.device)
@@ -104,13 +108,12 @@ class _Run:
             return self.out
         newest = checkpoint.newest(self.out / "checkpoints")
         if newest is None or self.record["forecast"] is None:
-            self._check_unpaid()
+            self.access.check_new()
             forecast = self._begin()
         else:
             forecast = Forecast(**self.record["forecast"])
             self._restore(newest)
-            if self.options.private:
-                forecast = self._left(forecast)
+            forecast = self.access.resumed(forecast, self.step)
             self.learner.total = forecast.steps
             self.learner.precision = getattr(torch, self.record["precision"])
             if self.record["compiled"]:
@@ -123,7 +126,7 @@ class _Run:
         self.vitals: dict[str, float] = {}
         self.progress = Progress(forecast.steps, self.plan.name, quiet=self.quiet)
         try:
-            with _stopping() as stopped:
+            with stopping() as stopped:
                 self._loop(forecast, stopped)
             self._finish()
         except BaseException as error:
@@ -161,9 +164,8 @@ class _Run:
         ranks.wait()
         self.learner.total = forecast.steps
         self._restore(start)
-        if self.options.private:
-            self.learner.mechanism = self._mechanism(forecast.steps)
-            self.record.update(private=self.learner.mechanism.told(0))
+        self.say(f"{self.plan.name}: {forecast}")
+        self.access.settle(forecast.steps)
         self.record.update(
             status="training",
             forecast=forecast.as_dict(),
@@ -171,66 +173,16 @@ class _Run:
             precision=str(precision).removeprefix("torch."),
             compiled=compiled,
         )
-        self.say(f"{self.plan.name}: {forecast}")
-        if self.learner.mechanism is not None:
-            self.say(f"{self.plan.name}: {self.learner.mechanism.words(forecast.steps)}")
         return forecast
 
     def _prepare(self) -> None:
-        """Let the model measure the data; in a private run, rows that are none of them."""
+        """Let the model measure the data."""
         reseed(self.options.seed, 0, "prepare")
-        dataset = self.plan.dataset
-        if self.options.private:
-            given = private.stand_ins(dataset.items, PREPARED)
-            self.learner.mechanism = self._mechanism(self.options.planned or 1)  # to rehearse by
-        else:
-            given = dataset.train.batch(0, PREPARED, self.options.seed)[:2]
-        x, cond = self._encode(*given)
+        x, cond = self._encode(*self.access.first(PREPARED))
         self.learner.model.prepare(x, cond)
 
-    def _mechanism(self, steps: int) -> private.Mechanism:
-        return private.mechanism(self.options, len(self.plan.dataset.train), steps)
-
     def _rehearse_step(self, index: int) -> None:
-        if self.options.private:  # what the rehearsal draws and times must say nothing of rows
-            size = self.options.batch
-            x, cond = self._encode(*private.stand_ins(self.plan.dataset.items, size))
-            self.learner.step(index, [Micro(x, cond, 0, size, range(size))])
-        else:
-            self.learner.step(index, self._micros(index))
-
-    def _check_unpaid(self) -> None:
-        """Refuse to begin a private run again in the folder where its steps are counted."""
-        told = self.record["private"] if self.options.private else None
-        if told is not None and told["steps"] > 0:
-            raise BadInput(
-                f"{self.out} has no checkpoint that verifies, and {told['steps']} private steps "
-                "were taken in it. Bring its checkpoints back, or choose another --out; that run "
-                "is paid for on top of this one."
-            )
-
-    def _left(self, forecast: Forecast) -> Forecast:
-        """The forecast of a private run less the steps that a kill undid: they are paid for."""
-        told = self.record["private"]
-        self.learner.mechanism = private.Mechanism.of(told)
-        self.paid = max(told["steps"], self.step)  # where an older run.json was brought back
-        undone = self.paid - self.step
-        left = replace(forecast, steps=forecast.steps - undone)
-        if undone:
-            self.record.update(total=left.steps)
-            self.say(
-                f"{self.plan.name}: {undone} private steps were undone and count: the run ends at "
-                f"step {left.steps}."
-            )
-        return left
-
-    def _pay(self) -> None:
-        """Count a private step, on the disk itself, before anything is computed from its rows."""
-        if self.learner.mechanism is None:
-            return
-        self.paid += 1
-        self.record.update(private=self.learner.mechanism.told(self.paid))
-        checkpoint.sync(self.out)
+        self.learner.step(index, self.access.rehearsed(index))
 
     def _agree(self, forecast: Forecast) -> Forecast:
         """The first process's cadence on every process."""
@@ -251,15 +203,15 @@ class _Run:
     def _loop(self, forecast: Forecast, stopped: Callable[[], bool]) -> None:
         every = max(1, forecast.steps // 500)
         while self.step < forecast.steps:
-            self._pay()
+            self.access.pay()
             try:
-                figures = self.learner.step(self.step, self._micros(self.step))
+                figures = self.learner.step(self.step, self.access.micros(self.step))
             except Diverged as error:
                 self._roll_back(error)
                 continue
             self.step += 1
             last = self.step == forecast.steps
-            if self.step % EVERY == 0 and not self.options.private:
+            if self.access.watched and self.step % EVERY == 0:
                 self._watch(figures)
             if self.step % every == 0 or last:
                 self._log(figures)
@@ -273,34 +225,6 @@ class _Run:
                     f"stopped at step {self.step} of {forecast.steps}; it is saved. "
                     f"Go on with: genloom train --resume {self.out}"
                 )
-
-    def _micros(self, index: int) -> list[Micro]:
-        """This process's share of the batch of a step."""
-        options = self.options
-        if options.private:
-            return [self._drawn()]
-        size = options.batch // (options.accumulate * self.world)
-        micros = []
-        for k in range(options.accumulate):
-            part = self.rank * options.accumulate + k
-            position = index * options.accumulate * self.world + part
-            items, cond, ids = self.plan.dataset.train.batch(position, size, options.seed)
-            reseed(options.seed, index, "items")
-            with rows(part * size, options.batch):
-                x, cond = self._encode(*self.plan.dataset.augmented(items, cond))
-            micros.append(Micro(x, cond, part * size, options.batch, ids))
-        return micros
-
-    def _drawn(self) -> Micro:
-        """The rows of a private step, drawn as `private.epsilon` assumes; nobody knows the seed."""
-        torch.seed()
-        choice = torch.Generator()
-        choice.seed()
-        dataset, n = self.plan.dataset, len(self.plan.dataset.train)
-        ids = private.poisson(n, self.options.batch / n, choice)
-        items, cond = dataset.train.items[ids], dataset.train.given(ids)
-        x, cond = self._encode(*dataset.augmented(items, cond))
-        return Micro(x, cond, 0, len(ids), ids)
 
     def _encode(self, items: Tensor, cond: Condition) -> tuple[Tensor, Condition]:
         x, cond = encoded(self.plan.codec, items, cond)
@@ -319,12 +243,10 @@ class _Run:
         self.record.update(step=self.step, seconds=seconds)
 
     def _note(self, figures: dict[str, float]) -> str:
-        losses = [f"{k} {v:.4g}" for k, v in figures.items() if not k.endswith("grad_norm")]
-        if self.learner.mechanism is not None:
-            losses = [f"epsilon {self.learner.mechanism.epsilon(self.paid):.3g}"]
         elapsed = time.monotonic() - self.began
         done = self.step - self.resumed_at
-        return f"| {' '.join(losses)} | {self.options.batch * done / elapsed:.0f} items/s"
+        told = self.access.figures(figures)
+        return f"| {told} | {self.options.batch * done / elapsed:.0f} items/s"
 
     def _watch(self, figures: dict[str, float]) -> None:
         vitals = {key: float(value) for key, value in self.learner.model.vitals().items()}
@@ -358,7 +280,7 @@ class _Run:
                 self.journal.picture(self.step, picture)
         valid = self.previewer.valid_loss(sampler, self._encode)
         self.journal.log(self.step, valid)
-        if not self.options.private:
+        if self.access.watched:
             self._heed({"diversity": self.previewer.diversity(sampler)})
         ranks.wait()
 
@@ -389,15 +311,8 @@ class _Run:
         self.resumed_at = self.step
 
     def _roll_back(self, error: Diverged) -> None:
-        """Go back to the newest checkpoint at half the rate; after RETRIES, give up.
-
-        A private run gives up at once: the steps that it would take again are paid for.
-        """
-        if self.options.private:
-            raise Diverged(
-                f"{error} A private run does not go back, for every step counts. Try a smaller "
-                "train.lr, less noise or a larger train.batch, in another --out."
-            )
+        """Go back to the newest checkpoint at half the rate; after RETRIES, give up."""
+        self.access.check_back(error)
         halvings, at = self.learner.halvings + 1, self.step
         path = checkpoint.newest(self.out / "checkpoints")
         helpless = "training items" in str(error)
@@ -435,9 +350,7 @@ class _Run:
                     "fingerprint": self.plan.dataset.fingerprint,
                 },
             }
-            if self.learner.mechanism is not None:
-                card["training"]["private"] = self.learner.mechanism.told(self.paid)
-                del card["data"]["fingerprint"]  # it would confirm a guess at all rows
+            self.access.sign(card)
             artifact.save(
                 self.out / "model",
                 model=self.learner.sampler(),
@@ -461,25 +374,3 @@ def _device(name: str, rank: int) -> torch.device:
     if torch.cuda.is_available():
         return torch.device("cuda", rank % torch.cuda.device_count())
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-
-
-@contextmanager
-def _stopping() -> Iterator[Callable[[], bool]]:
-    """Turn SIGTERM and Ctrl-C into a question that the loop asks; a second one acts at once."""
-    asked: list[int] = []
-
-    def ask(number: int, frame: Any) -> None:
-        asked.append(number)
-        signal.signal(number, before[number])
-
-    before = {}
-    try:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            before[number] = signal.signal(number, ask)
-    except ValueError:  # not the main thread: the host program handles signals
-        before = {}
-    try:
-        yield lambda: bool(asked)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

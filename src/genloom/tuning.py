@@ -15,84 +15,26 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genloom import recipe as recipes
 from genloom import runs
 from genloom.artifact import load
+from genloom.artifact_folder import note_search
 from genloom.checkpoint import write_text
 from genloom.comparison import FAILURES
 from genloom.errors import BadInput, GenloomError, need
 from genloom.held_out import MEASURES, Measure, choose, words
 from genloom.record import locked
 from genloom.search_space import Parameter, Range, parse, value_of
+from genloom.trials import Trial, Tuning, privacy
 from genloom.tuning_page import page
 
 if TYPE_CHECKING:
     from genloom.recipe import Plan
 
 Say = Callable[[str], None]
-
-
-@dataclass
-class Trial:
-    """One training.
-
-    Args:
-        folder: Its run, below the search's folder.
-        values: What was tried, by key.
-        status: "running", "done" or "failed".
-        value: The measure, lower is better; None until it is done.
-        message: Why it failed.
-        seconds: Of training.
-    """
-
-    folder: str
-    values: dict[str, Any]
-    status: str = "running"
-    value: float | None = None
-    message: str = ""
-    seconds: float = 0.0
-
-    def __str__(self) -> str:
-        """One line: what was tried, and what came of it."""
-        tried = ", ".join(
-            f"{key} = {value:.4g}" if isinstance(value, float) else f"{key} = {value}"
-            for key, value in self.values.items()
-        )
-        return f"{tried}: {self.message if self.value is None else f'{self.value:.5g}'}"
-
-
-@dataclass(frozen=True)
-class Tuning:
-    """What a search found.
-
-    Args:
-        out: Its folder: trial-NN/, tune.json, best.toml and tune.html.
-        facts: Recipe, search, measure and seed: what makes it this search and no other.
-        trials: In the order in which they were made.
-    """
-
-    out: Path
-    facts: dict[str, Any]
-    trials: list[Trial]
-
-    @property
-    def done(self) -> list[Trial]:
-        """The trials that have a value, the best one first."""
-        return sorted((t for t in self.trials if t.value is not None), key=lambda t: t.value or 0.0)
-
-    @property
-    def best(self) -> Trial:
-        """The trial with the smallest value."""
-        return self.done[0]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        found = {**self.facts, "trials": [asdict(t) for t in self.trials]}
-        return {**found, "best": asdict(self.best) if self.done else None}
 
 
 def tune(
@@ -154,6 +96,7 @@ def tune(
             trial = found.trials[number]
             if trial.status == "running":
                 _run(trial, folder, plan, chosen, allow_code, quiet)
+                trial.spent = _spent(folder / trial.folder)
                 _write(found)
             say(f"[{number + 1}/{trials}] {trial}")
         return _ended(found, plan, space)
@@ -247,6 +190,14 @@ def _run(
     trial.status, trial.value = "done", value
 
 
+def _spent(run: Path) -> dict[str, float] | None:
+    """What a trial spent, also one that failed on its way."""
+    if not (run / "run.json").is_file():
+        return None
+    told = json.loads((run / "run.json").read_text(encoding="utf-8")).get("private")
+    return told and {name: told[name] for name in ("epsilon", "delta")}
+
+
 def with_values(recipe: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
     """A recipe with values at "table.key"."""
     changed = json.loads(json.dumps(recipe))
@@ -270,6 +221,11 @@ def _ended(found: Tuning, plan: Plan, space: Sequence[Parameter]) -> Tuning:
         f"# The best of {len(found.trials)} trials ({best.folder}): {best.value:.5g}, the "
         f"{found.facts['measure']}.\n"
     )
+    if told := found.private:
+        head += f"# {privacy(told)}\n# Training by this recipe adds its own epsilon and delta.\n"
+        models = [found.out / trial.folder / "model" for trial in found.done]
+        for model in filter(Path.is_dir, models):  # a person may have deleted some
+            note_search(model, told)
     text = recipes.dumps(with_values(plan.recipe, best.values))
     write_text(found.out / "best.toml", head + text)
     write_text(found.out / "tune.html", page(found.as_dict(), space))

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from genloom.search_space import Parameter, Range
+from genloom.trials import privacy
 
 WIDTH, HEIGHT, MARGIN = 320, 200, 40
 STYLE = """
@@ -33,11 +34,13 @@ def page(content: Mapping[str, Any], space: Sequence[Parameter]) -> str:
     rows = "".join(_row(trial, space) for trial in content["trials"])
     model, data = content["recipe"]["model"]["use"], content["recipe"]["data"]["source"]
     title = html.escape(f"{len(content['trials'])} trials of {model} on {data}")
+    told = content.get("private")
+    spent = f"<p>{html.escape(privacy(told))}</p>" if told else ""
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
         f"<style>{STYLE}</style><h1>{title}</h1>"
         f"<p>Lower is better: {html.escape(content['measure'])}. The best of many values is a "
-        f"little too good: judge {best} with <code>genloom evaluate</code>.</p>"
+        f"little too good: judge {best} with <code>genloom evaluate</code>.</p>{spent}"
         f"{pictures}<table><tr><th>trial{head}<th>value<th>seconds{rows}</table></html>\n"
     )
 

@@ -76,6 +76,7 @@ def tune(args: argparse.Namespace) -> None:
     import contextlib
 
     from genloom import runs
+    from genloom.trials import privacy
     from genloom.tuning import tune as search
 
     budget = {name: getattr(args, name) for name in ("minutes", "steps", "images")}
@@ -100,6 +101,8 @@ def tune(args: argparse.Namespace) -> None:
         f"next: genloom train {found.out / 'best.toml'}\n"
         f"      genloom evaluate {found.out / best.folder}"
     )
+    if told := found.private:
+        text = f"{privacy(told)}\n{text}"
     show(args, {"out": str(found.out), **found.as_dict()}, text)
 
 

@@ -86,19 +86,19 @@ def test_a_colorizer_trains_resumes_colours_and_is_judged(place, capsys):
 
 @pytest.mark.slow
 def test_a_stopped_painter_goes_on_as_if_undisturbed(place, capsys, monkeypatch):
-    from genloom import trainer
+    from genloom import access
     from genloom.artifact import load
 
     settings = ("data.given=masked", "data.flip=true")
     train(capsys, "whole", *settings)
-    watched = trainer._Run._micros
+    watched = access.Open.micros
 
     def stops(self, index):
-        if index == 12 and self.step == 12:
+        if index == 12 and self.record["status"] == "training":
             raise KeyboardInterrupt
         return watched(self, index)
 
-    monkeypatch.setattr(trainer._Run, "_micros", stops)
+    monkeypatch.setattr(access.Open, "micros", stops)
     assert train(capsys, "broken", *settings)[0] == 130
     monkeypatch.undo()
     monkeypatch.chdir(place)

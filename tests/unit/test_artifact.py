@@ -15,6 +15,7 @@ from PIL import Image
 
 from genloom import artifact, gallery
 from genloom.artifact import load, save
+from genloom.card import render
 from genloom.errors import BadInput
 from genloom.recipe import model_of, resolve
 
@@ -192,7 +193,7 @@ def test_a_card_that_is_none_is_refused(copy, card):
 def test_text_of_a_data_set_is_plain_in_the_card(folder):
     loaded = load(folder)
     evil = {**loaded.card, "data": {"name": "{{7*7}}<script>alert(1)</script>\n# x | y"}}
-    text = artifact.card.render(evil, loaded.recipe)
+    text = render(evil, loaded.recipe)
     assert "<script>" not in text.split("## How it was made")[1].split("## Recipe")[0]
     assert "{{7*7}}" in text
     assert "49" not in text

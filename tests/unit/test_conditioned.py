@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -10,8 +11,9 @@ import pytest
 import torch
 from PIL import Image
 
-from genloom import artifact, gallery, given
+from genloom import artifact, artifact_folder, gallery, given
 from genloom.artifact import load, save
+from genloom.cli import main
 from genloom.core import Generative, Items, hide
 from genloom.data import open_dataset, open_test
 from genloom.errors import BadInput
@@ -89,7 +91,7 @@ def test_an_artifact_remembers_its_conditions(data, captioned, colorizer):
 
 def test_a_card_of_before_has_neither():
     old = {"kind": "image", "shape": [1, 8, 8], "classes": ["a", "b"], "alphabet": ""}
-    assert artifact._items("folder", old) == Items("image", (1, 8, 8), ("a", "b"))
+    assert artifact_folder.read_items("folder", old) == Items("image", (1, 8, 8), ("a", "b"))
 
 
 def test_captions_are_encoded_and_hidden(captioned):
@@ -170,6 +172,33 @@ def test_records_tell_caption_and_source(captioned, colorizer):
     assert told[1]["source"] == colorizer.records(1, seed=1, source=x[1:])[0]["source"]
 
 
+def test_one_picture_is_the_source_of_all_samples(data, colorizer, tmp_path, capsys):
+    """Every sample has its own seed, so its own answer."""
+    pixels = np.random.default_rng(3).integers(0, 256, (8, 8, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "one.png")
+    argv = [
+        "sample",
+        str(colorizer.path.parent),
+        "-n",
+        "3",
+        "--seed",
+        "5",
+        "--steps",
+        "2",
+        "--json",
+    ]
+    assert main([*argv, "--source", str(tmp_path / "one.png"), "--out", str(tmp_path / "out")]) == 0
+    files = [Path(name) for name in json.loads(capsys.readouterr().out)["files"]]
+    drawn = [np.asarray(Image.open(path)).astype(int) for path in files[:3]]
+    assert [path.name for path in files] == [f"00000{5 + i}.png" for i in range(3)] + ["grid.png"]
+    assert len({picture.tobytes() for picture in drawn}) == 3
+    assert len({gallery.record_of(path)["source"] for path in files[:3]}) == 1
+    x = gallery.picture(tmp_path / "one.png")
+    for i, picture in enumerate(drawn):
+        alone = colorizer.sample(1, seed=5 + i, source=x, **QUICK)[0].permute(1, 2, 0)
+        assert np.abs(alone.numpy() - picture).max() <= 1
+
+
 def test_a_file_is_made_again_from_its_record_and_its_source(captioned, colorizer, tmp_path):
     paths, items = gallery.write(captioned, 2, tmp_path / "a", caption="picture 7", **QUICK)
     assert torch.equal(gallery.again(captioned, gallery.record_of(paths[1])), items[1:])
@@ -215,7 +244,7 @@ def test_micro_batches_of_a_run_see_the_holes_of_the_whole_batch(data, tmp_path)
     plan = planned(data, given="masked", flip=True)
     object.__setattr__(plan.options, "accumulate", 2)
     parts = _Run(plan, tmp_path / "b", 0, 1, "never", True)
-    (one,), two = whole._micros(3), parts._micros(3)
+    (one,), two = whole.access.micros(3), parts.access.micros(3)
     assert len(two) == 2
     assert torch.equal(torch.cat([m.cond["source"] for m in two]), one.cond["source"])
     assert torch.equal(torch.cat([m.x for m in two]), one.x)

@@ -88,6 +88,19 @@ def trained_on_less(folder):
     return runs.start(recipe, out=folder / "less", quiet=True)
 
 
+def test_private_members_spend_the_sum_and_a_mixed_ensemble_tells_no_epsilon(members, tmp_path):
+    private = [trained(tmp_path / n, dp_epsilon=e) for n, e in (("p", 3.0), ("q", 5.0))]
+    own = [load(run).card["training"]["private"] for run in private]
+    told = load(ensemble(private, tmp_path / "both")).card["training"]["private"]
+    for name in ("epsilon", "delta"):
+        assert told[name] == sum(one[name] for one in own) > max(one[name] for one in own)
+    page = (tmp_path / "both" / "model" / "README.md").read_text()
+    assert f"| epsilon | {told['epsilon']:.4g} |" in page and "| trainings | 2 |" in page
+    mixed = load(ensemble([private[0], members[0]], tmp_path / "mixed"))
+    assert "private" not in mixed.card["training"]
+    assert "## Privacy" not in (mixed.path / "README.md").read_text()
+
+
 def test_the_verb_says_what_comes_next(members, tmp_path, capsys):
     args = argparse.Namespace(
         sources=[str(m) for m in members], shares="1,1,2", out=tmp_path / "out", json=False

@@ -153,6 +153,15 @@ def test_a_hole_of_ones_own():
     assert torch.equal(given.shown(about, source)[..., 5:], x.expand(2, -1, -1, -1)[..., 5:])
 
 
+def test_one_picture_may_have_a_hole_for_each_sample():
+    about, x = items("masked"), pictures(1)
+    hole = torch.zeros(2, 1, 16, 16, dtype=torch.bool)
+    hole[0, ..., :5], hole[1, ..., 9:] = True, True
+    source = given.asked(about, x, [0, 1], hole)
+    for i in range(2):
+        assert torch.equal(source[i : i + 1], given.asked(about, x, [i], hole[i : i + 1]))
+
+
 @pytest.mark.parametrize(
     ("about", "message"),
     [

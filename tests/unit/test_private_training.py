@@ -16,7 +16,7 @@ from genloom.data.dataset import Dataset, Split
 from genloom.data.pairs import Pairs
 from genloom.errors import BadInput, Diverged
 from genloom.options import TrainOptions
-from genloom.private import Mechanism, check_run, clipped, mechanism, stand_ins
+from genloom.private import Mechanism, check_run, clipped, composed, mechanism, stand_ins
 from genloom.progress import Journal
 from genloom.recipe import merged, recorded, resolve
 from genloom.trainer import train
@@ -123,6 +123,15 @@ def test_what_was_spent_is_what_the_steps_cost_and_what_is_not_covered_is_said()
     text = " ".join(told["uncovered"])
     assert "validation" in text and "choice among several trainings" in text
     assert "epsilon 2.597 at delta" in found.words(14_062)
+
+
+def test_trainings_together_spend_the_sum_and_one_that_is_not_private_leaves_none():
+    parts = [{"epsilon": 2.0, "delta": 1e-5}, {"epsilon": 0.5, "delta": 3e-5}]
+    told = composed(parts)
+    assert told["epsilon"] == 2.5 and told["delta"] == pytest.approx(4e-5)
+    assert told["trainings"] == 2 and "Theorem 3.16" in told["accountant"]
+    assert told["uncovered"] and told["unit"] == "one training row, added or removed"
+    assert composed([*parts, None]) is None and composed([]) is None and composed([None]) is None
 
 
 def table(n: int, items: Items, **parts) -> Dataset:

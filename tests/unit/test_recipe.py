@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from genloom import catalog, recipe, toml
+from genloom import catalog, components, recipe, toml
 from genloom.core import Items, Real, Tokens
 from genloom.data import open_dataset
 from genloom.errors import BadInput
@@ -85,7 +85,7 @@ def test_build_gives_options_and_inner_factories():
 
 
 def test_inner_tables_become_partials():
-    _, fields = recipe._prepared(
+    _, fields = components._prepared(
         {"use": "gan", "net": {"use": "mlp_players", "width": 16}}, None, False
     )
     assert isinstance(fields["net"], functools.partial)

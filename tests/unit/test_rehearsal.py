@@ -11,7 +11,8 @@ from genloom import rehearsal, speed
 from genloom.errors import BadInput, DiskFull
 from genloom.learner import Learner, Micro
 from genloom.options import TrainOptions
-from genloom.rehearsal import rehearse
+from genloom.preview import GRID
+from genloom.rehearsal import Forecast, rehearse
 from tests.tiny import PLANE, TinyFlow, points
 
 
@@ -75,6 +76,12 @@ def test_the_first_process_says_when_the_trial_ends(tmp_path, monkeypatch):
 def test_dear_previews_are_few(play):
     cheap, dear = play(minutes=0.05), play(minutes=0.05, preview_s=0.3)
     assert cheap.steps // cheap.preview_every > dear.steps // dear.preview_every >= 2
+
+
+def test_a_forecast_of_before_previewed_a_whole_grid(play):
+    told = play(steps=3).as_dict()
+    del told["previewed"]
+    assert Forecast(**told).previewed == GRID
 
 
 def test_a_preview_may_take_a_share_of_the_budget(tmp_path):

@@ -17,7 +17,8 @@ from genloom.errors import BadInput, Diverged, GenloomError, MissingExtra
 from genloom.held_out import choose, held_out_distance, held_out_loss
 from genloom.recipe import load_recipe, resolve
 from genloom.record import locked
-from genloom.tuning import Trial, tune
+from genloom.trials import Trial, Tuning
+from genloom.tuning import tune
 
 pytest.importorskip("optuna")
 
@@ -190,6 +191,54 @@ def test_failures_count_as_the_worst_and_are_avoided():
 def test_the_measure_is_one_that_the_search_does_not_move(model, keys, wanted):
     plan = resolve({"data": {"source": "moons"}, "model": {"use": model}})
     assert choose(None, plan, [key.partition("=")[0] for key in keys]) == wanted
+
+
+PRIVATE = {**RECIPE, "train": {"steps": 4, "batch": 8, "dp_epsilon": 4.0}}
+
+
+def test_a_private_search_spends_the_sum_over_all_its_trials(tmp_path, capsys):
+    out = tmp_path / "out"
+    found = search(out, 3, PRIVATE, search=["train.lr=1e-4..1e-2"])
+    runs_ = [json.loads((out / t.folder / "run.json").read_text())["private"] for t in found.trials]
+    told = found.private
+    for name in ("epsilon", "delta"):
+        assert told[name] == sum(run[name] for run in runs_) > 2 * runs_[0][name]
+    assert json.loads((out / "tune.json").read_text())["private"] == told
+    best = load(out / found.best.folder)
+    assert best.card["training"]["private"]["search"]["epsilon"] == told["epsilon"]
+    assert best.card["training"]["private"]["epsilon"] == runs_[0]["epsilon"]
+    assert any("KID" in line for line in best.card["training"]["private"]["uncovered"])
+    line = f"epsilon {told['epsilon']:.4g} at delta"
+    for page in (best.path / "README.md", out / "best.toml", out / "tune.html"):
+        assert line in page.read_text(), page
+    shutil.rmtree(out / "trial-02")
+    again = search(out, 3, PRIVATE, search=["train.lr=1e-4..1e-2"])
+    assert again.private == told
+    argued = argparse.Namespace(recipe=None, data="moons", model="flow", settings=[], json=False)
+    vars(argued).update(minutes=None, steps=None, images=None, search=["train.lr=1e-4..1e-2"])
+    argued.settings = ["model.net={use='mlp', width=16, blocks=1}", "train.batch=8"]
+    argued.settings += ["train.steps=4", "train.dp_epsilon=4.0"]
+    vars(argued).update(trials=3, out=out, measure=None, seed=0, allow_code=False, quiet=True)
+    tuning_verb.tune(argued)
+    assert capsys.readouterr().out.startswith(f"Private: {line}")
+
+
+def test_a_failed_private_trial_has_spent_and_an_open_one_leaves_no_epsilon(tmp_path, found):
+    spent = {"epsilon": 1.0, "delta": 1e-6}
+    trials = [
+        Trial("trial-00", {}, "done", 0.5, spent=spent),
+        Trial("trial-01", {}, "failed", message="nan", spent=spent),
+        Trial("trial-02", {}, "failed", message="it did not fit and trained nothing"),
+    ]
+    assert Tuning(tmp_path, {}, trials).private["epsilon"] == 2.0
+    trials.append(Trial("trial-03", {}, "done", 0.4))
+    assert Tuning(tmp_path, {}, trials).private is None
+    del trials[-1]
+    (tmp_path / "trial-02").mkdir()
+    (tmp_path / "trial-02" / "run.json").write_text("{}")
+    assert Tuning(tmp_path, {}, trials).private is None
+    content = json.loads((found.out / "tune.json").read_text())
+    assert "private" not in content and "spent" not in content["best"]
 
 
 def test_one_search_at_a_time_works_in_a_folder(found, monkeypatch):

@@ -25,6 +25,7 @@ from genloom.core import Caption, Reader, Tokens
 from genloom.data import cache as store
 from genloom.data.source import PARTS
 from genloom.errors import BadInput, need
+from genloom.nets.text import TOKENIZER
 
 if TYPE_CHECKING:
     from genloom.data.dataset import Dataset, Split
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 FORMAT = 1  # of these files; raise it when what they hold changes
 MOST_LETTERS = 4096
 LONGEST = 64
-TOKENIZER = "tokenizer.json"
 
 
 @final

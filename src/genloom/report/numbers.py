@@ -51,6 +51,11 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
+def counted(n: int | None, noun: str) -> str:
+    """1 core, 2 cores; a count that nobody knows stays as it is."""
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
 def together(names: list[str]) -> str:
     """a, b and c."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -8,7 +8,7 @@ from typing import Any
 from genloom.report import measures
 from genloom.report.evidence import copies, curves, looks, recipes
 from genloom.report.method import environment, footer, ladder, machine, method
-from genloom.report.numbers import number, together
+from genloom.report.numbers import counted, number, together
 from genloom.report.quality import quality
 from genloom.report.reading import Subject, comparison_of, subjects
 from genloom.report.stability import stability
@@ -115,7 +115,7 @@ def _lede(content: Dict, people: Sequence[Subject], first: Dict) -> str:
     parts.append(f"judged on {number(first['n'], 0)} items that no model has seen")
     machine = environment(people)
     if machine.get("processor"):
-        parts.append(f"{machine['processor']}, {machine.get('cores')} cores")
+        parts.append(f"{machine['processor']}, {counted(machine.get('cores'), 'core')}")
     return " \u00b7 ".join(parts)
 
 

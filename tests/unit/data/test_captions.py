@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 
 import pytest
@@ -12,6 +13,7 @@ from genloom.core import Caption, Tokens
 from genloom.data import captions
 from genloom.data.captions import LONGEST, MOST_LETTERS, learn
 from genloom.errors import BadInput
+from genloom.nets import text
 
 
 def folder(path, paint, rows, header="file,name_en,name_zh"):
@@ -131,3 +133,8 @@ def test_the_cache_is_plain_numbers(tmp_path, paint, monkeypatch):
     assert len(found) == 1
     told = json.loads((found[0] / "captions.json").read_text())
     assert told["caption"] == {"alphabet": "a", "length": 1}
+
+
+def test_one_name_says_where_a_tokenizer_lies():
+    assert captions.TOKENIZER is text.TOKENIZER
+    assert inspect.getsource(captions).count(f'= "{text.TOKENIZER}"') == 0

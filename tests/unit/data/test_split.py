@@ -87,4 +87,5 @@ def test_only_the_evaluation_imports_the_test_part():
         if "open_test" in names:
             users.add(path.relative_to(root).as_posix())
     assert not users & {"trainer.py", "recipe.py", "learner.py", "rehearsal.py", "preview.py"}
+    assert not users & {"access.py", "components.py", "private/access.py"}
     assert all(user in allowed or user.startswith("metrics/") for user in users), users

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from genloom.report.numbers import decimals, duration, interval, number, together
+from genloom.report.numbers import counted, decimals, duration, interval, number, together
 
 
 @pytest.mark.parametrize(
@@ -31,6 +31,10 @@ def test_number(value, places, percent, text):
 )
 def test_two_digits_of_the_uncertainty_are_shown(half, value, places):
     assert decimals(half, value) == places
+
+
+def test_one_is_singular():
+    assert [counted(n, "core") for n in (1, 2, 21)] == ["1 core", "2 cores", "21 cores"]
 
 
 def test_interval_says_its_unit_once():

@@ -189,6 +189,14 @@ def test_what_needs_no_features_is_believed_without_them():
     assert text.count("No conclusion: these features cannot be trusted") == 1
 
 
+@pytest.mark.parametrize(("cores", "said"), [(1, "a processor, 1 core "), (2, "2 cores")])
+def test_one_core_is_singular(cores, said):
+    content = made.comparison(("gan", "flow"))
+    for run in content["runs"]:
+        run["environment"]["cores"] = cores
+    assert said in f"{Page(render(content)).text} "
+
+
 def test_overlap_is_no_difference_and_a_gap_is_a_winner(page):
     assert "No difference shown between gan and flow; vae is shown to be worse." in page.text
     assert "flow is best." in page.text  # coverage

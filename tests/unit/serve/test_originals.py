@@ -90,6 +90,7 @@ def own(artifacts, name, **more):
 def test_samples_are_those_of_the_library(known, artifacts, name):
     items, _ = served(artifacts, asked(known, name))
     assert torch.equal(items, own(artifacts, name))
+    assert len({item.numpy().tobytes() for item in items}) == len(SEEDS) > 1
     other = own(artifacts, name, source=tensor(colours(9, 22, 16)))
     assert not torch.equal(items, other)
 
