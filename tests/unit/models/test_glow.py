@@ -11,7 +11,7 @@ from torch import nn
 from genloom.core import Latents, Likelihood, Real, Rng, Tokens
 from genloom.errors import BadInput
 from genloom.learner import Learner, Micro
-from genloom.models.coupling import Mix, masks, squeeze, unsqueeze
+from genloom.models.coupling import Mix, masks, scaled, squeeze, unsqueeze
 from genloom.models.glow import Glow, realnvp
 from genloom.nets.coupling import CouplingNet
 from genloom.options import TrainOptions
@@ -148,10 +148,11 @@ def test_data_start_a_mix_with_zero_mean_and_unit_variance(order):
     x = torch.randn(200, 3, 4) * torch.tensor([0.1, 1.0, 5.0, 2.0]) + torch.arange(4)
     mix = Mix(4, order)
     mix.prepare(x)
-    std, mean = torch.std_mean(mix(x)[0].flatten(0, 1), 0, correction=0)
+    matrix = scaled([mix])[0][0]
+    std, mean = torch.std_mean(mix(x, matrix).flatten(0, 1), 0, correction=0)
     assert torch.allclose(mean, torch.zeros(4), atol=1e-5)
     assert torch.allclose(std, torch.ones(4), atol=1e-4)
-    assert torch.allclose(mix.inverse(mix(x)[0]), x, atol=1e-4)
+    assert torch.allclose(mix.inverse(mix(x, matrix), matrix.inverse()), x, atol=1e-4)
 
 
 def test_data_start_every_layer():
