@@ -71,6 +71,9 @@ CATALOG: dict[str, Entry] = {
     "autoregressive": _model(
         "autoregressive:Autoregressive", "decoder over tokens: text, pixels; an exact likelihood"
     ),
+    "rnn": _model("recurrent:rnn", "Elman's recurrent net over tokens; an exact likelihood"),
+    "lstm": _model("recurrent:lstm", "long short-term memory over tokens; an exact likelihood"),
+    "gru": _model("recurrent:gru", "gated recurrent units over tokens; an exact likelihood"),
     "pixelcnn": _model("pixel:pixelcnn", "gated masked convolutions over pixels; exact likelihood"),
     "pixelrnn": _model("pixel:pixelrnn", "LSTM over rows or diagonals of pixels"),
     "pixelcnnpp": _model(
@@ -80,6 +83,7 @@ CATALOG: dict[str, Entry] = {
     "dit": _net("dit:Dit", "transformer over patches, 1 to 3 spatial axes, for diffusion and flow"),
     "mlp": _net("mlp:Mlp", "perceptron for points and flattened grids, for diffusion and flow"),
     "transformer": _net("transformer:Transformer", "decoder over tokens, for autoregressive"),
+    "recurrent_net": _net("recurrent:Recurrent", "recurrent cells over tokens, likewise"),
     "pixelcnn_net": _net("pixelcnn:PixelCnn", "two stacks of masked convolutions, likewise"),
     "pixelcnnpp_net": _net("pixelcnnpp:PixelCnnPp", "masked stacks over scales, for pixelcnnpp"),
     "pixelrnn_net": _net("pixelrnn:PixelRnn", "row or diagonal LSTMs over a grid, likewise"),

@@ -46,7 +46,7 @@ class Autoregressive(Generative):
     """
 
     spaces: ClassVar[tuple[type, ...]] = (Tokens,)
-    recommended: ClassVar[Mapping[str, Any]] = {
+    recommended: Mapping[str, Any] = {
         "optimizer": "muon",
         "lr": 3e-3,
         "matrix_lr": 0.02,
