@@ -71,7 +71,7 @@ def run(path: Path, folder: Path, data: dict[str, Any], **tables: dict[str, Any]
     seconds = time.perf_counter() - start
     made = artifact.load(folder)
     model = cast(Autoregressive, made.model)
-    value, n = nats(model, held_out(path, made.items.alphabet))
+    value, n = nats(model, held_out(path, made.items.lexicon.alphabet))
     state = json.loads((folder / "run.json").read_text("utf-8"))
     return {
         "nats": round(value, 4),

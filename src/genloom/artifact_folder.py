@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from safetensors.torch import save_model
 
-from genloom import __version__, card, environment, toml
+from genloom import __version__, card, environment, lexicon, toml
 from genloom.checkpoint import digest, replacing, write_text
 from genloom.components import build
 from genloom.core import Codec, Generative, Items
@@ -32,6 +32,7 @@ FILES = (  # whose hashes a card has
     *(WEIGHTS, RECIPE, f"{INNER}/{WEIGHTS}", f"{INNER}/{RECIPE}"),
     *(f"{READER}/{name}" for name in (text.CONFIG, text.WEIGHTS, text.TOKENIZER)),
 )
+RULES = "rules"  # of a tokenizer: a file beside the card
 LARGEST_TEXT = 16 * 2**20  # bytes of a recipe or a card; a longer one is not ours
 
 
@@ -75,7 +76,11 @@ def save(
             "genloom": __version__,
             "torch": torch.__version__,
             "files": {name: digest(aside / name) for name in FILES if (aside / name).is_file()},
-            "items": {**asdict(items), "caption": items.caption and told_of(items.caption)},
+            "items": {
+                **asdict(items),
+                "caption": items.caption and told_of(items.caption),
+                "lexicon": items.lexicon and _told(items.lexicon),
+            },
             "seeds": {"train": public.get("train", {}).get("seed", 0)},
             "machine": environment.machine(),
             "threads": torch.get_num_threads(),
@@ -145,7 +150,7 @@ def _encoded(table: Mapping[str, Any], folder: str) -> dict[str, Any]:
 
 
 def _copy_reader(model: Generative, items: Items, folder: Path) -> None:
-    """Copy what reads captions, besides the model: a tokenizer, and a trained encoder.
+    """Copy what reads texts, besides the model: a tokenizer, and a trained encoder.
 
     Raises:
         BadInput: There are several encoders; an artifact holds one.
@@ -159,6 +164,9 @@ def _copy_reader(model: Generative, items: Items, folder: Path) -> None:
     for file in files:
         folder.mkdir(exist_ok=True)
         shutil.copyfile(file, folder / file.name)
+    if isinstance(items.lexicon, lexicon.Pieces):
+        folder.mkdir(exist_ok=True)
+        (folder / text.TOKENIZER).write_text(items.lexicon.rules, "utf-8")
 
 
 def _last(path: str) -> str:
@@ -180,6 +188,11 @@ def placed(recipe: dict[str, Any], folder: Path) -> dict[str, Any]:
     if "model" in recipe:
         recipe = recipe | {"model": _encoded(recipe["model"], str((folder / READER).resolve()))}
     return recipe
+
+
+def _told(words: lexicon.Lexicon) -> dict[str, Any]:
+    """What the card says of a lexicon, whose tokenizer is a file of its own."""
+    return {name: value for name, value in lexicon.told_of(words).items() if name != RULES}
 
 
 def _text(path: Path) -> str:
@@ -232,11 +245,15 @@ def read_items(folder: Path, fields: Mapping[str, Any]) -> Items:
         BadInput: There are other fields than genloom writes.
     """
     try:
-        told = fields.get("caption")
+        fields, told, words = dict(fields), fields.get("caption"), fields.get("lexicon")
         read = told and reader_of(told, str((folder / READER).resolve()))
-        found = Items(**{**fields, "caption": read})
+        if letters := fields.pop("alphabet", ""):  # as all told it when there were only letters
+            words = {"use": "letters", "alphabet": letters}
+        if words and words["use"] == "pieces":
+            words = {**words, RULES: _text(folder / READER / text.TOKENIZER)}
+        found = Items(**{**fields, "caption": read, "lexicon": words and lexicon.lexicon_of(words)})
         return replace(found, shape=tuple(found.shape), classes=tuple(found.classes))
-    except TypeError as error:
+    except (KeyError, TypeError) as error:
         raise BadInput(
             f"{folder / CARD}: items are not as genloom writes them: {error}."
         ) from error

@@ -41,6 +41,7 @@ from genloom.draws import rows as rows
 from genloom.draws import stratified as stratified
 from genloom.draws import uniform as uniform
 from genloom.errors import BadInput, nearest
+from genloom.lexicon import Lexicon
 
 Condition = Mapping[str, Tensor]
 """Name -> (B, ...). A hidden row is -1 (integers) or NaN (reals); {} hides all."""
@@ -65,10 +66,21 @@ class Real:
 
 @dataclass(frozen=True)
 class Tokens:
-    """Integers in [0, vocab) of a shape; `Tokens((), 10)` is a label of ten classes."""
+    """Integers in [0, vocab) of a shape; `Tokens((), 10)` is a label of ten classes.
+
+    Args:
+        shape: Of a datum.
+        vocab: How many numbers there are.
+        end: The one that closes a document, where a datum is a row of them: what follows an end
+            does not depend on what lies before it, and ends that follow an end only fill up.
+        roles: Those that open a part of a document, where it is a talk; what follows the last of
+            them is an answer.
+    """
 
     shape: tuple[int, ...]
     vocab: int
+    end: int | None = None
+    roles: tuple[int, ...] = ()
 
 
 Space = Real | Tokens
@@ -123,10 +135,11 @@ class Items:
     """What a data set stores, one item at a time, as its cache and its files hold it.
 
     Args:
-        kind: "image": uint8 (C, H, W); "points": float32 (D,); "text": integer ids (L,).
+        kind: "image": uint8 (C, H, W); "points": float32 (D,); "text": integer ids (L,), which
+            the end of a document fills up.
         shape: Of one item.
         classes: Names of the labels, in order; empty where there are none.
-        alphabet: Characters of a text, in the order of their ids.
+        lexicon: How a text becomes numbers; where it has an end, an item is a document.
         caption: How the texts that describe the items are read; None where there are none.
         given: The source picture that comes with each: a name in `given.SOURCES`, or "none".
     """
@@ -134,9 +147,19 @@ class Items:
     kind: Literal["image", "points", "text"]
     shape: tuple[int, ...]
     classes: tuple[str, ...] = ()
-    alphabet: str = ""
+    lexicon: Lexicon | None = None
     caption: Reader | None = None
     given: str = "none"
+
+    @property
+    def end(self) -> int | None:
+        """The id that closes a document and fills it up; None where there is none."""
+        return None if self.lexicon is None else self.lexicon.end
+
+    def read(self, item: Tensor) -> str:
+        """The text of an item of kind "text", (L,)."""
+        assert self.lexicon is not None
+        return self.lexicon.decode(map(int, item))
 
     @property
     def conditions(self) -> dict[str, Space]:

@@ -115,9 +115,10 @@ class Decoding:
         self.rows: list[Row] = []
         self.logits: Tensor | None = None  # of the last step, as the net gave them
         length = torch.Size(space.shape).numel()
+        self.end, self.blank = (-1, 0) if space.end is None else (space.end, space.end)
         self._cache = net.cache(self.most)
-        # The start token, then the datum; what is not drawn yet is 0.
-        self._tokens = torch.zeros(self.most, 1 + length, dtype=torch.long, device=device)
+        # The start token, then the datum; what is not drawn yet is blank.
+        self._tokens = torch.full((self.most, 1 + length), self.blank, device=device)
         self._draws = torch.zeros(self.most, length, dtype=torch.float64, device=device)
         self._fresh: list[Fresh] = []  # rows at the end that begin with the next step
         self._groups: list[tuple[dict[str, Any], Tensor | None]] = []
@@ -142,7 +143,7 @@ class Decoding:
             self._fresh.append(one)
         else:
             self.net.begin(self._cache, [one])
-        self._tokens[place] = 0
+        self._tokens[place] = self.blank
         self._tokens[place, : known + 1] = tokens
         # All at once: a stream gives the same numbers in one draw or in many.
         self._draws[place, known:] = rng.uniform(self._draws.shape[1] - known)
@@ -179,11 +180,12 @@ class Decoding:
         if self.bias is not None:
             logits = self.bias(logits, self._last(at[:n]))
         token = drawn(self._narrowed(logits), self._draws[:n].gather(1, at[:n]))
+        token = token.masked_fill_(pending[:n] == self.end, self.end)  # what has ended stays so
         self._tokens[:n].scatter_(1, at[:n] + 1, token[:, None])
         return token
 
     def data(self, first: int, n: int) -> Tensor:
-        """What rows hold so far, in raster order; zeros follow: (n, length)."""
+        """What rows hold so far, in raster order; what follows is blank: (n, length)."""
         return self._tokens[first : first + n, 1:]
 
     def _last(self, at: Tensor) -> Tensor:

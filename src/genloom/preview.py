@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
@@ -83,8 +82,7 @@ class Previewer:
         picture = self._sheet(items)
         with naming_a_full_disk(self.folder):
             if picture is None:
-                alphabet = self.plan.dataset.items.alphabet
-                lines = ["".join(alphabet[i] for i in row) for row in items[:16].tolist()]
+                lines = [self.plan.dataset.items.read(item) for item in items[:16]]
                 path.with_suffix(".txt").write_text("\n---\n".join(lines) + "\n", encoding="utf-8")
             else:
                 picture.save(path.with_suffix(".png"))
@@ -103,11 +101,8 @@ class Previewer:
         items = self._items(model, MANY) if self.cheap or self._last is None else self._last
         n = min(len(items), len(self._other))
         if self.plan.dataset.items.kind == "text":
-            vocab = len(self.plan.dataset.items.alphabet)
-            a, c = (F.one_hot(v[:n].long(), vocab) for v in (items, self._other))
-            return float(
-                torch.pdist(a.flatten(1).float()).mean() / torch.pdist(c.flatten(1).float()).mean()
-            )
+            a, c = (apart(v[:n]) for v in (items, self._other))
+            return float(a / c)
         return diversity(items[:n], self._data, self._other[:n])
 
     @torch.no_grad()
@@ -136,3 +131,9 @@ class Previewer:
         cond = {k: v[:n] for k, v in self._cond.items() if k in model.conditions}
         x = sample(model, n, cond, batch=GRID)
         return self.plan.codec.decode(x).cpu()
+
+
+def apart(texts: Tensor) -> Tensor:
+    """Mean over all pairs of the root of the share of places at which they differ; (n, L)."""
+    first, second = torch.triu_indices(len(texts), len(texts), 1)
+    return (texts[first] != texts[second]).double().mean(1).sqrt().mean()

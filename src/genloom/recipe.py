@@ -155,7 +155,10 @@ def open_data(
     cutout: Annotated[float, Interval(ge=0, le=1)] = 0.0,
     captions: bool = False,
     caption_column: str | None = None,
+    text_column: str | None = None,
+    document: Literal["line", "paragraph", "file"] | None = None,
     tokenizer: str | None = None,
+    vocab: int | None = None,
     given: Literal["none", "grey", "small2", "small4", "masked", "paired", "unpaired"] = "none",
 ) -> Any:
     """The [data] table: `data.open_dataset` less its cache, which is the machine's own affair."""
@@ -174,7 +177,10 @@ def open_data(
         cutout=cutout,
         captions=captions,
         caption_column=caption_column,
+        text_column=text_column,
+        document=document,
         tokenizer=tokenizer,
+        vocab=vocab,
         given=given,
     )
 

@@ -140,8 +140,7 @@ def sample(args: argparse.Namespace) -> None:
     files = [str(path) for path in paths]
     text = f"{args.n} samples in {args.out}/"
     if artifact.items.kind == "text":
-        alphabet = artifact.items.alphabet
-        text += "\n" + "\n---\n".join("".join(alphabet[i] for i in row) for row in items.tolist())
+        text += "\n" + "\n---\n".join(map(artifact.items.read, items))
     elif paths[-1].name == "grid.png":
         text += f"; all of them: {paths[-1]}"
     show(args, {"files": files, "model": artifact.hash, "seed": args.seed, **options}, text)

@@ -15,6 +15,7 @@ from genloom.core import Caption, Items
 from genloom.data.dataset import Dataset, Split
 from genloom.data.pairs import Pairs
 from genloom.errors import BadInput, Diverged
+from genloom.lexicon import Letters
 from genloom.options import TrainOptions
 from genloom.private import Mechanism, check_run, clipped, composed, mechanism, stand_ins
 from genloom.progress import Journal
@@ -149,7 +150,7 @@ def test_runs_that_cannot_be_private_are_refused_before_they_begin(tmp_path):
     with pytest.raises(BadInput, match="2 processes: private training counts"):
         check_run(model, table(5, picture), options, 2)
     with pytest.raises(BadInput, match="a text is one row"):
-        check_run(model, table(5, Items("text", (4,), alphabet="ab")), options, 1)
+        check_run(model, table(5, Items("text", (4,), lexicon=Letters("ab"))), options, 1)
     with pytest.raises(BadInput, match="batch = 4 of 3 training rows"):
         check_run(model, table(3, picture), options, 1)
     check_run(model, table(5, picture), options, 1)

@@ -1,4 +1,4 @@
-"""Text as tokens, one for each character."""
+"""Text as tokens: letters, bytes or pieces of words."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from torch import Tensor
 
 from genloom.codecs.files import each, write_beside
 from genloom.core import Codec, Items, Tokens
+from genloom.lexicon import ROLES
 
 
 @final
 class Text(Codec):
-    """Ids (L,) <-> Tokens((L,), V); id i is the i-th character of the alphabet."""
+    """Ids (L,) <-> Tokens((L,), V), both of the items' lexicon."""
 
     kinds: ClassVar[tuple[str, ...]] = ("text",)
     space: Tokens
@@ -22,7 +23,10 @@ class Text(Codec):
 
     def __init__(self, items: Items):
         super().__init__(items)
-        self.space = Tokens(items.shape, len(items.alphabet))
+        assert items.lexicon is not None
+        words = items.lexicon
+        roles = tuple(words.mark(name) for name in ROLES if name in words.marks)
+        self.space = Tokens(items.shape, words.vocab, words.end, roles)
 
     def encode(self, items: Tensor) -> Tensor:
         """(B, L) integers -> int64."""
@@ -34,8 +38,7 @@ class Text(Codec):
 
     def read(self, items: Tensor) -> list[str]:
         """(B, L) ids -> B strings."""
-        alphabet = self.items.alphabet
-        return ["".join(alphabet[i] for i in row) for row in items.tolist()]
+        return [self.items.read(row) for row in items]
 
     def write(self, items: Tensor, paths: Sequence[Path], metadata: Sequence[Mapping]) -> None:
         """UTF-8 files, metadata beside them as .txt.json."""

@@ -27,6 +27,7 @@ from genloom.data.captions import Captions, open_captions
 from genloom.data.findings import Finding
 from genloom.data.pairs import Pairs
 from genloom.given import check, kind_of
+from genloom.lexicon import Letters, lexicon_of
 
 
 def _seed(*words: int) -> int:
@@ -61,14 +62,16 @@ class Split:
     """One part of a data set.
 
     Args:
-        items: Memory-mapped rows, (N, *shape); of a text, all its ids in one row, (N,).
+        items: Memory-mapped rows, (N, *shape); of a running text, all its ids in one row, (N,).
         cond: Conditions of the rows, (N,) each.
         fingerprint: sha256 of the values.
-        length: Of a text: ids in one item; None for rows.
+        length: Of a running text: ids in one item; None for rows.
         words: The file that holds names and captions.
         captions: As numbers, where they are asked for.
         pairs: The source pictures beside the items, where there are any.
         mated: Whether an item comes with its own source, where it has one; else with any.
+        packed: The rows that batches are made of, where these are not the items: several short
+            documents each.
     """
 
     def __init__(
@@ -82,8 +85,10 @@ class Split:
         captions: Captions | None = None,
         pairs: Pairs | None = None,
         mated: bool = True,
+        packed: Tensor | None = None,
     ):
         self._flat, self._length, self._words_path = items, length, words
+        self._packed = packed
         self._captions, self._pairs, self._mated = captions, pairs, mated
         self.cond, self.fingerprint = cond, fingerprint
 
@@ -99,9 +104,9 @@ class Split:
 
     @property
     def epoch(self) -> int:
-        """Rows in one epoch: all; of a text, as many windows as fit at any offset."""
+        """Rows in one epoch: all; of a running text, as many windows as fit at any offset."""
         if self._length is None:
-            return len(self._flat)
+            return len(self._flat if self._packed is None else self._packed)
         return max(len(self._flat) - self._length + 1, 0) // self._length
 
     @property
@@ -144,6 +149,8 @@ class Split:
         if self._length is not None:
             spans = ids[:, None] + torch.arange(self._length)
             return self._flat[spans].long(), {}, ids
+        if self._packed is not None:
+            return self._packed.index_select(0, ids), {}, ids
         return self._flat.index_select(0, ids), self._given(ids, position * size, seed), ids
 
     def given(self, ids: Tensor) -> dict[str, Tensor]:
@@ -269,7 +276,10 @@ def open_test(dataset: Dataset) -> Split:
 
 
 def _items(told: dict[str, Any]) -> Items:
-    return Items(told["kind"], tuple(told["shape"]), tuple(told["classes"]), told["alphabet"])
+    lexicon = None
+    if told["kind"] == "text":  # a running text tells its alphabet alone
+        lexicon = lexicon_of(told["lexicon"]) if "lexicon" in told else Letters(told["alphabet"])
+    return Items(told["kind"], tuple(told["shape"]), tuple(told["classes"]), lexicon)
 
 
 def _part(
@@ -278,7 +288,9 @@ def _part(
     values = torch.from_numpy(store.map_array(pack / f"{part}.npy"))
     labels = pack / f"{part}.labels.npy"
     cond = {"label": torch.from_numpy(store.map_array(labels))} if told["classes"] else {}
-    length = told["shape"][0] if told["kind"] == "text" else None
+    running = told["kind"] == "text" and "lexicon" not in told
+    length = told["shape"][0] if running else None
+    short = pack / f"{part}.packed.npy"
     words = pack / f"{part}.words.json"
     pairs = None
     if given != "none" and not kind_of(given).derived:
@@ -293,4 +305,5 @@ def _part(
         captions=captions,
         pairs=pairs,
         mated=given != "unpaired" or part != "train",
+        packed=torch.from_numpy(store.map_array(short)) if short.is_file() else None,
     )

@@ -7,12 +7,14 @@ import lzma
 import os
 import zlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from genloom.data.arrays import cifar_source, idx_source, label_name, npz_source
 from genloom.data.builtin import BUILTIN, builtin_source
 from genloom.data.decode import ENDINGS, looks_like_image
+from genloom.data.documents import ROWS, Unit, table_documents, text_documents
 from genloom.data.findings import Damaged, Finding
 from genloom.data.images import image_source
 from genloom.data.source import Source
@@ -21,8 +23,30 @@ from genloom.data.text import text_source
 from genloom.data.trees import Folder, hidden, open_zip
 from genloom.errors import BadInput, MissingExtra, nearest
 
-_HELP = "a folder or zip of images, IDX, .npz, CIFAR .bin, Parquet, a datasets folder or .txt"
+_HELP = (
+    "a folder or zip of images, IDX, .npz, CIFAR .bin, Parquet, a datasets folder, and text: .txt, "
+    ".jsonl, .json, .csv"
+)
 _PROSE = ("readme", "license", "licence", "authors", "copying", "notice", "requirements")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be read of data, where they leave a choice.
+
+    Args:
+        captions: Columns of tables beside pictures.
+        texts: Columns of tables of text; see `documents.chosen_columns`.
+        unit: What a document of text files is. None: one file is one running text, and where there
+            are several each is a document.
+    """
+
+    captions: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
+    unit: Unit | None = None
+
+
+USUAL = Wanted()
 
 
 def files_of(path: Path) -> list[Path]:
@@ -46,12 +70,8 @@ def locate(source: str | os.PathLike[str]) -> Path:
     return path
 
 
-def find(source: str | os.PathLike[str], columns: tuple[str, ...] = ()) -> Source:
+def find(source: str | os.PathLike[str], wanted: Wanted = USUAL) -> Source:
     """A reader for a built-in data set or a path.
-
-    Args:
-        source: A name or a path.
-        columns: Of tables beside pictures, for captions.
 
     Raises:
         BadInput: Nothing there that can be read, or nothing with such columns.
@@ -60,11 +80,21 @@ def find(source: str | os.PathLike[str], columns: tuple[str, ...] = ()) -> Sourc
         found = builtin_source(str(source))
     else:
         path = locate(source)
-        found = _folder(path, columns) if path.is_dir() else _file(path, columns)
-    if found.columns != columns:
+        found = _folder(path, wanted) if path.is_dir() else _file(path, wanted)
+    if found.columns != wanted.captions:
         raise BadInput(
             f"caption_column names columns of a table beside pictures, and {source} is of another "
             f"form ({found.form}): leave it out."
+        )
+    if found.texts != wanted.texts:
+        raise BadInput(
+            f"text_column names columns of a table of text, and {source} is of another form "
+            f"({found.form}): leave it out."
+        )
+    if wanted.unit and found.unit != wanted.unit:
+        raise BadInput(
+            f"document = {wanted.unit!r} is for text files, and {source} is of another form "
+            f"({found.form}): leave it out."
         )
     return found
 
@@ -84,7 +114,7 @@ def inspect(path: Path) -> Finding:
     return Finding(path.name, "other_source", f"{source.form}; give its own path to use it")
 
 
-def _file(path: Path, columns: tuple[str, ...] = ()) -> Source:
+def _file(path: Path, wanted: Wanted = USUAL) -> Source:
     with path.open("rb") as file:
         head = file.read(16)
     if not head:
@@ -93,7 +123,7 @@ def _file(path: Path, columns: tuple[str, ...] = ()) -> Source:
     if head[:4] == b"PAR1" or name.endswith(".parquet"):
         return parquet_source([path])
     if head[:2] == b"PK" or name.endswith((".npz", ".zip")):
-        return _zip(path, columns)
+        return _zip(path, wanted)
     if head[:2] == b"\x1f\x8b" or head[:6] == b"\xfd7zXZ\0":
         head = _first_bytes(path, gzip.open if head[:2] == b"\x1f\x8b" else lzma.open)
     if head[:3] == b"\0\0\x08" or "-ubyte" in name:
@@ -103,17 +133,19 @@ def _file(path: Path, columns: tuple[str, ...] = ()) -> Source:
         return cifar_source([path])
     if looks_like_image(head) or path.suffix.lower() in ENDINGS:
         raise BadInput(f"{path} is one picture; give the folder that holds many.")
+    if name.removesuffix(".gz").removesuffix(".xz").endswith(ROWS):
+        return table_documents([path], wanted.texts)
     if ".txt" in name or _is_text(head):
-        return text_source(path)
+        return text_documents([path], wanted.unit) if wanted.unit else text_source(path)
     raise Damaged(path.name, "unsupported", f"starts with {head[:8]!r}; read are {_HELP}")
 
 
-def _zip(path: Path, columns: tuple[str, ...] = ()) -> Source:
+def _zip(path: Path, wanted: Wanted = USUAL) -> Source:
     with open_zip(path) as file:
         names = [name for name in file.namelist() if not name.endswith("/")]
     if names and all(name.endswith(".npy") for name in names):
         return npz_source([path])
-    return image_source(path, inspect, columns)
+    return image_source(path, inspect, wanted.captions)
 
 
 def _first_bytes(path: Path, opener: Callable[..., Any]) -> bytes:
@@ -130,13 +162,13 @@ def _is_text(head: bytes) -> bool:
     return all(byte >= 32 or byte in b"\t\n\r\f" for byte in head)
 
 
-def _folder(path: Path, columns: tuple[str, ...]) -> Source:
+def _folder(path: Path, wanted: Wanted) -> Source:
     if (path / "dataset_dict.json").is_file() or (path / "state.json").is_file():
         return dataset_source(path)
     tree = Folder(path)
     lower = {name: name.lower() for name in tree.names}
     if any(low.endswith(tuple(ENDINGS)) for low in lower.values()):
-        return image_source(path, inspect, columns)
+        return image_source(path, inspect, wanted.captions)
 
     def ending(*endings: str) -> list[Path]:
         return [path / name for name, low in lower.items() if low.endswith(endings)]
@@ -151,14 +183,18 @@ def _folder(path: Path, columns: tuple[str, ...]) -> Source:
         return npz_source(arrays)
     if tables := ending(".parquet"):
         return parquet_source(tables)
-    for found, read in ((ending(".zip"), _zip), (_texts(path, lower), text_source)):
-        if len(found) == 1:
-            return read(found[0])
-        if found:
-            names = ", ".join(file.name for file in found[:3])
-            raise BadInput(f"{path} holds {len(found)} data files ({names} ...); give one of them.")
+    if archives := ending(".zip"):
+        if len(archives) == 1:
+            return _zip(archives[0], wanted)
+        names = ", ".join(file.name for file in archives[:3])
+        raise BadInput(f"{path} holds {len(archives)} archives ({names} ...); give one of them.")
+    if rows := ending(*(f"{end}{packed}" for end in ROWS for packed in ("", ".gz", ".xz"))):
+        return table_documents(rows, wanted.texts)
+    if texts := _texts(path, lower):
+        one = len(texts) == 1 and not wanted.unit
+        return text_source(texts[0]) if one else text_documents(texts, wanted.unit or "file")
     if any(looks_like_image(tree.head(name, 16)) for name in tree.names):
-        return image_source(path, inspect, columns)
+        return image_source(path, inspect, wanted.captions)
     raise BadInput(f"{path} holds {len(tree.names)} files but no data; read are {_HELP}.")
 
 

@@ -34,6 +34,8 @@ CODES: Mapping[str, str] = {
     "nul": "a text file holds NUL characters",
     "not_utf8": "a text file is not UTF-8",
     "bad_json": "a line is no JSON object",
+    "bad_document": "a row holds no text where it should",
+    "no_text": "a document holds no text",
     "bad_csv": "the table cannot be read",
     "ragged_row": "a row has more or fewer cells than the header",
     "missing_file": "a row names a file that is not there",

@@ -10,6 +10,7 @@ from genloom.data.augment import Augment
 from genloom.data.builtin import BUILTIN, VERSIONS
 from genloom.data.captions import reread
 from genloom.data.dataset import Dataset, map_pack
+from genloom.data.documents import Unit
 from genloom.data.find import files_of, find, locate
 from genloom.data.pack import ImportOptions, write_pack
 from genloom.data.pairs import pair_source
@@ -33,7 +34,10 @@ def open_dataset(
     cutout: float = 0.0,
     captions: bool = False,
     caption_column: str | None = None,
+    text_column: str | None = None,
+    document: Unit | None = None,
     tokenizer: str | None = None,
+    vocab: int | None = None,
     given: str = "none",
     cache: str | os.PathLike[str] | None = None,
 ) -> Dataset:
@@ -44,7 +48,8 @@ def open_dataset(
             "hub:owner/name".
         size: Resize and crop pictures to size x size; None keeps them.
         channels: 1 makes pictures grey, 3 RGB; None keeps them.
-        length: Characters of one item of text; 128 if not given.
+        length: Characters of one item of text; 128 if not given. Of documents: their numbers, as
+            many as the longest needs, up to 512, if not given.
         valid: Share of the validation part, where the files have none.
         test: Share of the test part, where the files have none.
         seed: Of the split.
@@ -54,8 +59,14 @@ def open_dataset(
         captions: Texts that describe the items are a condition.
         caption_column: Of the table that holds them; several by commas, of which one is drawn at
             each visit, say "name_en,name_zh". None: the one that is called like a caption.
-        tokenizer: A folder with tokenizer.json, whose word pieces captions are read by; None: they
-            are read by letters.
+        text_column: Of a table that holds text: one column, or "prompt,completion" of two, whose
+            second alone is learned. None: those that are called so, or "messages".
+        document: What a document of text files is: "line", "paragraph" or "file". None: one file
+            is one running text, and where there are several each is a document.
+        tokenizer: How documents, or else captions, are read: by "letters", by "bytes", by "bpe",
+            which is learnt from the training part, or by the tokenizer.json of a folder. None: by
+            letters.
+        vocab: Pieces of a "bpe"; 1,024 if not given.
         given: The picture that a model makes the item from: see `given.SOURCES`; "paired" and
             "unpaired" are for two folders, see `data.pairs`.
         cache: Folder for packs; else GENLOOM_CACHE, else ~/.cache/genloom.
@@ -63,11 +74,22 @@ def open_dataset(
     Raises:
         BadInput: No such data, or it cannot be used as asked for.
     """
-    if tokenizer and not captions:
-        raise BadInput("data.tokenizer reads captions: set data.captions=true, or leave it out.")
     augment = Augment(flip, shift, cutout)
     pairs = given if given != "none" and not kind_of(given).derived else None
-    options = ImportOptions(size, channels, length, valid, test, seed, pairs, caption_column)
+    options = ImportOptions(
+        size,
+        channels,
+        length,
+        valid,
+        test,
+        seed,
+        pairs,
+        caption_column,
+        text_column,
+        document,
+        None if captions else tokenizer,
+        vocab,
+    )
     folder = store.root(cache)
     ready: Source | None = None
     if str(source).startswith("hub:"):
@@ -89,15 +111,15 @@ def open_dataset(
     dataset = map_pack(pack, fingerprint, augment, captions=captions, given=given)
     if augment and dataset.items.kind != "image":
         raise BadInput(f"flip, shift and cutout are for images; {name} is {dataset.items.kind}.")
-    return reread(dataset, tokenizer) if tokenizer else dataset
+    return reread(dataset, tokenizer) if tokenizer and captions else dataset
 
 
 def _reader(source: str | os.PathLike[str], options: ImportOptions) -> Source:
     if options.pairs is None:
-        return find(source, options.columns)
+        return find(source, options.wanted)
     if str(source) in BUILTIN:
         raise BadInput(f"{source} holds no pairs: given = {options.pairs!r} needs two folders.")
-    return pair_source(locate(source), options.pairs == "paired", options.columns)
+    return pair_source(locate(source), options.pairs == "paired", options.wanted.captions)
 
 
 def _remove(pack: Path) -> None:

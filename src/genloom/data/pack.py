@@ -12,6 +12,9 @@ import numpy as np
 
 from genloom.data.cache import write_array
 from genloom.data.decode import conform
+from genloom.data.documents import Unit
+from genloom.data.find import Wanted
+from genloom.data.shelving import LETTERS, write_documents
 from genloom.data.source import PARTS, Entry, Source
 from genloom.data.split import check_fractions, digest, parts_of
 from genloom.data.survey import Survey, shape_of
@@ -26,12 +29,16 @@ class ImportOptions:
     Args:
         size: Resize and crop pictures to size x size; None keeps them.
         channels: 1 makes them grey, 3 RGB; None keeps them (RGB where any is).
-        length: Characters of one item of text.
+        length: Characters, or numbers, of one item of text.
         valid: Share of the validation part, where the files have none.
         test: Share of the test part, where the files have none.
         seed: Of the split.
         pairs: "paired" or "unpaired": the data are two folders, sources and what is made of them.
         caption_column: Columns of tables that captions are taken from, by commas.
+        text_column: Columns of tables that documents are taken from, by commas.
+        document: What a document of text files is; see `find.Wanted`.
+        tokenizer: How documents are read; see `shelving.lexicon_of`.
+        vocab: Pieces of a tokenizer that is learnt.
     """
 
     size: int | None = None
@@ -42,17 +49,20 @@ class ImportOptions:
     seed: int = 0
     pairs: str | None = None
     caption_column: str | None = None
+    text_column: str | None = None
+    document: Unit | None = None
+    tokenizer: str | None = None
+    vocab: int | None = None
 
     @property
-    def columns(self) -> tuple[str, ...]:
-        """Of the captions."""
-        named = (self.caption_column or "").split(",")
-        return tuple(name.strip() for name in named if name.strip())
+    def wanted(self) -> Wanted:
+        """What is to be read of the data."""
+        return Wanted(_names(self.caption_column), _names(self.text_column), self.document)
 
     def named(self) -> dict[str, Any]:
         """For the fingerprint; the later options only where they are set, so that old ones stay."""
-        later = ("pairs", "caption_column")
-        return {k: v for k, v in asdict(self).items() if k not in later or v is not None}
+        old = ("size", "channels", "length", "valid", "test", "seed")
+        return {k: v for k, v in asdict(self).items() if k in old or v is not None}
 
     def check(self, kind: str) -> None:
         """Raises BadInput for a value that no data, or not this kind of data, can have."""
@@ -66,6 +76,16 @@ class ImportOptions:
             raise BadInput(f"size and channels are for images; this is {kind}.")
         if kind != "text" and self.length:
             raise BadInput(f"length is for text; this is {kind}.")
+        _check_whole("vocab", self.vocab, 256, 2**20)
+        if self.tokenizer and kind != "text":
+            raise BadInput("tokenizer reads documents, or captions with captions = true.")
+        if self.vocab and self.tokenizer != "bpe":
+            raise BadInput("vocab is for tokenizer = 'bpe', which is learnt; leave it out.")
+
+
+def _names(columns: str | None) -> tuple[str, ...]:
+    """Those of a list by commas."""
+    return tuple(name.strip() for name in (columns or "").split(",") if name.strip())
 
 
 def _check_whole(name: str, value: int | None, low: int, high: int) -> None:
@@ -86,6 +106,7 @@ def write_pack(source: Source, name: str, options: ImportOptions, folder: Path) 
     options.check(source.kind)
     folder.mkdir()
     write = _write_text if source.kind == "text" else _write_rows
+    write = _write_documents if source.documents else write
     description = write(source, name, options, folder)
     description |= {"kind": source.kind, "form": source.form, "name": name}
     description["sizes"] = {path.name: path.stat().st_size for path in sorted(folder.iterdir())}
@@ -93,6 +114,11 @@ def write_pack(source: Source, name: str, options: ImportOptions, folder: Path) 
 
 
 def _write_text(source: Source, name: str, options: ImportOptions, folder: Path) -> dict[str, Any]:
+    if options.tokenizer not in (None, LETTERS):
+        raise BadInput(
+            f"tokenizer = {options.tokenizer!r} is for documents, and {name} is one running text. "
+            "Set document = 'line', 'paragraph' or 'file'."
+        )
     ids, alphabet = number(source.text())
     length = options.length or DEFAULT_LENGTH
     parts: dict[str, Any] = {}
@@ -114,6 +140,21 @@ def _write_text(source: Source, name: str, options: ImportOptions, folder: Path)
         "findings": [],
         "notes": [*source.notes, f"{len(ids)} characters, {len(alphabet)} distinct"],
     }
+
+
+def _write_documents(
+    source: Source, name: str, options: ImportOptions, folder: Path
+) -> dict[str, Any]:
+    return write_documents(
+        source,
+        name,
+        folder,
+        length=options.length,
+        shares=(options.valid, options.test),
+        seed=options.seed,
+        reads=options.tokenizer,
+        vocab=options.vocab,
+    )
 
 
 class _Spool:

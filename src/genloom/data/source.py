@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from genloom.data.findings import Finding
+from genloom.lexicon import Turns
 
 PARTS = ("train", "valid", "test")
 PART_NAMES = {  # how files and folders call their parts
@@ -36,15 +37,17 @@ class Entry:
         part: "train", "valid" or "test" where the files say so, else "".
         source: Whether it is what another is made from, and no item itself.
         mate: What it shares with its mate on the other side; "" where it has none.
+        turns: Of a document, see `lexicon.Turns`; it has no other value.
     """
 
     name: str
-    value: np.ndarray
+    value: np.ndarray = field(default_factory=lambda: np.empty(0, np.uint8))
     label: int = -1
     caption: str = ""
     part: str = ""
     source: bool = False
     mate: str = ""
+    turns: Turns = ()
 
 
 @dataclass
@@ -55,16 +58,22 @@ class Source:
         form: What the files are, in words.
         kind: As `core.Items.kind`.
         entries: Reads everything, decodes it, and appends to the findings it is given.
-        text: Reads a text; for kind "text" alone.
+        text: Reads one running text; for kind "text" alone, where it is not of documents.
+        documents: Whether the entries are documents, which is another form of kind "text".
         classes: Names of the labels.
         notes: Rules that were applied, in words.
-        columns: Of a table, that the captions were taken from because somebody asked for them.
+        columns: Of a table, that captions were taken from because somebody asked for them.
+        texts: The same of documents.
+        unit: What a document of text files is; None for other data.
     """
 
     form: str
     kind: Literal["image", "points", "text"]
     entries: Callable[[list[Finding]], Iterator[Entry]] = lambda _: iter(())
     text: Callable[[], str] = str
+    documents: bool = False
     classes: tuple[str, ...] = ()
     notes: list[str] = field(default_factory=list)
     columns: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
+    unit: str | None = None

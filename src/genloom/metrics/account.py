@@ -206,5 +206,5 @@ def show(item: Tensor, items: Items) -> Any:
     if items.kind == "image":
         return png(item)
     if items.kind == "text":
-        return "".join(items.alphabet[i] for i in item.tolist())
+        return items.read(item)
     return [round(float(value), 4) for value in item]

@@ -216,7 +216,7 @@ def _rungs(
 def _nearness(items: Items, one: Side, train: Rows, train_features: Tensor) -> dict[str, Nearness]:
     """In the space of items and in that of features; for text, the longest verbatim run."""
     if items.kind == "text":
-        return {"runs": text.verbatim(one.items, train.items)}
+        return {"runs": text.verbatim(one.items, train.items, items.end)}
     if items.kind == "points":
         return {"coordinates": nearness(one.items, train.items)}
     found = {"pixels": nearness(one.items, train.items)}

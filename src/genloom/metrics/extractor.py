@@ -15,6 +15,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -153,9 +154,10 @@ def extractor(items: Items, train: Rows, *, cache: Path | None = None) -> Extrac
     if items.kind == "points":
         return _waves(items, train)
     if items.kind == "text":
-        mark = _digest(torch.tensor(text.BUCKETS), items.alphabet)
+        mark = _digest(torch.tensor(text.BUCKETS), repr(items.lexicon))
+        rows = partial(text.features, end=items.end)
         how = "frequencies of hashed 1-, 2- and 3-character runs"
-        return Extractor("runs", mark, items, sum(text.BUCKETS), text.features, how)
+        return Extractor("runs", mark, items, sum(text.BUCKETS), rows, how)
     classes = len(items.classes) if "label" in train.cond else 0
     net, seconds = _trained(
         "encoder", train, cache, lambda: encoder.Encoder(_image(items), classes)

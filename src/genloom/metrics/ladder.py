@@ -85,9 +85,11 @@ def _copies(held_out: Nearness, reference: Nearness) -> Rung:
 
 def _noise(x: Tensor, items: Items, strength: float, generator: torch.Generator) -> Tensor:
     """Normal noise of a share of the range; characters replaced at random."""
-    if items.kind == "text":
-        other = torch.randint(len(items.alphabet), x.shape, generator=generator).to(x.dtype)
-        return torch.where(torch.rand(x.shape, generator=generator) < strength, other, x)
+    if items.lexicon is not None:
+        letters = items.lexicon.letters
+        other = torch.randint(letters, x.shape, generator=generator).to(x.dtype)
+        struck = torch.rand(x.shape, generator=generator) < strength
+        return torch.where(struck & (x < letters), other, x)
     noise = torch.randn(x.shape, generator=generator) * strength
     if items.kind == "points":
         return x + noise * x.std(0)
@@ -99,7 +101,7 @@ def _blur(x: Tensor, items: Items, strength: int, generator: torch.Generator) ->
     if items.kind == "points":
         return torch.lerp(x, x.mean(0), 0.15 * strength)
     if items.kind == "text":
-        return _shuffle(x, 1 + strength**2, generator)
+        return _shuffle(x, 1 + strength**2, items.end, generator)
     width = 2 * strength + 1
     most = min(x.shape[-2:]) - 1
     if width // 2 > most:
@@ -108,9 +110,10 @@ def _blur(x: Tensor, items: Items, strength: int, generator: torch.Generator) ->
     return F.avg_pool2d(padded, width, 1).round().to(torch.uint8)
 
 
-def _shuffle(x: Tensor, window: int, generator: torch.Generator) -> Tensor:
-    length = x.shape[1]
-    place = torch.arange(length) // window + torch.rand(x.shape, generator=generator)
+def _shuffle(x: Tensor, window: int, end: int | None, generator: torch.Generator) -> Tensor:
+    place = torch.arange(x.shape[1]) // window + torch.rand(x.shape, generator=generator)
+    if end is not None:
+        place = place.masked_fill(x == end, torch.inf)
     return x.gather(1, place.argsort(1))
 
 

@@ -16,6 +16,7 @@ from genloom.core import Codec, Condition, Items, Likelihood, Real
 from genloom.errors import Refused
 from genloom.given import encoded
 from genloom.metrics.estimate import Estimate, enough, finite, mean_interval
+from genloom.metrics.text import inside
 
 NAMES = {"image": "bits_per_dim", "text": "bits_per_char", "points": "nll"}
 AS_STORED = "items as stored"
@@ -64,15 +65,19 @@ def likelihood(
         parts.append(-model.log_prob(x.to(device), known).cpu().double())
     nats = torch.cat(parts)
     finite(NAMES[kind], nats)
-    value, low, high = mean_interval(nats / _scale(codec.items))
+    value, low, high = mean_interval(nats / _scale(codec.items, items))
     id = f"{model.likelihood}; {_form(codec, items)}"
     tag = model.likelihood
     return Estimate(NAMES[kind], value, low, high, len(items), id, unit=UNITS[kind], tag=tag)
 
 
-def _scale(items: Items) -> float:
-    """Nats to bits, and items to dimensions."""
-    return 1.0 if items.kind == "points" else math.log(2) * math.prod(items.shape)
+def _scale(about: Items, items: Tensor) -> float:
+    """Nats to bits, and items to dimensions: of documents, to as many as they have on average."""
+    if about.kind == "points":
+        return 1.0
+    if about.end is None:
+        return math.log(2) * math.prod(about.shape)
+    return math.log(2) * sum(len(about.read(item)) for item in items) / len(items)
 
 
 def _form(codec: Codec, items: Tensor) -> str:
@@ -96,8 +101,10 @@ def independent(train: Tensor, items: Tensor, about: Items) -> float:
         mean, covariance = train.double().mean(0), train.double().T.cov()
         normal = torch.distributions.MultivariateNormal(mean, covariance)
         return -float(normal.log_prob(items.double()).mean())
-    values, dims = 256 if about.kind == "image" else len(about.alphabet), items.shape[1]
+    values, dims = 256 if about.lexicon is None else about.lexicon.vocab, items.shape[1]
+    counted = [inside(rows, 1, about.end) for rows in (train, items)]
     cells = train.long() + values * torch.arange(dims)
-    counts = torch.bincount(cells.flatten(), minlength=values * dims).double().view(dims, values)
-    log_p = ((counts + 1 / values) / (len(train) + 1)).log()
-    return float(-log_p.gather(1, items.long().T).sum(0).mean()) / (math.log(2) * dims)
+    counts = torch.bincount(cells[counted[0]], minlength=values * dims).double().view(dims, values)
+    log_p = ((counts + 1 / values) / (counted[0].sum(0)[:, None] + 1)).log()
+    nats = -log_p.gather(1, items.long().T).T.masked_fill(~counted[1], 0).sum(1)
+    return float(nats.mean()) / _scale(about, items)

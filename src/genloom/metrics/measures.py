@@ -106,8 +106,8 @@ def measure(x: Side, y: Side, extractor: Extractor, judge: Judge | None, items: 
     if judge is not None and x.logits is not None and y.logits is not None:
         _judged(found, x, y, judge)
     if items.kind == "text":
-        found.take("distinct", lambda: text.distinct(x.items))
-        found.take("repetition", lambda: text.repetition(x.items))
+        found.take("distinct", lambda: text.distinct(x.items, end=items.end))
+        found.take("repetition", lambda: text.repetition(x.items, end=items.end))
     return found
 
 

@@ -1,4 +1,7 @@
-"""Measures of text as rows of character ids: variety, repetition and verbatim copies."""
+"""Measures of text as rows of ids: variety, repetition and verbatim copies.
+
+Rows may be documents, with an end each and more ends to fill them up; those count for nothing.
+"""
 
 from __future__ import annotations
 
@@ -23,50 +26,74 @@ def grams(items: Tensor, k: int) -> Tensor:
     return hashed
 
 
-def features(items: Tensor) -> Tensor:
-    """Square roots of the frequencies of hashed character runs: (n, L) -> (n, 128), float64."""
+def sizes(items: Tensor, end: int | None) -> Tensor:
+    """How many ids of each row count, those up to its first end: (n, L) -> (n,)."""
+    n, length = items.shape
+    if end is None:
+        return torch.full((n,), length)
+    ends = items == end
+    return torch.where(ends.any(1), ends.long().argmax(1) + 1, length)
+
+
+def inside(items: Tensor, k: int, end: int | None) -> Tensor:
+    """Which runs of k ids count as a whole: (n, L) -> (n, L - k + 1)."""
+    runs = items.shape[1] - k + 1
+    return torch.arange(runs) + k <= sizes(items, end)[:, None]
+
+
+def features(items: Tensor, end: int | None = None) -> Tensor:
+    """Square roots of the frequencies of hashed runs of ids: (n, L) -> (n, 128), float64."""
     parts = []
     for k, buckets in enumerate(BUCKETS, start=1):
         cell = grams(items, k).remainder(buckets)
-        counts = torch.zeros(len(items), buckets, dtype=torch.float64)
-        counts.scatter_add_(1, cell, torch.ones(cell.shape, dtype=torch.float64))
-        parts.append((counts / cell.shape[1]).sqrt())
+        counts, known = torch.zeros(len(items), buckets), inside(items, k, end)
+        counts = counts.double().scatter_add_(1, cell, known.double())
+        parts.append((counts / known.sum(1, keepdim=True).clamp(min=1)).sqrt())
     return torch.cat(parts, 1)
 
 
-def distinct(items: Tensor, k: int = 4, *, id: str = "characters") -> Estimate:
-    """Share of different runs among all runs of k characters (Li et al. 2016, arXiv:1510.03055).
+def distinct(
+    items: Tensor, k: int = 4, *, end: int | None = None, id: str = "characters"
+) -> Estimate:
+    """Share of different runs among all runs of k ids (Li et al. 2016, arXiv:1510.03055).
 
     It falls with n, so compare it with its floor at the same n.
     """
     enough(f"distinct_{k}", len(items), 30)
+    k = min(k, items.shape[1])
 
     def share(rows: Tensor) -> float:
-        return len(torch.unique(rows)) / rows.numel()
+        return len(torch.unique(rows)) / max(len(rows), 1)
 
-    hashed = grams(items, k)
-    value, group = share(hashed), torch.arange(len(items)) % 20
-    low, high = jackknife(value, [share(hashed[group != g]) for g in range(20)])
+    hashed, known = grams(items, k), inside(items, k, end)
+    value, group = share(hashed[known]), torch.arange(len(items)) % 20
+    kept = (group != g for g in range(20))
+    low, high = jackknife(value, [share(hashed[rows][known[rows]]) for rows in kept])
     name = f"distinct_{k}"
     return Estimate(name, value, max(0.0, low), min(1.0, high), len(items), id, "closer")
 
 
-def repetition(items: Tensor, k: int = 8, *, id: str = "characters") -> Estimate:
-    """Share of the runs of k characters that occurred before in the same item."""
+def repetition(
+    items: Tensor, k: int = 8, *, end: int | None = None, id: str = "characters"
+) -> Estimate:
+    """Share of the runs of k ids that occurred before in the same item."""
     enough("repetition", len(items), 30)
-    hashed = grams(items, min(k, items.shape[1])).sort(1).values
-    share = (hashed[:, 1:] == hashed[:, :-1]).double().sum(1) / hashed.shape[1]
+    k = min(k, items.shape[1])
+    known, hashed = inside(items, k, end), grams(items, k)
+    runs = torch.where(known, hashed, -1 - torch.arange(hashed.shape[1])).sort(1).values
+    again = (runs[:, 1:] == runs[:, :-1]).double().sum(1)  # what does not count is alone
+    share = again / known.sum(1).clamp(min=1)
     value, low, high = mean_interval(share)
     return Estimate("repetition", value, max(0.0, low), high, len(items), id, "closer")
 
 
-def verbatim(items: Tensor, train: Tensor) -> Nearness:
+def verbatim(items: Tensor, train: Tensor, end: int | None = None) -> Nearness:
     """The longest run of each item that some training item holds, as a nearness.
 
     The score is 1 minus its share of the item; runs are sought at the lengths 4, 6, 8, 12, ... and
     the whole item, so a run is known to the next shorter of these.
     """
-    length = items.shape[1]
+    length, counted = items.shape[1], sizes(items, end)
     flat = train.reshape(1, -1)  # rows of one text follow each other
     longest = torch.zeros(len(items), dtype=torch.int64)
     nearest = torch.zeros(len(items), dtype=torch.int64)
@@ -76,12 +103,12 @@ def verbatim(items: Tensor, train: Tensor) -> Nearness:
         known_sorted = known[order]
         sought = grams(items, k)
         place = torch.searchsorted(known_sorted, sought).clamp(max=len(known_sorted) - 1)
-        hit = known_sorted[place] == sought
+        hit = (known_sorted[place] == sought) & (inside(items, k, end) | (k == length))
         found = hit.any(1)
-        if not bool(found.any()):
+        if not bool(found.any()) and end is None:
             break
         first = hit.long().argmax(1)
         row = order[place.gather(1, first[:, None])[:, 0]] // length
-        longest = torch.where(found, torch.full_like(longest, k), longest)
+        longest = torch.where(found, counted.clamp(max=k), longest)
         nearest = torch.where(found, row, nearest)
-    return Nearness(1 - longest.double() / length, nearest, (length - longest).double())
+    return Nearness(1 - longest / counted.double(), nearest, (counted - longest).double())

@@ -29,18 +29,25 @@ from genloom.decoding import Bias, Decoding
 from genloom.errors import BadInput
 from genloom.nets.transformer import Transformer
 
+UNASKED = (
+    -100
+)  # of a token whose likelihood is not counted, see `torch.nn.functional.cross_entropy`
+
 
 @final
 class Autoregressive(Generative):
     """A distribution over sequences or grids of tokens.
 
     Args:
-        space: Tokens of any shape, read in raster order.
+        space: Tokens of any shape, read in raster order. Where it has an end, each document of a
+            row begins as a row does, the net is not to look beyond it, and a sample is one.
         conditions: Name -> space.
         net: Makes a causal net(tokens, cond) -> logits from (space, conditions). Tokens are (B, L)
             and begin with the start token, whose number is the vocabulary's size; logits are
             (B, L, V), those at position i for the token after it. To sample, it reads one token
             at a time, see `decoding.Caching`.
+        learned: "answers" leaves out of the loss what a talk is given: of a document with roles,
+            all but the answers and what closes them.
         drop: Share of training rows whose conditions are hidden, so that the model can also be
             sampled without conditions.
     """
@@ -67,10 +74,13 @@ class Autoregressive(Generative):
         conditions: Mapping[str, Space],
         *,
         net: Callable[[Tokens, Mapping[str, Space]], nn.Module] | None = None,
+        learned: Literal["all", "answers"] = "all",
         drop: Annotated[float, Interval(ge=0, le=1)] = 0.1,
     ):
         super().__init__(space, conditions)
         self.length, self.vocab, self.drop = math.prod(space.shape), space.vocab, drop
+        self.roles = space.roles if learned == "answers" else ()
+        self.end = -1 if space.end is None else space.end  # no token is -1
         self.net = (net or self.usual_net(space))(space, conditions)
 
     @staticmethod
@@ -83,12 +93,15 @@ class Autoregressive(Generative):
         if cond and self.drop:
             cond = hide(cond, uniform(len(x), device=x.device) < self.drop)
         logits = self._logits(x, cond)
-        return {"nats": F.cross_entropy(logits.flatten(0, 1), x.flatten())}
+        wanted = self._wanted(x)
+        if self.roles:
+            wanted = wanted.masked_fill(~answers(x.flatten(1), self.roles, self.end), UNASKED)
+        return {"nats": F.cross_entropy(logits.flatten(0, 1), wanted.flatten())}
 
     def token_log_prob(self, x: Tensor, cond: Condition) -> Tensor:
-        """Nats of each token given those before it: (B, *shape) -> (B, L)."""
+        """Nats of each token given those before it: (B, *shape) -> (B, L); 0 where ends fill up."""
         logits = self._logits(x, cond).float()
-        return -F.cross_entropy(logits.mT, x.flatten(1), reduction="none")
+        return -F.cross_entropy(logits.mT, self._wanted(x), reduction="none")
 
     def log_prob(self, x: Tensor, cond: Condition) -> Tensor:
         """Nats of each datum, exact: (B,)."""
@@ -104,7 +117,7 @@ class Autoregressive(Generative):
         top_p: Annotated[float, Interval(ge=0, le=1)] = 1.0,
         min_p: Annotated[float, Interval(ge=0, le=1)] = 0.0,
     ) -> Iterator[Tensor]:
-        """Yield the data after each token; what is not drawn yet is 0.
+        """Yield the data after each token; what is not drawn yet is 0, or an end.
 
         The options are those of `decoding.narrowed`; without them the draws follow the model.
         """
@@ -141,8 +154,10 @@ class Autoregressive(Generative):
         rows = self.decoding(n)
         rows.join(rng, cond, given, **options)
         for _ in range(known, self.length):
-            rows.step()
+            drawn = rows.step()
             yield rows.data(0, n).view(n, *self.space.shape).clone()
+            if bool((drawn == self.end).all()):
+                return
 
     def decoding(self, rows: int, *, fill: int = 1, bias: Bias | None = None) -> Decoding:
         """An object that draws up to `rows` samples at once; they may come and go.
@@ -158,4 +173,27 @@ class Autoregressive(Generative):
 
     def _logits(self, x: Tensor, cond: Condition) -> Tensor:
         """(B, *shape) -> (B, L, V)."""
-        return self.net(F.pad(x.flatten(1)[:, :-1], (1, 0), value=self.vocab), cond)
+        before = F.pad(x.flatten(1)[:, :-1], (1, 0), value=self.vocab)
+        return self.net(before.masked_fill(before == self.end, self.vocab), cond)
+
+    def _wanted(self, x: Tensor) -> Tensor:
+        """What is to be predicted, (B, *shape) -> (B, L); UNASKED where ends fill up."""
+        x = x.flatten(1)
+        ends = F.pad(x == self.end, (1, 0))
+        return x.masked_fill(ends[:, 1:] & ends[:, :-1], UNASKED)
+
+
+def answers(x: Tensor, roles: tuple[int, ...], end: int) -> Tensor:
+    """Which tokens of talks are the model's own: answers with what closes them, (B, L) -> (B, L).
+
+    Args:
+        x: Rows of documents.
+        roles: Tokens that open a part of a document, the last of them an answer.
+        end: The token that closes a document. One without roles is its own throughout.
+    """
+    place = torch.arange(x.shape[1], device=x.device)
+    opens = torch.isin(x, torch.tensor(roles, device=x.device))
+    latest = torch.where(opens | (x == end), place, -1).cummax(1).values
+    before = F.pad(latest[:, :-1], (1, 0), value=-1)  # the last mark before each token
+    mark = x.gather(1, before.clamp(min=0)).masked_fill(before < 0, end)
+    return torch.where(mark == end, ~opens, mark == roles[-1])

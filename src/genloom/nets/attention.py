@@ -38,6 +38,27 @@ def causal(mask: Tensor | None, _: int, q: Tensor, k: Tensor, v: Tensor) -> Tens
     return found.transpose(1, 2)
 
 
+def begins(tokens: Tensor, start: int) -> Tensor:
+    """Where the document of each position begins, at the last start token: (B, L) -> (B, L)."""
+    place = torch.arange(tokens.shape[1], device=tokens.device)
+    return torch.where(tokens == start, place, 0).cummax(1).values
+
+
+def apart(begin: Tensor, ahead: int) -> Tensor:
+    """Which positions (columns) lie in the document of each one (row), or in none.
+
+    Args:
+        begin: Of `begins`, (B, L).
+        ahead: Positions before the documents, which all later ones see.
+
+    Returns:
+        (B, 1, ahead + L, ahead + L).
+    """
+    place = torch.arange(ahead + begin.shape[1], device=begin.device)
+    first = F.pad(begin + ahead, (ahead, 0))[:, None, :, None]
+    return (place >= first) | (place < ahead)
+
+
 def sliding(length: int, ahead: int, span: int, device: torch.device) -> Tensor:
     """Which positions (columns) each position (row) sees: (length, length), True where it does.
 

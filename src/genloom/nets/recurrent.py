@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from genloom.core import Condition, Interval, Space, Tokens
 from genloom.decoding import Fresh
+from genloom.nets.apart import apart
 from genloom.nets.embed import ConditionSequence, ConditionVector, Dropout
 from genloom.nets.masked import BLOCK
 
@@ -71,7 +72,8 @@ class Recurrent(nn.Module):
     """net(tokens, cond) -> logits: position i from a state that has read tokens 0 to i.
 
     Args:
-        space: Of a datum; its vocabulary and one start token are read, in raster order.
+        space: Of a datum; its vocabulary and one start token are read, in raster order. Where it
+            has an end, each document of a row is read from a fresh state.
         conditions: Those that enter as a vector are added to every input; those that enter as a
             sequence are read before the tokens.
         cell: See `CELLS`.
@@ -94,6 +96,7 @@ class Recurrent(nn.Module):
     ):
         super().__init__()
         self.cell = CELLS[cell]
+        self.start, self.closes = space.vocab, space.end is not None
         self.embed = nn.Embedding(space.vocab + 1, width)
         self.cond = ConditionVector(conditions, width)
         self.context = ConditionSequence(conditions, width)
@@ -118,6 +121,16 @@ class Recurrent(nn.Module):
             tokens: Integers in [0, vocab]; the last, vocab, is the start token.
             cond: Name -> (B, ...).
         """
+        if not self.closes:
+            return self._read(tokens, cond)
+        return apart(
+            lambda documents, row: self._read(documents, {k: v[row] for k, v in cond.items()}),
+            tokens,
+            self.start,
+        )
+
+    def _read(self, tokens: Tensor, cond: Condition) -> Tensor:
+        """The logits of rows of one document each."""
         x = self._inputs(tokens, cond, self.cond(cond, len(tokens)))
         for layer in self.layers:
             x = self.dropout(layer(x)[0])

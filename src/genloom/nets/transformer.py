@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from genloom.core import Condition, Interval, Space, Tokens
 from genloom.decoding import Fresh
 from genloom.errors import BadInput
-from genloom.nets.attention import Attend, causal, sliding, turns
+from genloom.nets.attention import Attend, apart, begins, causal, sliding, turns
 from genloom.nets.embed import ConditionSequence, ConditionVector
 from genloom.nets.pointwise import rms_norm
 from genloom.nets.transformer_block import Block
@@ -39,6 +39,7 @@ class Transformer(nn.Module):
 
     Args:
         space: Of a datum; its vocabulary and one start token are read, its length is the limit.
+            Where it has an end, a document sees nothing of those before it in its row.
             A space with two axes, (H, W), is read row by row, with the neighbours that are known
             (left, above) at hand.
         conditions: Those that enter as a vector are added to every position; those that enter as a
@@ -96,6 +97,7 @@ class Transformer(nn.Module):
             )
         self.length, self.start = math.prod(space.shape), space.vocab
         self.kv_heads, self.features = kv_heads, width // heads
+        self.closes = space.end is not None
         self.span = min(window or self.length, self.length)
         self.shifts = _shifts(space)
         self.embed = nn.Embedding(len(self.shifts) * (space.vocab + 1), width)
@@ -134,11 +136,16 @@ class Transformer(nn.Module):
             tokens: Integers in [0, vocab]; the last, vocab, is the start token.
             cond: Name -> (B, ...).
         """
-        x = self._embed(tokens) + self.places[: tokens.shape[1]]
+        length = tokens.shape[1]
+        begin = begins(tokens, self.start) if self.closes else None
+        at = slice(length) if begin is None else torch.arange(length, device=begin.device) - begin
+        x = self._embed(tokens) + self.places[at]
         if self.cond.parts:
             x = x + self.cond(cond, len(x))[:, None]
-        x, far = self._after(cond, x), tokens.shape[1] > self.span
-        mask = sliding(x.shape[1], self.ahead, self.span, x.device) if far else None
+        x, mask = self._after(cond, x), None
+        if length > self.span or begin is not None:
+            mask = sliding(x.shape[1], self.ahead, self.span, x.device)
+            mask = mask if begin is None else mask & apart(begin, self.ahead)
         x = self._through(x, slice(x.shape[1]), partial(causal, mask))
         return self._logits(x[:, self.ahead :])
 

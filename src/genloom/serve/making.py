@@ -189,8 +189,7 @@ class Maker:
         """Filter, encode and mark every sample, then record those that may be kept at once."""
         found, texts = asked.items(done), None
         if asked.known.items.kind == "text":
-            alphabet = asked.known.items.alphabet
-            texts = ["".join(alphabet[i] for i in row.tolist()) for row in found]
+            texts = [asked.known.items.read(row) for row in found]
         decisions = [Decision()] * len(found)
         if self.policy is not None:
             looked_at = asked.kept(done.items) if texts is None else texts
@@ -311,13 +310,8 @@ def prompt_of(known: Known, text: str, limits: Limits) -> tuple[int, ...]:
         return ()
     if not known.tokens:
         raise Problem(400, f"{known.name} makes {known.items.kind}, not text.", param="prompt")
-    number = {letter: i for i, letter in enumerate(known.items.alphabet)}
-    for letter in text:
-        if letter not in number:
-            raise Problem(
-                400,
-                f"the model was trained without the character {letter!r}.",
-                param="prompt",
-                code="unknown_character",
-            )
-    return tuple(number[letter] for letter in text)
+    assert known.items.lexicon is not None
+    try:
+        return tuple(known.items.lexicon.encode(text))
+    except BadInput as error:
+        raise Problem(400, str(error), param="prompt", code="unknown_character") from None

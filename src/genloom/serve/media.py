@@ -66,7 +66,7 @@ def encode(
     if items.kind == "image":
         return _picture(to_picture(item), form, record, size, quality)
     if items.kind == "text":
-        text = "".join(items.alphabet[i] for i in item.tolist())
+        text = items.read(item)
         told = {"text": text, "record": dict(record)}
         return text.encode() if form == "txt" else json.dumps(told, ensure_ascii=False).encode()
     values = item.tolist()

@@ -74,7 +74,7 @@ def add_parsers(verb: Any) -> None:
     made = verb("verify", VERIFY, verify)
     made.add_argument("file", metavar="FILE", type=Path, help="a picture, a sound, a film, a text")
     made.add_argument("--beside", metavar="JSON", type=Path, help="its sidecar")
-    made.add_argument("--model", metavar="RUN", help="whose alphabet a text's mark is tried in")
+    made.add_argument("--model", metavar="RUN", help="whose reading a text's mark is tried in")
     made.add_argument("--trust", metavar="PEM", type=Path, help="root certificates to trust")
     made.add_argument("--folder", type=Path, default=FOLDER, help="of the server that made it")
 
@@ -256,10 +256,10 @@ def verify(args: argparse.Namespace) -> int:
     home = args.folder / "secret" / "identity"
     secret = (home / SECRET).read_bytes() if (home / SECRET).is_file() else b""
     trust = args.trust or (home / CHAIN if (home / CHAIN).is_file() else None)
-    alphabets = [load(args.model, device="cpu").items.alphabet] if args.model else []
+    lexicons = [load(args.model, device="cpu").items.lexicon] if args.model else []
     found = marks.check(
         data,
-        keys=marks.Keys(secret, tester(secret, alphabets) if secret else None),
+        keys=marks.Keys(secret, tester(secret, lexicons) if secret else None),
         trust=trust.read_bytes() if trust else b"",
         beside=args.beside.read_bytes() if args.beside else None,
     )

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import final
 
+from genloom.lexicon import END, HOLE, Lexicon
+
 
 @dataclass(frozen=True)
 class Score:
@@ -19,13 +21,23 @@ class Score:
 @final
 @dataclass
 class Text:
-    """One text as it grows; a token is a character."""
+    """One text as it grows.
 
+    Args:
+        tokens: Those that were drawn, without those of a stop.
+        text: What they say, without a stop.
+        sent: Characters of it that were shown.
+        count: Tokens, those of a stop not counted where a token is a character.
+        reason: Why it has ended.
+        scores: Of its tokens and of a stop's, if asked for.
+    """
+
+    tokens: list[int] = field(default_factory=list)
     text: str = ""
-    sent: int = 0  # characters that were shown
-    count: int = 0  # tokens, those of a stop not counted
-    reason: str | None = None  # why it has ended
-    scores: list[Score] = field(default_factory=list)  # of its characters and of a stop's, if asked
+    sent: int = 0
+    count: int = 0
+    reason: str | None = None
+    scores: list[Score] = field(default_factory=list)
 
 
 @final
@@ -33,14 +45,23 @@ class Writing:
     """The texts of one request, cut at a stop or at the length.
 
     Args:
-        alphabet: Of the model.
+        lexicon: Of the model.
         n: How many.
         most: Tokens of each.
         stops: Strings that end a text; they are not part of it.
+        ends: Tokens that end a text, besides the end of a document.
     """
 
-    def __init__(self, alphabet: str, n: int, most: int, stops: Sequence[str]):
-        self.alphabet, self.most, self.stops = alphabet, most, tuple(stops)
+    def __init__(
+        self,
+        lexicon: Lexicon,
+        n: int,
+        most: int,
+        stops: Sequence[str],
+        ends: Sequence[int] = (),
+    ):
+        self.lexicon, self.most, self.stops = lexicon, most, tuple(stops)
+        self.ends = {*ends, lexicon.mark(END)}
         self.texts = [Text() for _ in range(n)]
 
     def add(
@@ -58,7 +79,7 @@ class Writing:
                 if text.reason is None and token >= 0:
                     if scores is not None:
                         text.scores.append(scores[i][k])
-                    self._one(text, self.alphabet[token])
+                    self._one(text, token)
             piece = self._ready(text)
             if piece:
                 shown.append((i, piece))
@@ -66,27 +87,42 @@ class Writing:
 
     def finish(self, i: int, text: str, *, stopped: bool) -> None:
         """Take a whole text that was not seen growing; it ends before a stop, or at its length."""
-        self.texts[i] = Text(text, len(text), len(text), "stop" if stopped else "length")
+        tokens = self.lexicon.encode(text)
+        reason = "stop" if stopped else "length"
+        self.texts[i] = Text(tokens, text, len(text), len(tokens), reason)
 
     def refuse(self, i: int) -> None:
         """Take a text back: a filter does not let it out."""
         self.texts[i] = Text(count=self.texts[i].count, reason="content_filter")
 
-    def _one(self, text: Text, letter: str) -> None:
-        text.text += letter
+    def _one(self, text: Text, token: int) -> None:
+        if token in self.ends:
+            text.reason = "stop"
+            return
+        known = len(text.text)
+        text.tokens.append(token)
+        text.text = self.lexicon.decode(text.tokens)
         text.count += 1
         for stop in self.stops:
-            if text.text.endswith(stop):
-                text.text = text.text[: -len(stop)]
-                text.count, text.reason = len(text.text), "stop"
+            place = text.text.find(stop, max(0, known - len(stop) + 1))
+            if place >= 0:
+                text.text = text.text[:place]
+                text.count, text.reason = self._needed(text), "stop"
+                text.tokens = text.tokens[: text.count]
                 return
         if text.count >= self.most:
             text.reason = "length"
 
+    def _needed(self, text: Text) -> int:
+        """Of its tokens those that its text needs."""
+        sizes = (len(self.lexicon.decode(text.tokens[:k])) for k in range(len(text.tokens)))
+        return sum(size < len(text.text) for size in sizes)
+
     def _ready(self, text: Text) -> str:
-        """What was not shown yet, without an ending that may become a stop."""
+        """What was not shown yet, without an ending that may become a stop or a letter."""
         held = 0
         if text.reason is None:
+            held = len(text.text) - len(text.text.rstrip(HOLE))
             for stop in self.stops:
                 for size in range(min(len(stop) - 1, len(text.text)), 0, -1):
                     if text.text.endswith(stop[:size]):

@@ -11,9 +11,10 @@ from PIL import Image as Pil
 from genloom.codecs import Image, Pixels, Points, Text, grid
 from genloom.core import Items, Real, Tokens, options
 from genloom.errors import BadInput, Diverged
+from genloom.lexicon import Letters
 
 GREY, RGB = Items("image", (1, 6, 4)), Items("image", (3, 6, 4))
-LETTERS = Items("text", (5,), alphabet="\nabc")
+LETTERS = Items("text", (5,), lexicon=Letters("\nabc"))
 
 
 def noise(items: Items, n: int = 7) -> torch.Tensor:

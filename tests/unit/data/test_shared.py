@@ -45,12 +45,12 @@ def test_pneumonia_duplicates_are_found(shared_data):
 
 def test_tiny_shakespeare_by_the_usual_split(shared_data):
     dataset = data.open_dataset(shared_data / "tiny-shakespeare", length=64, test=0.0)
-    assert len(dataset.items.alphabet) == 65
+    assert dataset.items.lexicon.vocab == 65
     assert len(dataset.train) * 64 <= 1_003_854 < len(dataset.train) * 64 + 64
-    first = "".join(dataset.items.alphabet[i] for i in dataset.train.items[0])
+    first = dataset.items.read(dataset.train.items[0])
     assert first.startswith("First Citizen:\nBefore we proceed")
 
 
 def test_names(shared_data):
     dataset = data.open_dataset(shared_data / "names", length=32)
-    assert dataset.items.kind == "text" and len(dataset.items.alphabet) == 27
+    assert dataset.items.kind == "text" and dataset.items.lexicon.vocab == 27

@@ -12,6 +12,7 @@ import pytest
 
 from genloom import data
 from genloom.errors import BadInput
+from genloom.lexicon import Letters
 
 RNG = np.random.default_rng(0)
 X = RNG.integers(0, 256, (40, 6, 6), np.uint8)
@@ -207,8 +208,8 @@ def test_hub_without_network_is_one_line(monkeypatch):
 def test_text_is_numbered_by_sorted_characters(tmp_path):
     (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbf" + b"hello\r\nworld\n" * 30)
     dataset = data.open_dataset(tmp_path, length=8)
-    assert dataset.items.alphabet == "\ndehlorw" and dataset.items.shape == (8,)
-    first = "".join(dataset.items.alphabet[i] for i in dataset.train.items[0])
+    assert dataset.items.lexicon == Letters("\ndehlorw") and dataset.items.shape == (8,)
+    first = dataset.items.read(dataset.train.items[0])
     assert first == "hello\nwo"
 
 

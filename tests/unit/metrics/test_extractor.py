@@ -10,6 +10,7 @@ from torch import Tensor
 
 from genloom.core import Items
 from genloom.errors import BadInput
+from genloom.lexicon import Letters
 from genloom.metrics.copies import nearness
 from genloom.metrics.extractor import Extractor, extractor, judge
 from genloom.metrics.ladder import climb
@@ -131,5 +132,8 @@ def test_points_and_text_need_no_training(tmp_path):
     assert found(points.items).shape == (300, found.dims)
     assert found.id == extractor(Items("points", (2,)), points, cache=tmp_path).id
     letters = Part(torch.randint(3, (300, 16)), {}, "t")
-    assert extractor(Items("text", (16,), alphabet="abc"), letters)(letters.items).shape[1] == 128
+    assert (
+        extractor(Items("text", (16,), lexicon=Letters("abc")), letters)(letters.items).shape[1]
+        == 128
+    )
     assert not list(tmp_path.iterdir())

@@ -11,10 +11,11 @@ from genloom.codecs.image import Image
 from genloom.codecs.text import Text
 from genloom.core import Generative, Items, Real, Tokens
 from genloom.errors import Refused
+from genloom.lexicon import Letters
 from genloom.metrics.likelihood import independent, likelihood
 
 PICTURES = Items("image", (1, 4, 4))
-WORDS = Items("text", (8,), alphabet="abcd")
+WORDS = Items("text", (8,), lexicon=Letters("abcd"))
 
 
 class Uniform(Generative):

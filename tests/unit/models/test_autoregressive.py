@@ -14,7 +14,8 @@ from genloom import sampling
 from genloom.core import Likelihood, Real, Rng, Tokens
 from genloom.decoding import narrowed
 from genloom.errors import BadInput
-from genloom.models.autoregressive import Autoregressive
+from genloom.models.autoregressive import Autoregressive, answers
+from genloom.nets.recurrent import Recurrent
 from genloom.nets.transformer import Transformer
 from genloom.optim import build
 
@@ -157,3 +158,89 @@ def test_it_learns_a_rule_by_heart_and_obeys_labels():
     steps = x.diff(dim=1) % 5
     assert (steps == torch.where(label == 0, 1, 4)[:, None]).float().mean() > 0.95
     assert F.one_hot(x[:, 0], 5).sum(0).min() > 0
+
+
+def documents(length: int = 4, letters: int = 2) -> torch.Tensor:
+    """All rows that hold one document: its end fills it up, or it has none. Ends are `letters`."""
+    rows = every(length, letters + 1)
+    ends = (rows == letters).int().cummax(1).values
+    return rows[((rows == letters) == ends.bool()).all(1)]
+
+
+NETS = {"transformer": SMALL, "lstm": partial(Recurrent, width=8, dropout=0.0)}
+
+
+def closed(length: int = 4, net: str = "transformer") -> Autoregressive:
+    torch.manual_seed(0)
+    model = Autoregressive(Tokens((length,), 3, end=2), {}, net=NETS[net])
+    for p in model.parameters():
+        torch.nn.init.normal_(p, std=0.4)
+    return model.eval()
+
+
+@pytest.mark.parametrize("net", NETS)
+def test_probabilities_of_all_documents_sum_to_one(net):
+    x = documents()
+    assert len(x) == 2**5 - 1
+    assert closed(net=net).log_prob(x, {}).exp().sum().item() == pytest.approx(1, abs=1e-5)
+
+
+def test_ends_that_fill_up_count_for_nothing():
+    model, x = closed(), torch.tensor([[0, 2, 2, 2], [1, 0, 1, 0]])
+    said = model.token_log_prob(x, {})
+    assert said[0, 2:].tolist() == [0, 0] and bool((said[1] < 0).all()) and said[0, 1] < 0
+    torch.testing.assert_close(model.loss(x, {})["nats"], -said.sum() / 6)
+
+
+@pytest.mark.parametrize("net", NETS)
+def test_documents_of_a_row_are_as_likely_as_alone(net):
+    model = closed(6, net)
+    packed = torch.tensor([[0, 1, 2, 1, 1, 2]])
+    alone = torch.tensor([[0, 1, 2, 2, 2, 2], [1, 1, 2, 2, 2, 2]])
+    said = model.log_prob(packed, {})[0].item()
+    assert said == pytest.approx(model.log_prob(alone, {}).sum().item(), abs=1e-5)
+    other = torch.tensor([[1, 0, 2, 1, 1, 2]])
+    torch.testing.assert_close(
+        model.token_log_prob(packed, {})[0, 3:], model.token_log_prob(other, {})[0, 3:]
+    )
+
+
+def test_a_sample_is_one_document_and_drawing_stops_when_all_have_ended():
+    model = closed()
+    x = documents()
+    p = model.log_prob(x, {}).exp()
+    n = 3000
+    drawn = sampling.sample(model, n, batch=1000)
+    weights = torch.tensor([27, 9, 3, 1])
+    found = (drawn * weights).sum(1).bincount(minlength=81)[(x * weights).sum(1)]
+    assert int(found.sum()) == n  # nothing but documents
+    assert ((found - n * p).square() / (n * p)).sum() < 60  # 30 degrees of freedom: 0.1 %
+    long = closed(64)
+    drawn = list(long.sample_steps(Rng([1]), {}))
+    assert len(drawn) == 1 + int((drawn[-1] != 2).sum()) < 64
+
+
+@pytest.mark.parametrize("net", NETS)
+def test_a_batch_goes_on_until_its_longest_document(net):
+    model = closed(16, net)
+    *_, last = model.sample_steps(Rng(range(8)), {})
+    alone = torch.cat([sampling.sample(model, 1, seed=i) for i in range(8)])
+    assert torch.equal(last, alone)
+
+
+def test_of_a_talk_only_the_answers_are_learned():
+    # letters 0 to 2; roles 3, 4 and, of the answer, 5; the end 6
+    rows = torch.tensor(
+        [[3, 0, 4, 1, 5, 2, 2, 4, 0, 5, 1, 6], [0, 1, 6, 4, 2, 5, 0, 6, 1, 6, 6, 6]]
+    )
+    own = answers(rows, (3, 4, 5), 6).int().tolist()
+    assert own[0] == [0, 0, 0, 0, 0, 1, 1, 1, 0, 0, 1, 1]
+    assert own[1][:9] == [1, 1, 1, 0, 0, 0, 1, 1, 1]
+    space = Tokens((12,), 7, end=6, roles=(3, 4, 5))
+    model = made(space, {}, learned="answers")
+    said = model.token_log_prob(rows, {})
+    kept = answers(rows, (3, 4, 5), 6) & (said != 0)
+    torch.testing.assert_close(model.loss(rows, {})["nats"], -said[kept].mean())
+    other = rows.clone()
+    other[0, 1] = 2  # of the question
+    assert model.loss(other, {})["nats"] != model.loss(rows, {})["nats"]  # it is read all the same

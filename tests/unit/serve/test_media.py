@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from genloom.core import Items
+from genloom.lexicon import Letters
 from genloom.serve import media
 from genloom.serve.problems import Problem
 
@@ -36,7 +37,7 @@ def test_pictures_are_resized_and_of_the_format_asked_for(form):
 
 
 def test_texts_and_points_are_read_back():
-    words = Items("text", (3,), alphabet="ab\u8bd7")
+    words = Items("text", (3,), lexicon=Letters("ab\u8bd7"))
     text = torch.tensor([2, 0, 1])
     assert media.encode(text, words, "txt", RECORD).decode() == "\u8bd7ab"
     told = json.loads(media.encode(text, words, "json", RECORD))

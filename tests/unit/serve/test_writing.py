@@ -6,14 +6,16 @@ import itertools
 
 import pytest
 
+from genloom.lexicon import END, Bytes, Letters, Pieces, learn_pieces
 from genloom.serve.telling import CHAT, COMPLETION, Told
 from genloom.serve.writing import Score, Writing
 
 ALPHABET = "ab\n "
+LETTERS = Letters(ALPHABET)
 
 
 def write(text: str, most: int, stops: tuple[str, ...], size: int = 1) -> tuple[Writing, str]:
-    writing, shown = Writing(ALPHABET, 1, most, stops), ""
+    writing, shown = Writing(LETTERS, 1, most, stops), ""
     tokens = [ALPHABET.index(letter) for letter in text]
     for start in range(0, len(tokens), size):
         shown += "".join(piece for _, piece in writing.add([tokens[start : start + size]]))
@@ -38,7 +40,7 @@ def test_the_length_ends_a_text_and_the_rest_is_not_read():
 
 
 def test_texts_end_each_by_itself():
-    writing = Writing(ALPHABET, 2, 4, ("b",))
+    writing = Writing(LETTERS, 2, 4, ("b",))
     assert writing.add([[0], [1]]) == [(0, "a")]
     assert [text.reason for text in writing.texts] == [None, "stop"]
     assert writing.add([[0], [-1]]) == [(0, "a")]
@@ -51,7 +53,7 @@ def score(letter):
 
 
 def test_scores_are_those_of_what_is_shown_and_none_of_a_stop():
-    writing = Writing(ALPHABET, 1, 9, ("ab",))
+    writing = Writing(LETTERS, 1, 9, ("ab",))
     told = Told(CHAT, "words", 0, writing, with_usage=False, with_scores=True)
     chunks = []
     for letter in " aab":
@@ -72,7 +74,7 @@ def test_scores_are_those_of_what_is_shown_and_none_of_a_stop():
 
 def test_a_text_that_was_not_seen_growing_is_told_like_one_that_was():
     grown, _ = write("aab", 5, ("b",))
-    whole = Writing(ALPHABET, 1, 5, ("b",))
+    whole = Writing(LETTERS, 1, 5, ("b",))
     whole.finish(0, "aa", stopped=True)
     assert whole.texts == grown.texts
 
@@ -97,3 +99,28 @@ def test_both_forms_tell_the_same(form, field):
     assert ends[0]["choices"][0]["finish_reason"] == "stop"
     assert ends[1]["usage"] == {"prompt_tokens": 2, "completion_tokens": 2, "total_tokens": 4}
     assert len(told.opening()) == (form is CHAT)
+
+
+def test_an_end_ends_a_text_and_is_not_shown():
+    writing = Writing(Letters("ab", marks=(END,)), 1, 9, ())
+    assert writing.add([[0, 1, 2, 0]]) == [(0, "ab")]
+    (found,) = writing.texts
+    assert (found.text, found.count, found.reason) == ("ab", 2, "stop")
+
+
+def test_half_a_letter_waits_for_its_other_half():
+    writing = Writing(Bytes(), 1, 9, ())
+    shown = [writing.add([[byte]]) for byte in "aé月".encode()]
+    assert shown == [[(0, "a")], [], [(0, "é")], [], [], [(0, "月")]]
+
+
+def test_a_stop_across_and_within_pieces():
+    pieces = Pieces(learn_pieces(["ab cd ab cd"] * 9, 262))
+    tokens = pieces.encode("ab cd ab cd")
+    assert len(tokens) == 4
+    for stop, text, count in (("d a", "ab c", 2), ("c", "ab ", 2), ("b cd a", "a", 1)):
+        writing = Writing(pieces, 1, 9, (stop,))
+        shown = "".join(piece for token in tokens for _, piece in writing.add([[token]]))
+        (found,) = writing.texts
+        assert shown == found.text == text
+        assert (found.count, found.reason) == (count, "stop")

@@ -1,4 +1,4 @@
-"""Which of several models' marks a text carries: their alphabets are tried one after the other."""
+"""Which of several models' marks a text carries: their lexicons are tried one after the other."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 
 from genloom.errors import BadInput
+from genloom.lexicon import Lexicon
 from genloom.safety.marks.keyed import Score
 from genloom.safety.marks.tokens import FPR, Green, detect
 
 CONTEXT = 3  # characters that choose the green ones: 100 % of 200 texts of 200 were found
 
 
-def tester(secret: bytes, alphabets: Collection[str]) -> Callable[[str], Score]:
+def tester(secret: bytes, lexicons: Collection[Lexicon | None]) -> Callable[[str], Score]:
     """A test of texts for the mark of a secret, for `verify.Keys`.
 
     Characters that a model does not know are left out before its test. The p-value and the rate of
@@ -20,19 +21,18 @@ def tester(secret: bytes, alphabets: Collection[str]) -> Callable[[str], Score]:
 
     Args:
         secret: Of the installation.
-        alphabets: Of the models, each as a string; without any no text can be tested.
+        lexicons: Of the models, None for those of no texts; without any no text can be tested.
     """
     mark = Green(secret, context=CONTEXT)
-    known = sorted(set(alphabets))
+    known = sorted({one for one in lexicons if one is not None}, key=repr)
 
     def test(text: str) -> Score:
         if not known:
-            raise BadInput("no model of texts is known whose alphabet could be tried.")
+            raise BadInput("no model of texts is known whose lexicon could be tried.")
         found = []
-        for alphabet in known:
-            number = {letter: i for i, letter in enumerate(alphabet)}
-            tokens = [number[letter] for letter in text if letter in number]
-            found.append(detect(tokens, mark, len(alphabet), fpr=FPR / len(known)))
+        for lexicon in known:
+            tokens = lexicon.encode(lexicon.known(text))
+            found.append(detect(tokens, mark, lexicon.vocab, fpr=FPR / len(known)))
         best = min(found, key=lambda score: score.p_value)
         return replace(best, p_value=min(1.0, best.p_value * len(known)))
 

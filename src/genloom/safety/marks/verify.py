@@ -30,7 +30,7 @@ class Keys:
 
     Args:
         secret: Of the installation, for image watermarks and sealed labels; b"" for none.
-        text: Tests a text for a watermark, such as `tokens.detect` after a model's alphabet.
+        text: Tests a text for a watermark, such as `tokens.detect` after a model's lexicon.
     """
 
     secret: bytes = b""

@@ -156,16 +156,13 @@ def _grid_parts(kind: str, train: Tensor) -> dict[str, Tensor]:
 def _text_parts(dataset: Dataset) -> dict[str, Tensor]:
     k = max(4, min(16, dataset.items.shape[0] // 4))
     window = max(1, k // 2)
-    codes = _codes(dataset)[dataset.train.items.flatten().long()]
+    texts = "".join(_strings(dataset, dataset.train))
+    codes = torch.tensor(list(map(ord, texts)), dtype=torch.int64)
     return {"fingerprints": fingerprints(codes, k, window), "run": torch.tensor([k, window])}
 
 
-def _codes(dataset: Dataset) -> Tensor:
-    return torch.tensor([ord(c) for c in dataset.items.alphabet], dtype=torch.int64)
-
-
 def _strings(dataset: Dataset, part: Split) -> list[str]:
-    return ["".join(map(chr, row)) for row in _codes(dataset)[part.items.long()].tolist()]
+    return [dataset.items.read(row) for row in part.items]
 
 
 def save(path: Path, tensors: Mapping[str, Tensor], kind: Kind) -> None:

@@ -139,8 +139,9 @@ def _check_items(items: Tensor, artifact: Artifact, name: str) -> None:
         raise BadInput(f"the items of {name!r} are {kind}, not {items.dtype}.")
     if items.is_floating_point() and not bool(items.isfinite().all()):
         raise BadInput("items hold finite real numbers.")
-    if kind == "text" and not 0 <= int(items.min()) <= items.max() < len(artifact.items.alphabet):
-        raise BadInput(f"letters are numbers in [0, {len(artifact.items.alphabet) - 1}].")
+    lexicon = artifact.items.lexicon
+    if lexicon is not None and not 0 <= int(items.min()) <= items.max() < lexicon.vocab:
+        raise BadInput(f"letters are numbers in [0, {lexicon.vocab - 1}].")
 
 
 def _condition(request: Request, artifact: Artifact) -> Condition:

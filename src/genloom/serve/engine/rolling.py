@@ -49,6 +49,12 @@ class Drawing:
         """Of its last row."""
         return max(row.place for row in self.rows if row is not None)
 
+    @property
+    def stops(self) -> tuple[tuple[int, ...], ...]:
+        """Sequences of tokens that end a row: what was asked for, and the end of a document."""
+        end = self.job.artifact.items.end
+        return (*asked(self.job).stop, *(() if end is None else ((end,),)))
+
     def begin(self) -> None:
         """Once the rows are there."""
         n = len(self.rows)
@@ -59,7 +65,7 @@ class Drawing:
         """Length of the stop sequence that this token ends in row i; 0 where there is none."""
         tail = self.tails[i]
         tail.append(token)
-        for sequence in asked(self.job).stop:
+        for sequence in self.stops:
             if tuple(tail[-len(sequence) :]) == sequence:
                 return len(sequence)
         return 0
@@ -233,12 +239,12 @@ class Rolling:
         """Note which rows end with this token; whether none is left."""
         last, held = one.drawn == one.total, len(asked(one.job).prompt) + one.drawn
         for i, row in enumerate(one.rows):
-            if row is None or not (last or asked(one.job).stop):
+            if row is None or not (last or one.stops):
                 continue
-            cut = one.stop(i, int(token[row.place])) if asked(one.job).stop else 0
+            cut = one.stop(i, int(token[row.place])) if one.stops else 0
             if last or cut:
                 x = self._rows().data(row.place, 1)[0].clone()
-                x[held - cut :] = 0
+                x[held - cut :] = self._rows().blank
                 one.x[i], one.ends[i], one.stopped[i] = x, held - cut, cut > 0
                 gone.append(row)
                 one.rows[i] = None

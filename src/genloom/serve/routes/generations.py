@@ -26,6 +26,7 @@ from genloom.serve.problems import Problem
 from genloom.serve.routes.outputs import as_file
 from genloom.serve.services import Services, services, unknown_fields
 from genloom.serve.settings import Limits
+from genloom.serve.writing import Writing
 
 router = APIRouter(prefix="/v1/generations")
 
@@ -125,6 +126,9 @@ def _seeds(body: Body, limits: Limits) -> tuple[int, ...]:
 
 async def _events(request: Request, parts: Services, asked: Asked) -> AsyncGenerator[Named]:
     caller, start, items = allow(request, "generate"), time.perf_counter(), asked.known.items
+    writing = None
+    if items.lexicon is not None:
+        writing = Writing(items.lexicon, len(asked.seeds), items.shape[0], ())
     async with aclosing(parts.maker.make(caller, asked)) as events:
         async for event in events:
             if isinstance(event, Preview):
@@ -134,10 +138,9 @@ async def _events(request: Request, parts: Services, asked: Asked) -> AsyncGener
                 ]
                 yield "generation.preview", {"step": event.step, "data": shown}
             elif isinstance(event, NewTokens):
-                for i, row in enumerate(event.tokens.tolist()):
-                    piece = "".join(items.alphabet[token] for token in row if token >= 0)
-                    if piece:
-                        yield "generation.text", {"index": i, "text": piece}
+                assert writing is not None
+                for i, piece in writing.add(event.tokens.tolist()):
+                    yield "generation.text", {"index": i, "text": piece}
             elif isinstance(event, Finished):
                 yield "generation.completed", _completed(asked, event, start)
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse, Response
 
+from genloom.lexicon import ASKED, ROLES, Lexicon
 from genloom.serve.asked import Asked
 from genloom.serve.engine.messages import NewTokens
 from genloom.serve.events import Named, collected, streamed
@@ -22,6 +24,7 @@ from genloom.serve.known import Known, named
 from genloom.serve.making import Finished, prompt_of, seeds_of
 from genloom.serve.problems import Problem
 from genloom.serve.services import Services, services, unknown_fields
+from genloom.serve.settings import Limits
 from genloom.serve.telling import CHAT, COMPLETION, Form, Told
 from genloom.serve.writing import Score, Writing
 
@@ -78,7 +81,9 @@ async def complete(request: Request, body: Completion) -> Response:
     known = _writer(services(request), body.model)
     prompt = _one_prompt(body.prompt, known)
     echoed = prompt if body.echo else ""
-    asked, writing = _asked(request, body, known, prompt, body.max_tokens or 16, body.logprobs)
+    tokens = prompt_of(known, prompt, services(request).settings.limits)
+    wish = Wish(prompt, tokens, body.max_tokens, 16, body.logprobs)
+    asked, writing = _asked(request, body, known, wish)
     return await _answer(request, body, asked, writing, COMPLETION, echoed)
 
 
@@ -87,56 +92,84 @@ async def chat(request: Request, body: Chat) -> Response:
     """Go on from a conversation."""
     allow(request, "generate")
     known = _writer(services(request), body.model)
-    lines = [_content(message) for message in body.messages]
-    prompt = "\n".join(line for line in lines if line)
-    most = body.max_completion_tokens or body.max_tokens or 64
     if body.top_logprobs is not None and not body.logprobs:
         raise Problem(400, "top_logprobs needs logprobs: true.", param="top_logprobs")
     top = (body.top_logprobs or 0) if body.logprobs else None
-    asked, writing = _asked(request, body, known, prompt, most, top)
+    wish = _talk(body, known, services(request).settings.limits, top)
+    asked, writing = _asked(request, body, known, wish)
     return await _answer(request, body, asked, writing, CHAT, "")
 
 
-def _asked(
-    request: Request, body: Common, known: Known, prompt: str, most: int, top: int | None
-) -> tuple[Asked, Writing]:
-    """The request, checked, and the texts that will answer it.
+@dataclass(frozen=True)
+class Wish:
+    """What is to be written.
 
     Args:
-        request: As it came.
-        body: Its fields.
-        known: The model.
-        prompt: What it goes on from; of a long one the end.
-        most: Tokens to draw.
-        top: See `Asked.logprobs`.
+        told: The prompt as text.
+        prompt: What the model goes on from; of a long one the end.
+        most: Tokens to draw, if that was said.
+        usual: Else so many, or as many as there is room for.
+        logprobs: See `Asked.logprobs`.
+        ends: Tokens that end a text, besides its stops.
     """
+
+    told: str
+    prompt: tuple[int, ...]
+    most: int | None
+    usual: int
+    logprobs: int | None
+    ends: tuple[int, ...] = ()
+
+
+def _talk(body: Chat, known: Known, limits: Limits, top: int | None) -> Wish:
+    """A conversation for a model that knows roles; for others, its lines."""
+    lexicon, most = known.items.lexicon, body.max_completion_tokens or body.max_tokens
+    said = [(message.role, _content(message)) for message in body.messages]
+    told = "\n".join(text for _, text in said if text)
+    if lexicon is None or ASKED not in lexicon.marks:
+        return Wish(told, prompt_of(known, told, limits), most, 64, top)
+    prompt: list[int] = []
+    for role, text in said:
+        if role not in ROLES:
+            raise Problem(
+                400, f"role is one of {', '.join(ROLES)}, not {role!r}.", param="messages"
+            )
+        prompt += [lexicon.mark(role), *prompt_of(known, text, limits)]
+    marks = tuple(range(lexicon.letters, lexicon.vocab))
+    return Wish(told, (*prompt, lexicon.mark(ASKED)), most, 64, top, marks)
+
+
+def _asked(request: Request, body: Common, known: Known, wish: Wish) -> tuple[Asked, Writing]:
+    """The request, checked, and the texts that will answer it."""
     limits, given = services(request).settings.limits, body.model_extra or {}
     options = {k: v for k, v in given.items() if k in known.options and v is not None}
     length = known.items.shape[0]
-    if not 1 <= most < length:
-        raise Problem(
-            400, f"max_tokens = {most}: it must be 1 to {length - 1}.", param="max_tokens"
-        )
-    tokens = prompt_of(known, prompt, limits)[-(length - most) :]
+    longest = length - bool(wish.prompt or known.items.end is None)
+    most = min(wish.usual, longest) if wish.most is None else wish.most
+    if not 1 <= most <= longest:
+        raise Problem(400, f"max_tokens = {most}: it must be 1 to {longest}.", param="max_tokens")
+    tokens = wish.prompt[-(length - most) :]
     stops = (body.stop,) if isinstance(body.stop, str) else tuple(body.stop or ())
     if len(stops) > 4 or any(not 0 < len(stop) <= 64 for stop in stops):
         raise Problem(400, "stop is at most 4 strings of 1 to 64 characters.", param="stop")
-    alphabet = known.items.alphabet
+    lexicon = known.items.lexicon
+    assert lexicon is not None
     asked = Asked(
         known=known,
         seeds=seeds_of(body.seed, body.n, limits),
         options=known.chosen(options, most_steps=limits.steps),
         prompt=tokens,
-        told=prompt,
+        told=wish.told,
         form="txt",
-        tokens=body.stream or top is not None,
+        tokens=body.stream or wish.logprobs is not None,
         most=most,
-        stop=tuple(  # what has a character that the model does not know never comes
-            tuple(map(alphabet.index, stop)) for stop in stops if set(stop) <= set(alphabet)
+        stop=(  # what has a character that the model does not know never comes
+            *(tuple(lexicon.encode(stop)) for stop in stops if lexicon.known(stop) == stop),
+            *((end,) for end in wish.ends),
         ),
-        logprobs=top,
+        logprobs=wish.logprobs,
     )
-    return asked, Writing(alphabet, body.n, most, stops)
+    return asked, Writing(lexicon, body.n, most, stops, wish.ends)
 
 
 async def _answer(
@@ -164,11 +197,11 @@ async def _pieces(
     request: Request, parts: Services, asked: Asked, writing: Writing
 ) -> AsyncGenerator[tuple[int, str]]:
     """(index, new text) until every text has ended; see `Maker.make` for filters."""
-    alphabet = asked.known.items.alphabet
+    lexicon = writing.lexicon
     async with aclosing(parts.maker.make(allow(request, "generate"), asked)) as events:
         async for event in events:
             if isinstance(event, NewTokens):
-                scores = None if asked.logprobs is None else scores_of(event, alphabet)
+                scores = None if asked.logprobs is None else scores_of(event, lexicon)
                 for piece in writing.add(event.tokens.tolist(), scores):
                     yield piece
             elif isinstance(event, Finished):
@@ -176,22 +209,22 @@ async def _pieces(
                     if output.state != "free" or output.text is None:
                         writing.refuse(i)
                     elif not asked.tokens:
-                        text = output.text[len(asked.prompt) :]
+                        text = output.text[len(writing.lexicon.decode(asked.prompt)) :]
                         writing.finish(i, text, stopped=output.stopped)
 
 
-def scores_of(event: NewTokens, alphabet: str) -> list[list[Score]]:
+def scores_of(event: NewTokens, lexicon: Lexicon) -> list[list[Score]]:
     """The scores of an event's tokens; something stands where a text had ended, too."""
     assert event.nats is not None
     none = event.tokens.new_zeros(*event.tokens.shape, 0)
     columns = (event.tokens, event.nats, none if event.top is None else event.top)
     rows = zip(*(column.tolist() for column in columns), strict=True)
-    return [[_score(alphabet, *one) for one in zip(*row, strict=True)] for row in rows]
+    return [[_score(lexicon, *one) for one in zip(*row, strict=True)] for row in rows]
 
 
-def _score(alphabet: str, token: int, nats: list[float], top: list[int]) -> Score:
-    best = ((alphabet[one], value) for one, value in zip(top, nats[1:], strict=True))
-    return Score(alphabet[token], nats[0], tuple(best))
+def _score(lexicon: Lexicon, token: int, nats: list[float], top: list[int]) -> Score:
+    best = ((lexicon.decode([one]), value) for one, value in zip(top, nats[1:], strict=True))
+    return Score(lexicon.decode([token]), nats[0], tuple(best))
 
 
 async def _stream(pieces: AsyncGenerator[tuple[int, str]], told: Told) -> AsyncGenerator[Named]:
@@ -220,11 +253,12 @@ def _one_prompt(prompt: Any, known: Known) -> str:
         prompt = prompt[0]
     if isinstance(prompt, str):
         return prompt
-    alphabet = known.items.alphabet
+    lexicon = known.items.lexicon
+    assert lexicon is not None
     if all(isinstance(t, int) for t in prompt):
-        if not all(0 <= t < len(alphabet) for t in prompt):
-            raise Problem(400, f"tokens are 0 to {len(alphabet) - 1}.", param="prompt")
-        return "".join(alphabet[t] for t in prompt)
+        if not all(0 <= t < lexicon.letters for t in prompt):
+            raise Problem(400, f"tokens are 0 to {lexicon.letters - 1}.", param="prompt")
+        return lexicon.decode(prompt)
     raise Problem(400, "one prompt at a time: use n, or send several requests.", param="prompt")
 
 

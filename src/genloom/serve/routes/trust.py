@@ -63,8 +63,8 @@ def _checked(parts: Services, data: bytes, beside: bytes | None) -> dict[str, An
         given.measure(data, "file")
     keys = verify.Keys()
     if identity is not None:
-        alphabets = {one.items.alphabet for one in parts.models.values() if one.tokens}
-        keys = verify.Keys(identity.secret, tester(identity.secret, alphabets))
+        lexicons = {one.items.lexicon for one in parts.models.values() if one.tokens}
+        keys = verify.Keys(identity.secret, tester(identity.secret, lexicons))
     trust = identity.chain if identity else b""
     found = verify.check(data, keys=keys, trust=trust, beside=beside)
     known = parts.records.known(hashlib.sha256(data).hexdigest())

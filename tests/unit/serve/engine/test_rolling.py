@@ -16,6 +16,7 @@ from genloom.artifact import Artifact
 from genloom.codecs import Text
 from genloom.core import Items
 from genloom.errors import BadInput
+from genloom.lexicon import END, Letters
 from genloom.models.autoregressive import Autoregressive
 from genloom.nets.transformer import Transformer
 from genloom.safety.marks.tokens import Green, detect
@@ -30,10 +31,12 @@ ALPHABET = "abcdefghijklmnopqrstuvwxyz ,.\n"
 LENGTH = 60
 
 
-def writer(width: int = 32, length: int = LENGTH, scale: float = 0.3) -> Artifact:
+def writer(
+    width: int = 32, length: int = LENGTH, scale: float = 0.3, marks: tuple[str, ...] = ()
+) -> Artifact:
     """A model of text with random weights."""
     torch.manual_seed(1)
-    items = Items("text", (length,), alphabet=ALPHABET)
+    items = Items("text", (length,), lexicon=Letters(ALPHABET, marks=marks))
     codec = Text(items)
     net = partial(Transformer, width=width, layers=2, heads=2)
     model = Autoregressive(codec.space, {}, net=net)
@@ -46,7 +49,12 @@ def writer(width: int = 32, length: int = LENGTH, scale: float = 0.3) -> Artifac
 @pytest.fixture(scope="module")
 def models() -> dict[str, Artifact]:
     torch.manual_seed(0)
-    return {"pixels": held("autoregressive"), "text": writer(), "wide": writer(96, 200, 0.1)}
+    return {
+        "pixels": held("autoregressive"),
+        "text": writer(),
+        "wide": writer(96, 200, 0.1),
+        "documents": writer(marks=(END,)),
+    }
 
 
 def wish(dice: random.Random, name: str, length: int, vocab: int) -> Request:
@@ -78,7 +86,9 @@ def same(a: Event, b: Event) -> bool:
     )
 
 
-@pytest.mark.parametrize(("name", "count"), [("text", 200), ("pixels", 60), ("wide", 40)])
+@pytest.mark.parametrize(
+    ("name", "count"), [("text", 200), ("pixels", 60), ("wide", 40), ("documents", 100)]
+)
 def test_requests_that_come_at_any_time_are_what_they_are_alone(models, name, count):
     """Other prompts, ends, options, numbers of rows; every event of every one, exactly."""
     dice, model = random.Random(11), models[name].model
@@ -292,3 +302,16 @@ def test_a_mark_begins_where_its_context_is_whole(models):
     previous[1, -2:], previous[2, -3:] = 5, 5
     changed = (mark(logits, previous) != logits).any(1)
     assert changed.tolist() == [False, False, True]
+
+
+def test_a_row_ends_with_its_document(models):
+    artifact = models["documents"]
+    end = artifact.items.end
+    done = finals(
+        run(Batcher(models), [Request(model="documents", seeds=tuple(range(12)), id="x")])
+    )
+    found = done["x"]
+    assert any(found.stopped) and torch.equal(found.items, artifact.sample(12))
+    for item, length, ended in zip(found.items.tolist(), found.lengths, found.stopped, strict=True):
+        assert (end in item) == ended
+        assert length == (item.index(end) if ended else LENGTH)

@@ -1,0 +1,203 @@
+"""Files of text as documents: lines, paragraphs, whole files, or rows of JSON, CSV and Parquet.
+
+A document is plain text, or turns of a talk: a row with `messages` has those, one with `prompt` and
+`completion` has two. What holds no text is left out and counted.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from genloom.data.arrays import inflate
+from genloom.data.findings import Damaged, Finding
+from genloom.data.metadata import decode_text
+from genloom.data.source import PART_NAMES, Entry, Source
+from genloom.errors import BadInput, nearest
+from genloom.lexicon import ROLES, Turns
+
+Unit = Literal["line", "paragraph", "file"]
+ROWS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv")
+_TEXT = ("text", "content", "document", "sentence", "smiles", "paragraphs")
+_PAIR = (("prompt", "completion"), ("question", "answer"), ("source", "target"))
+_PART = ("split", "part", "subset")
+Rows = Iterable[tuple[int, Mapping[str, Any]]]
+
+
+def text_documents(paths: Sequence[Path], unit: Unit) -> Source:
+    """UTF-8 files; those that cannot be read are left out where there are others.
+
+    Args:
+        paths: The files.
+        unit: What a document is: a line, what empty lines part, or a file.
+    """
+
+    def entries(findings: list[Finding]) -> Iterator[Entry]:
+        for path in paths:
+            try:
+                text = decode_text(inflate(path), path.name)
+            except Damaged as damaged:
+                if len(paths) == 1:
+                    raise
+                findings.append(damaged.finding)
+                continue
+            part = PART_NAMES.get(path.stem.lower(), "") if len(paths) > 1 else ""
+            for i, piece in enumerate(_pieces(text, unit), 1):
+                name = path.name if unit == "file" else f"{path.name}:{i}"
+                yield Entry(name, turns=(("", piece),), part=part)
+
+    return Source(f"text, each {unit} a document", "text", entries, documents=True, unit=unit)
+
+
+def table_documents(paths: Sequence[Path], columns: tuple[str, ...]) -> Source:
+    """Rows of JSON lines, of a JSON list, or of CSV.
+
+    Args:
+        paths: The files.
+        columns: Of the text: one, or that of a prompt and that of its completion; empty: those
+            that are called so.
+    """
+    return row_documents({path.name: _reader(path) for path in paths}, columns, "rows of text")
+
+
+def row_documents(
+    tables: Mapping[str, Callable[[list[Finding]], Rows]], columns: tuple[str, ...], form: str
+) -> Source:
+    """Rows of tables, by name; each is read when its turn comes."""
+
+    def entries(findings: list[Finding]) -> Iterator[Entry]:
+        for name, rows in tables.items():
+            part = PART_NAMES.get(Path(name).stem.lower(), "") if len(tables) > 1 else ""
+            chosen: tuple[str, ...] | None = None
+            for line, row in rows(findings):
+                chosen = chosen or chosen_columns(row, columns, name)
+                try:
+                    turns = turns_of(row, chosen)
+                except ValueError as error:
+                    findings.append(Finding(f"{name}:{line}", "bad_document", str(error)))
+                    continue
+                own = next((str(row[key]) for key in _PART if row.get(key)), part)
+                yield Entry(f"{name}:{line}", turns=turns, part=PART_NAMES.get(own.lower(), ""))
+
+    return Source(form, "text", entries, documents=True, texts=columns)
+
+
+def chosen_columns(row: Mapping[str, Any], columns: tuple[str, ...], name: str) -> tuple[str, ...]:
+    """Where the text of a table lies: one column, or two of a prompt and its completion.
+
+    Raises:
+        BadInput: There are no such columns.
+    """
+    if missing := [column for column in columns if column not in row]:
+        raise BadInput(f"{name} has no column {missing[0]!r}{nearest(missing[0], row)}")
+    if len(columns) > 2:
+        raise BadInput(f"{name}: text is one column, or a prompt and its completion: {columns}.")
+    if columns:
+        return columns
+    if "messages" in row:
+        return ("messages",)
+    for pair in _PAIR:
+        if all(column in row for column in pair):
+            return pair
+    for column in (*_TEXT, *(row if len(row) == 1 else ())):
+        if column in row:
+            return (column,)
+    raise BadInput(
+        f"{name} has no column of text ({', '.join(map(str, row))}). Name it: data.text_column."
+    )
+
+
+def turns_of(row: Mapping[str, Any], columns: tuple[str, ...]) -> Turns:
+    """The document of a row.
+
+    Raises:
+        ValueError: It is none, and why.
+    """
+    if columns == ("messages",):
+        return _messages(row.get("messages"))
+    texts = [_string(row.get(column), column) for column in columns]
+    return tuple(zip(ROLES[1:], texts)) if len(texts) == 2 else (("", texts[0]),)
+
+
+def _messages(found: Any) -> Turns:
+    if not isinstance(found, list) or not found:
+        raise ValueError("messages is no list of {role, content}")
+    turns = []
+    for one in found:
+        role, text = (one.get("role"), one.get("content")) if isinstance(one, dict) else (None, "")
+        if role not in ROLES:
+            raise ValueError(f"role {str(role)[:40]!r} is none of {', '.join(ROLES)}")
+        turns.append((role, _string(text, "content")))
+    return tuple(turns)
+
+
+def _string(value: Any, column: str) -> str:
+    if isinstance(value, list) and all(isinstance(one, str) for one in value):
+        return "\n".join(value)
+    if not isinstance(value, str):
+        raise ValueError(f"{column} is {type(value).__name__}, not text")
+    return value.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _pieces(text: str, unit: Unit) -> list[str]:
+    if unit == "file":
+        return [text]
+    return text.split("\n") if unit == "line" else re.split(r"\n\s*\n", text.strip("\n"))
+
+
+def _reader(path: Path) -> Callable[[list[Finding]], Rows]:
+    def read(findings: list[Finding]) -> Rows:
+        text = decode_text(inflate(path), path.name)
+        suffixes = {suffix.lower() for suffix in path.suffixes}
+        if suffixes & {".csv", ".tsv"}:
+            yield from _cells(text, "\t" if ".tsv" in suffixes else ",", path.name, findings)
+        elif text.lstrip()[:1] == "[":
+            yield from _listed(text, path.name)
+        else:
+            yield from _lines(text, path.name, findings)
+
+    return read
+
+
+def _lines(text: str, name: str, findings: list[Finding]) -> Rows:
+    for line, one in enumerate(text.split("\n"), 1):
+        if not one.strip():
+            continue
+        try:
+            row = json.loads(one)
+        except ValueError as error:
+            findings.append(Finding(f"{name}:{line}", "bad_json", str(error)[:80]))
+            continue
+        if isinstance(row, dict):
+            yield line, row
+        else:
+            findings.append(Finding(f"{name}:{line}", "bad_json", f"a {type(row).__name__}"))
+
+
+def _listed(text: str, name: str) -> Rows:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise Damaged(name, "bad_json", str(error)[:80]) from None
+    for i, row in enumerate(found, 1):
+        if not isinstance(row, dict):
+            raise Damaged(name, "bad_json", f"item {i} is a {type(row).__name__}")
+        yield i, row
+
+
+def _cells(text: str, comma: str, name: str, findings: list[Finding]) -> Rows:
+    table = csv.DictReader(io.StringIO(text), delimiter=comma, strict=True)
+    try:
+        for row in table:
+            if None in row or None in row.values():
+                reason = f"{len(table.fieldnames or ())} columns"
+                findings.append(Finding(f"{name}:{table.line_num}", "ragged_row", reason))
+                continue
+            yield table.line_num, row
+    except csv.Error as error:
+        raise Damaged(name, "bad_csv", str(error)) from None

@@ -1,0 +1,169 @@
+"""Write documents as a pack; their source is read several times, and never held as text."""
+
+from __future__ import annotations
+
+import json
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from genloom.data.cache import write_array
+from genloom.data.findings import Finding
+from genloom.data.packing import cut_rows, packed
+from genloom.data.source import PARTS, Entry, Source
+from genloom.data.split import digest, parts_of
+from genloom.errors import BadInput
+from genloom.lexicon import END, ROLES, Bytes, Letters, Lexicon, Pieces, learn_pieces, told_of
+
+LONGEST = 512  # numbers of a row, where nobody says more
+USUAL_PIECES = 1024
+LETTERS, BYTES, LEARNT = "letters", "bytes", "bpe"
+RULES = "tokenizer.json"
+
+
+@dataclass
+class Seen:
+    """What a first reading tells.
+
+    Args:
+        digests: Of the documents.
+        names: Of the documents.
+        given: Their parts, as the files say.
+        letters: Those of all documents.
+        roles: Those of all documents.
+        findings: What is worth knowing.
+    """
+
+    digests: list[bytes] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    given: list[str] = field(default_factory=list)
+    letters: set[str] = field(default_factory=set)
+    roles: set[str] = field(default_factory=set)
+    findings: list[Finding] = field(default_factory=list)
+
+
+def documents(source: Source, findings: list[Finding]) -> Iterator[Entry]:
+    """Those that hold text; the others are findings."""
+    for entry in source.entries(findings):
+        if any(text.strip() for _, text in entry.turns):
+            yield entry
+        else:
+            findings.append(Finding(entry.name, "no_text", "nothing but white space"))
+
+
+def survey(source: Source) -> Seen:
+    """Read all documents once."""
+    seen, first = Seen(), dict[bytes, str]()
+    for entry in documents(source, seen.findings):
+        content = digest(json.dumps(entry.turns).encode())
+        if content in first:
+            reason = f"equals {first[content]}"
+            seen.findings.append(Finding(entry.name, "duplicate", reason, kept=True))
+        first.setdefault(content, entry.name)
+        seen.digests.append(content)
+        seen.names.append(entry.name)
+        seen.given.append(entry.part)
+        for role, text in entry.turns:
+            seen.letters.update(text)
+            seen.roles.update([role] if role else ())
+    return seen
+
+
+def lexicon_of(
+    source: Source, seen: Seen, parts: list[str], reads: str | None, vocab: int | None
+) -> Lexicon:
+    """How the documents become numbers.
+
+    Args:
+        source: Of the documents.
+        seen: What a first reading told.
+        parts: Of the documents.
+        reads: "letters", "bytes", "bpe", or a folder with a tokenizer.json.
+        vocab: Pieces of a BPE that is learnt.
+    """
+    marks = (*(ROLES if seen.roles else ()), END)
+    if reads in (None, LETTERS):
+        return Letters("".join(sorted(seen.letters)), marks=marks)
+    if reads == BYTES:
+        return Bytes(marks=marks)
+    if reads == LEARNT:
+        learnt = (entry for entry, part in zip(documents(source, []), parts) if part == "train")
+        texts = (text for entry in learnt for _, text in entry.turns)
+        return Pieces(learn_pieces(texts, vocab or USUAL_PIECES), marks=marks)
+    rules = Path(reads).expanduser() / RULES
+    if not rules.is_file():
+        raise BadInput(
+            f"data.tokenizer = {reads!r} is neither {LETTERS}, {BYTES} nor {LEARNT}, nor a folder "
+            f"with a {RULES}."
+        )
+    return Pieces(rules.read_text("utf-8"), marks=marks)
+
+
+def write_documents(
+    source: Source,
+    name: str,
+    folder: Path,
+    *,
+    length: int | None,
+    shares: tuple[float, float],
+    seed: int,
+    reads: str | None,
+    vocab: int | None,
+) -> dict[str, Any]:
+    """Fill a folder with the rows of each part; returns what `data.json` is to say.
+
+    Args:
+        source: Of the documents.
+        name: Of the data set.
+        folder: To be filled.
+        length: Numbers of a row; None: as the longest document needs, at most LONGEST.
+        shares: Of valid and test, where the files have none.
+        seed: Of the split.
+        reads: See `lexicon_of`.
+        vocab: See `lexicon_of`.
+
+    Raises:
+        BadInput: There are too few documents.
+    """
+    seen = survey(source)
+    parts, leaks = parts_of(seen.given, seen.digests, seen.names, shares, seed)
+    if "train" not in parts:
+        raise BadInput(f"{name} has {len(parts)} documents: too few to train on and to hold out.")
+    lexicon = lexicon_of(source, seen, parts, reads, vocab)
+    ids = {part: array("i") for part in PARTS}
+    starts = {part: array("q", [0]) for part in PARTS}
+    for entry, part in zip(documents(source, []), parts, strict=True):
+        if part:
+            ids[part].extend(lexicon.document(entry.turns))
+            starts[part].append(len(ids[part]))
+    longest = max(int(np.diff(np.array(found)).max(initial=0)) for found in starts.values())
+    length = length or min(longest, LONGEST)
+    kind = np.dtype(np.uint8 if lexicon.vocab <= 256 else np.int32)
+    described: dict[str, Any] = {}
+    cut = 0
+    for part in PARTS:
+        begin = np.array(starts[part], np.int64)
+        rows = cut_rows(np.array(ids[part], kind), begin, length, lexicon.mark(END))
+        cut += int((np.diff(begin) - 1 > length).sum())
+        described[part] = {"n": len(rows), "sha256": _write(folder / f"{part}.npy", rows)}
+        if part == "train":
+            _write(folder / "train.packed.npy", packed(rows, lexicon.mark(END)))
+    tokens = sum(len(found) for found in ids.values())
+    notes = [f"{len(parts)} documents, {tokens} numbers in [0, {lexicon.vocab - 1}]"]
+    notes += [f"{cut} documents longer than {length} numbers were cut into several"] if cut else []
+    return {
+        "shape": [length],
+        "classes": [],
+        "lexicon": told_of(lexicon),
+        "parts": described,
+        "findings": [finding.as_dict() for finding in (*seen.findings, *leaks)],
+        "notes": [*source.notes, *notes],
+    }
+
+
+def _write(path: Path, rows: np.ndarray) -> str:
+    return write_array(path, rows.dtype, rows.shape, (row.tobytes() for row in rows))

@@ -1,0 +1,86 @@
+"""Lines of a file as documents: trained, sampled, judged, kept, and served with an end."""
+
+from __future__ import annotations
+
+import json
+import math
+import urllib.request
+
+import pytest
+
+from genloom import artifact, evaluation, runs
+from genloom.lexicon import Letters
+from tests.e2e.server import serving
+
+SMALL = {"use": "transformer", "width": 32, "layers": 1, "heads": 2}
+NAMES = [f"{a}{b}{c}{d}" for a in "bdklmnrst" for b in "aeiou" for c in "lnrst" for d in "aei"]
+
+
+@pytest.fixture(
+    scope="module",
+    params=[{"tokenizer": "letters"}, {"tokenizer": "bpe", "vocab": 264}],
+    ids=["letters", "bpe"],
+)
+def run(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("documents")
+    (folder / "names.txt").write_text("\n".join(NAMES) + "\n")
+    recipe = {
+        "data": {
+            "source": str(folder / "names.txt"),
+            "document": "line",
+            "test": 0.3,
+            **request.param,
+        },
+        "model": {"use": "autoregressive", "net": SMALL},
+        "train": {"batch": 32, "threads": 1},
+    }
+    runs.train(recipe, out=folder / "run", steps=250, quiet=True)
+    return folder / "run"
+
+
+def test_samples_are_documents_that_look_like_the_data(run):
+    model = artifact.load(run)
+    said = [model.items.read(item) for item in model.sample(200, seed=5)]
+    assert sum(len(word) == 4 for word in said) > 150
+    assert sum(word in NAMES for word in said) > 60
+
+
+def test_the_artifact_alone_makes_the_same_text(run, tmp_path):
+    model = artifact.load(run)
+    (run / "model").rename(tmp_path / "elsewhere")
+    again = artifact.load(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere").rename(run / "model")
+    assert again.items == model.items
+    assert again.sample(3, seed=1).tolist() == model.sample(3, seed=1).tolist()
+
+
+def test_a_verdict_counts_the_letters_of_documents(run):
+    model = artifact.load(run)
+    verdict = evaluation.evaluate(model, force=True)
+    found = {e.name: e for e in verdict.estimates}
+    bits, least = found["bits_per_char"], math.log2(len(NAMES)) / 4
+    assert least < bits.value < least + 0.3
+    if isinstance(model.items.lexicon, Letters):  # their places know nothing of each other
+        assert least < bits.trivial < least + 0.05
+    assert 0 <= found["repetition"].value < 0.1
+
+
+def test_a_server_ends_a_text_where_the_document_ends(run, tmp_path):
+    model = artifact.load(run)
+    with serving(tmp_path / "serve", {"names": run}) as server:
+        body = {"model": "names", "prompt": "", "seed": 5, "n": 4, "max_tokens": 5}
+        whole = asked(server.url, body)["choices"]
+        assert [one["text"] for one in whole] == [
+            model.items.read(item) for item in model.sample(4, seed=5)
+        ]
+        assert "stop" in {one["finish_reason"] for one in whole}
+        again = asked(server.url, {**body, "prompt": "ba", "max_tokens": 3})["choices"]
+        assert all(len(one["text"]) <= 3 for one in again)
+
+
+def asked(url: str, body: dict) -> dict:
+    request = urllib.request.Request(
+        f"{url}/v1/completions", json.dumps(body).encode(), {"content-type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return json.load(answer)
