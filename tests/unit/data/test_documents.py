@@ -160,3 +160,11 @@ def test_options_that_do_not_fit_are_told(tmp_path):
         data.open_dataset(tmp_path / "a.txt", text_column="a")
     with pytest.raises(BadInput, match="document = 'line' is for text files"):
         data.open_dataset("digits", document="line")
+
+
+def test_pieces_are_learnt_from_what_was_seen_by_no_judge(tmp_path):
+    (tmp_path / "train.txt").write_text("\n".join(f"{i} ababab" for i in range(40)))
+    (tmp_path / "test.txt").write_text("\n".join(f"{i} xyxyxy" for i in range(40)))
+    dataset = data.open_dataset(tmp_path, document="line", tokenizer="bpe", vocab=300)
+    assert len(dataset.items.lexicon.encode("ababab")) < 6
+    assert len(dataset.items.lexicon.encode("xyxyxy")) == 6

@@ -11,7 +11,7 @@ from genloom.codecs.image import Image
 from genloom.codecs.text import Text
 from genloom.core import Generative, Items, Real, Tokens
 from genloom.errors import Refused
-from genloom.lexicon import Letters
+from genloom.lexicon import END, Letters
 from genloom.metrics.likelihood import independent, likelihood
 
 PICTURES = Items("image", (1, 4, 4))
@@ -82,3 +82,20 @@ def test_independent_entries_reach_their_entropy():
     points = Items("points", (2,))
     x, y = torch.randn(5000, 2), torch.randn(500, 2)
     assert independent(x, y, points) == pytest.approx(1 + math.log(2 * math.pi), abs=0.2)
+
+
+def test_documents_are_measured_by_their_own_letters():
+    """Three bits a letter and one for the end, over documents of 1 to 7 letters."""
+    codec = Text(Items("text", (8,), lexicon=Letters("abcd", marks=(END,))))
+    items = torch.full((70, 8), 4)
+    for i, row in enumerate(items):
+        row[: 1 + i % 7] = torch.randint(4, (1 + i % 7,))
+
+    class Known(Uniform):
+        def log_prob(self, x, cond):
+            return -math.log(2) * (3.0 * (x < 4).sum(1) + 1).double()
+
+    found = likelihood(Known(codec.space, {}), codec, items, {})
+    assert found.value == pytest.approx(3 + 1 / 4)  # of four letters on average
+    plain = independent(items, items, codec.items)
+    assert 2 < plain < 2 + 2.9 / 4 + 0.2  # the letters, and at each place whether it is the end

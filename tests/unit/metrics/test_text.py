@@ -58,3 +58,16 @@ def test_planted_items_are_found_in_text(seed):
     )
     assert not copy_test("runs", honest, reference, other).copied
     assert copy_test("runs", planted(honest), reference, other).copied
+
+
+def test_what_fills_documents_up_counts_for_nothing():
+    words = torch.tensor([[1, 2, 3, 9], [4, 5, 6, 9], [7, 8, 1, 9]]).repeat(12, 1)
+    wide = torch.cat([words, torch.full((36, 20), 9)], 1)
+    assert torch.equal(features(wide, 9), features(words, 9))
+    assert distinct(wide, end=9).value == distinct(words, end=9).value == 3 / 36
+    assert repetition(wide, 3, end=9).value == 0 < repetition(wide, 3).value
+    train = torch.full((5, 24), 9)
+    train[2, :4] = torch.tensor([4, 5, 6, 9])
+    found = verbatim(wide[:3], train, 9)
+    assert found.distance.tolist() == [3, 0, 3] or found.distance.tolist() == [4, 0, 4]
+    assert found.nearest[1] == 2 and verbatim(wide[:3], train).distance.tolist() != [4, 0, 4]
