@@ -12,6 +12,7 @@ from genloom.data.builtin import BUILTIN
 from genloom.data.find import find
 from genloom.data.findings import CODES, Damaged, Finding, printable
 from genloom.data.pack import ImportOptions
+from genloom.data.shelving import survey
 from genloom.data.source import Source
 from genloom.data.survey import Survey, shape_of
 from genloom.data.tables import hub_source
@@ -134,7 +135,8 @@ def check(
             reader = find(source)
         report.form, report.kind, report.notes = reader.form, reader.kind, list(reader.notes)
         options.check(reader.kind)
-        (_read_text if reader.kind == "text" else _read_items)(report, reader, options)
+        read = _read_text if reader.kind == "text" else _read_items
+        (_read_documents if reader.documents else read)(report, reader, options)
     except Damaged as damaged:
         report.findings.append(damaged.finding)
         report.problem = str(damaged)
@@ -151,6 +153,15 @@ def _read_text(report: Report, reader: Source, options: ImportOptions) -> None:
     report.notes.append(f"{len(alphabet)} distinct characters")
     train = cut(len(ids), options.valid, options.test)["train"]
     report.notes.append(f"{train.stop:,} of them to train on")
+
+
+def _read_documents(report: Report, reader: Source, options: ImportOptions) -> None:
+    seen = survey(reader)
+    report.n, report.findings = len(seen.names), seen.findings
+    report.duplicates = sum(finding.code == "duplicate" for finding in seen.findings)
+    report.notes.append(f"{len(seen.letters)} distinct characters")
+    if seen.roles:
+        report.notes.append(f"talks of {', '.join(sorted(seen.roles))}")
 
 
 def _read_items(report: Report, reader: Source, options: ImportOptions) -> None:

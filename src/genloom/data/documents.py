@@ -170,7 +170,7 @@ def _lines(text: str, name: str, findings: list[Finding]) -> Rows:
             continue
         try:
             row = json.loads(one)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             findings.append(Finding(f"{name}:{line}", "bad_json", str(error)[:80]))
             continue
         if isinstance(row, dict):

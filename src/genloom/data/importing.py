@@ -14,6 +14,7 @@ from genloom.data.documents import Unit
 from genloom.data.find import files_of, find, locate
 from genloom.data.pack import ImportOptions, write_pack
 from genloom.data.pairs import pair_source
+from genloom.data.shelving import named_by
 from genloom.data.source import Source
 from genloom.data.tables import hub_source
 from genloom.errors import BadInput
@@ -102,7 +103,10 @@ def open_dataset(
         name = path.resolve().name
         base = path if path.is_dir() else path.parent
         content = store.hash_files(files_of(path), base, folder)
-    fingerprint = store.key(content, options.named())
+    named = options.named()
+    if options.tokenizer:  # what it says, not where it lies
+        named["tokenizer"] = named_by(options.tokenizer)
+    fingerprint = store.key(content, named)
     pack = folder / "packs" / fingerprint
     if store.read_description(pack) is None:
         _remove(pack)

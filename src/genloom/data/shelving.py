@@ -13,6 +13,7 @@ import numpy as np
 
 from genloom.data.cache import write_array
 from genloom.data.findings import Finding
+from genloom.data.metadata import decode_text
 from genloom.data.packing import cut_rows, packed
 from genloom.data.source import PARTS, Entry, Source
 from genloom.data.split import digest, parts_of
@@ -73,6 +74,11 @@ def survey(source: Source) -> Seen:
     return seen
 
 
+def named_by(reads: str) -> str:
+    """What a fingerprint says of how documents are read: a name, or the hash of a tokenizer."""
+    return reads if reads in (LETTERS, BYTES, LEARNT) else digest(_rules(reads).encode()).hex()
+
+
 def lexicon_of(
     source: Source, seen: Seen, parts: list[str], reads: str | None, vocab: int | None
 ) -> Lexicon:
@@ -94,13 +100,7 @@ def lexicon_of(
         learnt = (entry for entry, part in zip(documents(source, []), parts) if part == "train")
         texts = (text for entry in learnt for _, text in entry.turns)
         return Pieces(learn_pieces(texts, vocab or USUAL_PIECES), marks=marks)
-    rules = Path(reads).expanduser() / RULES
-    if not rules.is_file():
-        raise BadInput(
-            f"data.tokenizer = {reads!r} is neither {LETTERS}, {BYTES} nor {LEARNT}, nor a folder "
-            f"with a {RULES}."
-        )
-    return Pieces(rules.read_text("utf-8"), marks=marks)
+    return Pieces(_rules(reads), marks=marks)
 
 
 def write_documents(
@@ -163,6 +163,21 @@ def write_documents(
         "findings": [finding.as_dict() for finding in (*seen.findings, *leaks)],
         "notes": [*source.notes, *notes],
     }
+
+
+def _rules(folder: str) -> str:
+    """The tokenizer of a folder.
+
+    Raises:
+        BadInput: It has none.
+    """
+    path = Path(folder).expanduser() / RULES
+    if not path.is_file():
+        raise BadInput(
+            f"data.tokenizer = {folder!r} is neither {LETTERS}, {BYTES} nor {LEARNT}, nor a folder "
+            f"with a {RULES}."
+        )
+    return decode_text(path.read_bytes(), RULES)
 
 
 def _write(path: Path, rows: np.ndarray) -> str:

@@ -146,6 +146,17 @@ def test_a_tokenizer_of_a_folder_is_read_as_it_lies(tmp_path):
     (tmp_path / "mine" / "tokenizer.json").write_text(learnt.items.lexicon.rules)
     given = data.open_dataset(tmp_path / "a.txt", document="line", tokenizer=str(tmp_path / "mine"))
     assert given.items.lexicon == learnt.items.lexicon
+    (tmp_path / "mine").rename(tmp_path / "moved")
+    moved = data.open_dataset(
+        tmp_path / "a.txt", document="line", tokenizer=str(tmp_path / "moved")
+    )
+    assert moved.fingerprint == given.fingerprint
+    other = data.open_dataset(tmp_path / "a.txt", document="line", tokenizer="bpe", vocab=300)
+    (tmp_path / "moved" / "tokenizer.json").write_text(other.items.lexicon.rules)
+    changed = data.open_dataset(
+        tmp_path / "a.txt", document="line", tokenizer=str(tmp_path / "moved")
+    )
+    assert changed.items.lexicon == other.items.lexicon != given.items.lexicon
     with pytest.raises(BadInput, match=r"nor a folder with a tokenizer\.json"):
         data.open_dataset(tmp_path / "a.txt", document="line", tokenizer="letter")
 
@@ -168,3 +179,20 @@ def test_pieces_are_learnt_from_what_was_seen_by_no_judge(tmp_path):
     dataset = data.open_dataset(tmp_path, document="line", tokenizer="bpe", vocab=300)
     assert len(dataset.items.lexicon.encode("ababab")) < 6
     assert len(dataset.items.lexicon.encode("xyxyxy")) == 6
+
+
+def test_a_check_counts_documents_and_names_what_is_left_out(tmp_path):
+    rows = [{"prompt": "ab", "completion": "c"}, {"prompt": " ", "completion": ""}]
+    written(tmp_path / "a.jsonl", [*rows, rows[0], {"prompt": "a"}])
+    with (tmp_path / "a.jsonl").open("a") as file:
+        file.write("[" * 100_000 + "\n")
+    report = data.check(tmp_path / "a.jsonl")
+    assert (report.n, report.duplicates, report.problem) == (2, 1, "")
+    codes = {finding.path: finding.code for finding in report.findings}
+    assert codes == {
+        "a.jsonl:2": "no_text",
+        "a.jsonl:3": "duplicate",
+        "a.jsonl:4": "bad_document",
+        "a.jsonl:5": "bad_json",
+    }
+    assert "talks of assistant, user" in report.notes
