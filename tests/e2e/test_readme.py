@@ -81,10 +81,15 @@ def test_the_recipe_resolves():
     assert recipe.resolve(tomllib.loads(text)).name == "digits-flow"
 
 
-def test_links_lead_to_files():
+def test_links_lead_to_files_and_sections():
     for page in (README, CHINESE):
-        for target in re.findall(r"\]\(([^)]+)\)", page.read_text(encoding="utf-8")):
-            assert (ROOT / target).exists(), target
+        text = page.read_text(encoding="utf-8")
+        sections = re.findall(r"^## (\S+)$", text, re.M)
+        for target in re.findall(r"\]\(([^)]+)\)", text):
+            if target.startswith("#"):
+                assert target[1:] in sections, target
+            else:
+                assert (ROOT / target).exists(), target
 
 
 def pictures(folder: Path) -> None:
