@@ -80,3 +80,11 @@ def test_pieces_are_learnt_and_any_text_can_be_read():
 def test_a_tokenizer_that_is_none_is_refused():
     with pytest.raises(BadInput, match=r"tokenizer\.json cannot be used"):
         Pieces("{}").encode("a")
+
+
+@pytest.mark.parametrize("lexicon", lexicons(), ids=["letters", "bytes", "pieces"])
+def test_a_text_that_grows_number_by_number_is_the_whole_one(lexicon):
+    ids, text = [*lexicon.encode(POEM), lexicon.mark("user"), *lexicon.encode("how?")], ""
+    for k in range(1, len(ids) + 1):
+        text = lexicon.grown(text, ids[:k])
+        assert text == lexicon.decode(ids[:k])

@@ -1,4 +1,4 @@
-"""Files of text as documents: lines, paragraphs, whole files, or rows of JSON, CSV and Parquet.
+"""Files of text as documents: lines, paragraphs, whole files, or rows of JSON and CSV.
 
 A document is plain text, or turns of a talk: a row with `messages` has those, one with `prompt` and
 `completion` has two. What holds no text is left out and counted.
@@ -10,7 +10,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -62,19 +62,13 @@ def table_documents(paths: Sequence[Path], columns: tuple[str, ...]) -> Source:
         columns: Of the text: one, or that of a prompt and that of its completion; empty: those
             that are called so.
     """
-    return row_documents({path.name: _reader(path) for path in paths}, columns, "rows of text")
-
-
-def row_documents(
-    tables: Mapping[str, Callable[[list[Finding]], Rows]], columns: tuple[str, ...], form: str
-) -> Source:
-    """Rows of tables, by name; each is read when its turn comes."""
 
     def entries(findings: list[Finding]) -> Iterator[Entry]:
-        for name, rows in tables.items():
-            part = PART_NAMES.get(Path(name).stem.lower(), "") if len(tables) > 1 else ""
+        for path in paths:
+            name = path.name
+            part = PART_NAMES.get(path.stem.lower(), "") if len(paths) > 1 else ""
             chosen: tuple[str, ...] | None = None
-            for line, row in rows(findings):
+            for line, row in _rows(path, findings):
                 chosen = chosen or chosen_columns(row, columns, name)
                 try:
                     turns = turns_of(row, chosen)
@@ -84,7 +78,7 @@ def row_documents(
                 own = next((str(row[key]) for key in _PART if row.get(key)), part)
                 yield Entry(f"{name}:{line}", turns=turns, part=PART_NAMES.get(own.lower(), ""))
 
-    return Source(form, "text", entries, documents=True, texts=columns)
+    return Source("rows of text", "text", entries, documents=True, texts=columns)
 
 
 def chosen_columns(row: Mapping[str, Any], columns: tuple[str, ...], name: str) -> tuple[str, ...]:
@@ -150,18 +144,14 @@ def _pieces(text: str, unit: Unit) -> list[str]:
     return text.split("\n") if unit == "line" else re.split(r"\n\s*\n", text.strip("\n"))
 
 
-def _reader(path: Path) -> Callable[[list[Finding]], Rows]:
-    def read(findings: list[Finding]) -> Rows:
-        text = decode_text(inflate(path), path.name)
-        suffixes = {suffix.lower() for suffix in path.suffixes}
-        if suffixes & {".csv", ".tsv"}:
-            yield from _cells(text, "\t" if ".tsv" in suffixes else ",", path.name, findings)
-        elif text.lstrip()[:1] == "[":
-            yield from _listed(text, path.name)
-        else:
-            yield from _lines(text, path.name, findings)
-
-    return read
+def _rows(path: Path, findings: list[Finding]) -> Rows:
+    text = decode_text(inflate(path), path.name)
+    suffixes = {suffix.lower() for suffix in path.suffixes}
+    if suffixes & {".csv", ".tsv"}:
+        return _cells(text, "\t" if ".tsv" in suffixes else ",", path.name, findings)
+    if text.lstrip()[:1] == "[":
+        return _listed(text, path.name)
+    return _lines(text, path.name, findings)
 
 
 def _lines(text: str, name: str, findings: list[Finding]) -> Rows:

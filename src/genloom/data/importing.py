@@ -60,8 +60,8 @@ def open_dataset(
         captions: Texts that describe the items are a condition.
         caption_column: Of the table that holds them; several by commas, of which one is drawn at
             each visit, say "name_en,name_zh". None: the one that is called like a caption.
-        text_column: Of a table that holds text: one column, or "prompt,completion" of two, whose
-            second alone is learned. None: those that are called so, or "messages".
+        text_column: Of a table that holds text: one column, or two, such as "prompt,completion", of
+            a question and its answer. None: those that are called so, or "messages".
         document: What a document of text files is: "line", "paragraph" or "file". None: one file
             is one running text, and where there are several each is a document.
         tokenizer: How documents, or else captions, are read: by "letters", by "bytes", by "bpe",

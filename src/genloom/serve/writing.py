@@ -101,7 +101,7 @@ class Writing:
             return
         known = len(text.text)
         text.tokens.append(token)
-        text.text = self.lexicon.decode(text.tokens)
+        text.text = self.lexicon.grown(text.text, text.tokens)
         text.count += 1
         for stop in self.stops:
             place = text.text.find(stop, max(0, known - len(stop) + 1))

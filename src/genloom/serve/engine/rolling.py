@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, final
 
 import torch
@@ -49,7 +50,7 @@ class Drawing:
         """Of its last row."""
         return max(row.place for row in self.rows if row is not None)
 
-    @property
+    @cached_property
     def stops(self) -> tuple[tuple[int, ...], ...]:
         """Sequences of tokens that end a row: what was asked for, and the end of a document."""
         end = self.job.artifact.items.end
