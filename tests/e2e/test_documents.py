@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import urllib.error
 import urllib.request
 
 import pytest
@@ -78,9 +79,35 @@ def test_a_server_ends_a_text_where_the_document_ends(run, tmp_path):
         assert all(len(one["text"]) <= 3 for one in again)
 
 
-def asked(url: str, body: dict) -> dict:
+def test_a_talk_is_learned_and_answered_over_http(tmp_path):
+    words = [f"{a}{b}" for a in "abcdef" for b in "uvwxyz"]
+    rows = [{"prompt": word, "completion": word[::-1]} for word in words]
+    (tmp_path / "talks.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")
+    recipe = {
+        "data": {"source": str(tmp_path / "talks.jsonl"), "valid": 0.1, "test": 0.0},
+        "model": {"use": "autoregressive", "net": SMALL, "learned": "answers"},
+        "train": {"batch": 32, "threads": 1},
+    }
+    runs.train(recipe, out=tmp_path / "run", steps=300, quiet=True)
+    with serving(tmp_path / "serve", {"talks": tmp_path / "run"}) as server:
+        right = 0
+        for word in words:
+            messages = [{"role": "user", "content": word}]
+            body = {"model": "talks", "messages": messages, "max_tokens": 3, "temperature": 0.0}
+            (choice,) = asked(server.url, body, "chat/completions")["choices"]
+            right += choice["message"]["content"] == word[::-1]
+            assert choice["finish_reason"] in ("stop", "length")
+        assert right > 28  # of 36, of which 4 are new to it
+        body["messages"] = [{"role": "robot", "content": "ax"}]
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            asked(server.url, body, "chat/completions")
+        with refused.value as answer:
+            assert answer.code == 400
+
+
+def asked(url: str, body: dict, route: str = "completions") -> dict:
     request = urllib.request.Request(
-        f"{url}/v1/completions", json.dumps(body).encode(), {"content-type": "application/json"}
+        f"{url}/v1/{route}", json.dumps(body).encode(), {"content-type": "application/json"}
     )
     with urllib.request.urlopen(request, timeout=60) as answer:
         return json.load(answer)
