@@ -86,8 +86,9 @@ def main() -> None:
     asked.add_argument("--out", type=Path, default=Path("runs/text_to_image"))
     args = asked.parse_args()
     torch.set_num_threads(1)
-    data = {"size": args.size, "captions": True, "caption_column": args.column}
-    dataset = open_dataset(args.data, **data)
+    pictures = {"source": args.data, "size": args.size}  # what an autoencoder learns
+    data = {**pictures, "captions": True, "caption_column": args.column}
+    dataset = open_dataset(**data)
     held = open_test(dataset)
     rows = torch.arange(min(args.n, len(held)))
     real, ids = held.items[rows], held.given(rows)["caption"]
@@ -95,11 +96,11 @@ def main() -> None:
     judge = matcher(dataset.items, dataset.train)
     facts = {"judge": judge.id, "judge_seconds": round(judge.seconds, 1), "n": len(rows)}
     for way, (coder, model, options) in WAYS.items():
-        recipe = {"data": {"source": args.data, **data}}
         folder = args.out / way.replace(" ", "-")
-        first = trained(folder / "autoencoder", {**recipe, "model": coder}, args.coder_minutes)
+        first = trained(folder / "autoencoder", {"data": pictures, "model": coder}, args.coder_minutes)
         codec = {"use": "latent", "autoencoder": str(folder / "autoencoder")}
-        second = trained(folder / "model", {**recipe, "codec": codec, "model": model}, args.minutes)
+        recipe = {"data": data, "codec": codec, "model": model}
+        second = trained(folder / "model", recipe, args.minutes)
         assert isinstance(second.codec, Latent)
         made = second.sample(len(rows), caption=texts, batch=64, **options)
         rebuilt = second.codec.decode(second.codec.encode(real))

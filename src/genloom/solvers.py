@@ -49,31 +49,30 @@ def dpmpp(denoiser: Denoise, x: Tensor, sigmas: Sequence[float] | Tensor) -> Ite
 
     The exponential integrator in lambda = -ln sigma, with a linear extrapolation of D.
     """
-    for d, _ in _multistep(denoiser, x, _steps(sigmas)):
-        yield d
-
-
-def carried(denoiser: Denoise, x: Tensor, sigmas: Sequence[float] | Tensor) -> Tensor:
-    """Where the path of `dpmpp` from (x, sigmas[0]) is at sigmas[-1], which may be above 0."""
-    for _, after in _multistep(denoiser, x, _falling(sigmas)):
-        x = after
-    return x
-
-
-def _multistep(
-    denoiser: Denoise, x: Tensor, levels: Sequence[tuple[float, float]]
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """The steps of DPM-Solver++(2M): D where each begins, and x where it ends."""
     old, h_old = None, 0.0
-    for s, t in levels:
+    for s, t in _steps(sigmas):
         d = _at(denoiser, x, s)
+        yield d
         if t > 0:
             h = math.log(s / t)
             x = torch.lerp(_extrapolated(d, old, h_old / h), x, t / s)
             old, h_old = d, h
-        else:
-            x = d
-        yield d, x
+
+
+def carried(denoiser: Denoise, x: Tensor, sigmas: Sequence[float] | Tensor) -> Tensor:
+    """Where the path from (x, sigmas[0]) is at sigmas[-1], which may be above 0, at order 2.
+
+    DPM-Solver++(2S), Lu et al., 2022 (arXiv:2211.01095), Alg. 1 with r = 1/2: the middle of a step
+    in ln sigma says where it leads. Two evaluations a step, no memory of earlier ones; a step to 0
+    has one, and order 1.
+    """
+    for s, t in _falling(sigmas):
+        d = _at(denoiser, x, s)
+        if t > 0:
+            middle = math.sqrt(s * t)
+            d = _at(denoiser, torch.lerp(d, x, middle / s), middle)
+        x = torch.lerp(d, x, t / s)
+    return x
 
 
 def unipc(denoiser: Denoise, x: Tensor, sigmas: Sequence[float] | Tensor) -> Iterator[Tensor]:

@@ -65,6 +65,8 @@ class Source:
         columns: Of a table, that captions were taken from because somebody asked for them.
         texts: The same of documents.
         unit: What a document of text files is; None for other data.
+        words: How documents are written that are no plain text, a name in `lexicon.FORMS`.
+        cut: (text, most words) -> the parts of a document that is longer; None cuts anywhere.
     """
 
     form: str
@@ -77,3 +79,5 @@ class Source:
     columns: tuple[str, ...] = ()
     texts: tuple[str, ...] = ()
     unit: str | None = None
+    words: str = ""
+    cut: Callable[[str, int], list[str]] | None = None

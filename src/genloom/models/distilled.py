@@ -3,13 +3,15 @@
 Salimans and Ho, Progressive distillation, 2022 (arXiv:2202.00512), Alg. 2: a noisy datum at one of
 few levels is carried by the teacher to the next of them, and the student learns the denoised guess
 from which a single DDIM step arrives at the same place. They halve the number of steps again and
-again, each student being the next one's teacher; here one stage does it, the teacher taking
-`pace` steps for the student's one. Guidance is learnt too, at one weight (Meng et al., 2022,
+again, each student being the next one's teacher; here one stage does it, in which the teacher takes
+steps of order 2, more of them where the noise falls by more: a student is no better than the path
+it is shown. Guidance is learnt too, at one weight (Meng et al., 2022,
 arXiv:2210.03142, stage one, with the weight fixed): sampling evaluates the net once a step.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar, final
 
@@ -35,6 +37,7 @@ from genloom.models.diffusion import Diffusion, Net
 from genloom.models.targets import TargetName
 
 GUIDED = 0.3, 5.0  # the levels that `Diffusion.sample_steps` guides
+LAST = 0.02  # the level from which a teacher goes to 0 in one step, or a sixteenth of its start
 
 
 @final
@@ -53,7 +56,7 @@ class Distilled(Generative):
             the datum itself takes the place of the teacher's guess. That is a plain denoiser of so
             few levels, what distillation is to be compared with.
         steps: Evaluations of a sample.
-        pace: Steps of the teacher for one of the student.
+        pace: Steps of the teacher, of two evaluations, while the noise falls to a third (1 / e).
         guidance: Weight of the condition in the teacher's guess; 1 is the plain model.
         drop: Share of training rows whose conditions are hidden.
     """
@@ -74,14 +77,14 @@ class Distilled(Generative):
         target: TargetName = "flow",
         teacher: str | None = None,
         steps: Annotated[int, Interval(ge=1, le=64)] = 4,
-        pace: Annotated[int, Interval(ge=1, le=64)] = 4,
+        pace: Annotated[int, Interval(ge=1, le=64)] = 1,
         guidance: Annotated[float, Interval(ge=0, le=20)] = 1.5,
         drop: Annotated[float, Interval(ge=0, le=1)] = 0.1,
     ):
         super().__init__(space, conditions)
         self.student = Diffusion(space, conditions, net=net, target=target, drop=drop)
         self.source, self.pace, self.guidance, self.drop = teacher, pace, guidance, drop
-        self.low, high = schedules.span(self.student.law_name)
+        _, high = schedules.span(self.student.law_name)
         self.levels = few(steps, high)
         self._held: list[Diffusion] = []  # the teacher, where no state_dict sees it
 
@@ -138,7 +141,7 @@ class Distilled(Generative):
         scale = self.student.scale.item()
         for i in place.unique().tolist():
             rows, (start, end) = place == i, self.levels[i : i + 2].tolist()
-            path = between(start, end, self.pace, self.low)
+            path = between(start, end, self.pace)
             given = {name: value[rows] for name, value in cond.items()}
             denoiser = teacher.guided(given, self.guidance, *GUIDED)
             after = solvers.carried(denoiser, noisy[rows], path * scale)
@@ -159,11 +162,14 @@ def few(steps: int, high: float) -> Tensor:
     return t / (1 - t)
 
 
-def between(start: float, end: float, steps: int, low: float) -> Tensor:
-    """Levels of a teacher's steps from one level to another, (steps + 1,); `low` comes before 0."""
-    if end > 0:
-        return schedules.karras(steps + 1, end, start)[:-1]
-    return schedules.karras(steps, low, start)
+def between(start: float, end: float, pace: int) -> Tensor:
+    """Levels of a teacher's steps between two levels: even in t, or as Karras's towards 0."""
+    goal = end or min(LAST, start / 16)
+    steps = max(1, round(pace * math.log(start / goal)))
+    if not end:
+        return schedules.karras(steps, goal, start)
+    t = torch.linspace(start / (1 + start), end / (1 + end), steps + 1, dtype=torch.float64)
+    return t / (1 - t)
 
 
 def _loaded(source: str, student: Diffusion) -> Diffusion:

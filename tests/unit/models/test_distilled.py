@@ -77,10 +77,12 @@ def test_levels_are_even_in_time_and_paths_join_them():
     assert found[-1] == 0 and found[0].item() == pytest.approx(160.0)
     t = found / (1 + found)
     assert torch.allclose(t[:-1] - t[1:], t[:1] / 4)
-    assert between(3.0, 1.0, 5, 0.01)[[0, -1]].tolist() == pytest.approx([3.0, 1.0])
-    last = between(1.0, 0.0, 5, 0.01)
-    assert len(between(3.0, 1.0, 5, 0.01)) == len(last) == 6
-    assert last[[0, -2, -1]].tolist() == pytest.approx([1.0, 0.01, 0.0])
+    path = between(3.0, 1.0, 5)  # ln 3 at 5 steps each, even in t as well
+    assert len(path) == 6 and path[[0, -1]].tolist() == pytest.approx([3.0, 1.0])
+    assert torch.allclose((path / (1 + path)).diff(), torch.tensor(-0.05, dtype=path.dtype))
+    assert between(1.0, 0.0, 1)[[0, -2, -1]].tolist() == pytest.approx([1.0, 0.02, 0.0])
+    assert len(between(160.0, 3.0, 2)) == 9 and len(between(1.0, 0.9, 1)) == 2
+    assert bool((between(0.016, 0.0, 2).diff() < 0).all())
 
 
 def test_it_learns_to_take_the_teachers_steps():
