@@ -1,13 +1,16 @@
 """Sampling tokens with a cache: genloom's decoder against transformers' generate on a Llama.
 
 6 layers, 6 heads, 384 wide, 65 characters, about 10.7 M parameters each, equal within 2 %, random
-weights, float32; a prompt of 16 tokens, 64 new ones, top-k 50. Both sides draw every token.
+weights, float32; a prompt of 16 tokens, 64 new ones, top-k 50. Both sides draw every token. At
+batch 1 both sides run with int8 weights too: ours by `genloom.int8`, those of the Llama by torch's
+dynamic quantization, which makes the inputs int8 as well.
 
     python -m benchmarks.decoding --rounds 9
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from functools import partial
 from importlib.metadata import version
@@ -17,15 +20,18 @@ from torch import Tensor, nn
 
 from benchmarks.harness import arguments, race, report
 from genloom.core import Rng, Tokens
+from genloom.int8 import pack
 from genloom.models.autoregressive import Autoregressive
 from genloom.nets.transformer import Transformer
 
 VOCAB, WIDTH, LAYERS, HEADS, PROMPT, TOKENS, TOP_K = 65, 384, 6, 6, 16, 64, 50
 
 
-def ours() -> tuple[nn.Module, Callable[[Tensor], Tensor]]:
+def ours(*, int8: bool = False) -> tuple[nn.Module, Callable[[Tensor], Tensor]]:
     net = partial(Transformer, width=WIDTH, layers=LAYERS, heads=HEADS)
     model = Autoregressive(Tokens((PROMPT + TOKENS,), VOCAB), {}, net=net).eval()
+    if int8:
+        pack(model.net)
 
     @torch.inference_mode()
     def run(prompt: Tensor) -> Tensor:
@@ -35,7 +41,7 @@ def ours() -> tuple[nn.Module, Callable[[Tensor], Tensor]]:
     return model, run
 
 
-def llama() -> tuple[nn.Module, Callable[[Tensor], Tensor]]:
+def llama(*, int8: bool = False) -> tuple[nn.Module, Callable[[Tensor], Tensor]]:
     from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
 
     config = LlamaConfig(
@@ -52,6 +58,10 @@ def llama() -> tuple[nn.Module, Callable[[Tensor], Tensor]]:
         pad_token_id=None,
     )
     net = LlamaForCausalLM(config).eval()
+    if int8:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch announces that it will move this elsewhere
+            net = torch.ao.quantization.quantize_dynamic(net, {nn.Linear}, torch.qint8)
     how = GenerationConfig(
         do_sample=True, top_k=TOP_K, max_new_tokens=TOKENS, min_new_tokens=TOKENS, pad_token_id=0
     )
@@ -70,12 +80,14 @@ def main() -> None:
     made = {"llama": llama(), "genloom": ours()}
     sizes = {name: sum(p.numel() for p in net.parameters()) for name, (net, _) in made.items()}
     assert max(sizes.values()) <= 1.02 * min(sizes.values()), sizes
+    small = {"llama int8": llama(int8=True), "genloom int8": ours(int8=True)}
     for batch in (1, 16):
         prompt = torch.randint(VOCAB, (batch, PROMPT))
-        for _, run in made.values():
+        sides = made | small if batch == 1 else made
+        for _, run in sides.values():
             assert run(prompt).shape == (batch, PROMPT + TOKENS)
         result = race(
-            {name: partial(run, prompt) for name, (_, run) in made.items()},
+            {name: partial(run, prompt) for name, (_, run) in sides.items()},
             rounds=args.rounds,
             items=batch * TOKENS,
             baseline="llama",

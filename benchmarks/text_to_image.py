@@ -97,7 +97,9 @@ def main() -> None:
     facts = {"judge": judge.id, "judge_seconds": round(judge.seconds, 1), "n": len(rows)}
     for way, (coder, model, options) in WAYS.items():
         folder = args.out / way.replace(" ", "-")
-        first = trained(folder / "autoencoder", {"data": pictures, "model": coder}, args.coder_minutes)
+        first = trained(
+            folder / "autoencoder", {"data": pictures, "model": coder}, args.coder_minutes
+        )
         codec = {"use": "latent", "autoencoder": str(folder / "autoencoder")}
         recipe = {"data": data, "codec": codec, "model": model}
         second = trained(folder / "model", recipe, args.minutes)

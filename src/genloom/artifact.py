@@ -201,7 +201,7 @@ def find(path: str | Path) -> Path:
     """
     path = Path(path)
     for folder in (path, path / "model", Path("runs") / path / "model"):
-        if (folder / CARD).is_file():
+        if (folder / CARD).is_file() or is_checkpoint(folder):
             return folder
     for run in (path, Path("runs") / path):
         if (run / "run.json").is_file():
@@ -211,12 +211,36 @@ def find(path: str | Path) -> Path:
     raise BadInput(f"there is no model {str(path)!r}{hint}")
 
 
+def is_checkpoint(path: str | Path) -> bool:
+    """Whether a folder is a checkpoint of others, such as `hub.causal` reads."""
+    if not (Path(path) / "config.json").is_file():
+        return False
+    from genloom.hub import causal
+
+    return causal.is_checkpoint(path)
+
+
+def recipe_of(path: str | Path) -> dict[str, Any]:
+    """The recipe of a trained model, without its weights; `load` names the paths."""
+    if is_checkpoint(path):
+        from genloom.hub import causal
+
+        return causal.recipe(path)
+    return artifact_folder.read_recipe(find(path) / RECIPE)
+
+
+def weights(folder: Path) -> list[Path]:
+    """The files of a model's weights."""
+    own = folder / WEIGHTS
+    return [own] if own.is_file() else sorted(folder.glob("*.safetensors"))
+
+
 def load(path: str | Path, *, device: str = "auto") -> Artifact:
     """Read an artifact: check its version and hashes, build it from the catalog, fill in weights.
 
     Args:
         path: A run, its model folder, or a run's name under ./runs; or a Stable Diffusion folder
-            of diffusers (see `hub.diffusers`).
+            of diffusers (see `hub.diffusers`), or a checkpoint (see `hub.causal`).
         device: As torch names it; "auto" prefers an accelerator.
 
     Raises:
@@ -226,6 +250,10 @@ def load(path: str | Path, *, device: str = "auto") -> Artifact:
         from genloom.hub import diffusers
 
         return diffusers.load(path, device=device)
+    if is_checkpoint(path):
+        from genloom.hub import causal
+
+        return causal.load(path, device=device)
     folder = find(path)
     content = artifact_folder.read_card(folder)
     for name in (WEIGHTS, RECIPE, *sorted(set(FILES[2:]) & set(content["files"]))):

@@ -20,6 +20,7 @@ from genloom.core import Codec, Generative, Items
 from genloom.data.captions import Pieces, reader_of, told_of
 from genloom.errors import BadInput
 from genloom.nets import text
+from genloom.prompts import Native
 
 if TYPE_CHECKING:
     from genloom.artifact import Artifact
@@ -34,6 +35,7 @@ FILES = (  # whose hashes a card has
 )
 RULES = "rules"  # of a tokenizer: a file beside the card
 LARGEST_TEXT = 16 * 2**20  # bytes of a recipe or a card; a longer one is not ours
+LARGEST_RULES = 2**28  # bytes of a tokenizer
 
 
 def save(
@@ -126,8 +128,9 @@ def _public(recipe: Mapping[str, Any]) -> dict[str, Any]:
     source = public.get("data", {}).get("source")
     if isinstance(source, str):
         public["data"]["source"] = _last(source)
-    if isinstance(teacher := public.get("model", {}).get("teacher"), str):
-        public["model"]["teacher"] = _last(teacher)
+    for name in ("teacher", "base"):
+        if isinstance(other := public.get("model", {}).get(name), str):
+            public["model"][name] = _last(other)
     if INNER in public.get("codec", {}):
         public["codec"][INNER] = INNER
     if isinstance(tokenizer := public.get("data", {}).get("tokenizer"), str):
@@ -164,7 +167,7 @@ def _copy_reader(model: Generative, items: Items, folder: Path) -> None:
     for file in files:
         folder.mkdir(exist_ok=True)
         shutil.copyfile(file, folder / file.name)
-    if isinstance(items.lexicon, lexicon.Pieces):
+    if isinstance(items.lexicon, lexicon.Pieces | Native):
         folder.mkdir(exist_ok=True)
         (folder / text.TOKENIZER).write_text(items.lexicon.rules, "utf-8")
 
@@ -195,8 +198,8 @@ def _told(words: lexicon.Lexicon) -> dict[str, Any]:
     return {name: value for name, value in lexicon.told_of(words).items() if name != RULES}
 
 
-def _text(path: Path) -> str:
-    if path.stat().st_size > LARGEST_TEXT:
+def _text(path: Path, most: int = LARGEST_TEXT) -> str:
+    if path.stat().st_size > most:
         raise BadInput(f"{path} has {path.stat().st_size} bytes: that is no {path.name} of ours.")
     try:
         return path.read_text(encoding="utf-8")
@@ -249,8 +252,8 @@ def read_items(folder: Path, fields: Mapping[str, Any]) -> Items:
         read = told and reader_of(told, str((folder / READER).resolve()))
         if letters := fields.pop("alphabet", ""):  # as all told it when there were only letters
             words = {"use": "letters", "alphabet": letters}
-        if words and words["use"] == "pieces":
-            words = {**words, RULES: _text(folder / READER / text.TOKENIZER)}
+        if words and words["use"] in ("pieces", "native"):
+            words = {**words, RULES: _text(folder / READER / text.TOKENIZER, LARGEST_RULES)}
         found = Items(**{**fields, "caption": read, "lexicon": words and lexicon.lexicon_of(words)})
         return replace(found, shape=tuple(found.shape), classes=tuple(found.classes))
     except (KeyError, TypeError) as error:

@@ -74,6 +74,16 @@ CATALOG: dict[str, Entry] = {
     "rnn": _model("recurrent:rnn", "Elman's recurrent net over tokens; an exact likelihood"),
     "lstm": _model("recurrent:lstm", "long short-term memory over tokens; an exact likelihood"),
     "gru": _model("recurrent:gru", "gated recurrent units over tokens; an exact likelihood"),
+    "transformer_xl": _model(
+        "transformer_xl:transformer_xl", "decoder with a memory of earlier segments of a row"
+    ),
+    "seq2seq": _model(
+        "seq2seq:seq2seq", "encoder and decoder over prompts and answers: data with roles"
+    ),
+    "mdlm": _model(
+        "masked_diffusion:MaskedDiffusion", "masked diffusion over tokens, in any order; infilling"
+    ),
+    "frames": _model("frames:Frames", "recurrent net over frames of piano rolls; exact likelihood"),
     "pixelcnn": _model("pixel:pixelcnn", "gated masked convolutions over pixels; exact likelihood"),
     "pixelrnn": _model("pixel:pixelrnn", "LSTM over rows or diagonals of pixels"),
     "pixelcnnpp": _model(
@@ -83,6 +93,15 @@ CATALOG: dict[str, Entry] = {
     "dit": _net("dit:Dit", "transformer over patches, 1 to 3 spatial axes, for diffusion and flow"),
     "mlp": _net("mlp:Mlp", "perceptron for points and flattened grids, for diffusion and flow"),
     "transformer": _net("transformer:Transformer", "decoder over tokens, for autoregressive"),
+    "llama": _net("llama:Llama", "the decoder of Llama and Qwen checkpoints, likewise"),
+    "gpt2": _net("gpt2:Gpt2", "the decoder of GPT-2 checkpoints, likewise"),
+    "transformer_xl_net": _net(
+        "transformer_xl:TransformerXl", "segments with a memory and relative places, likewise"
+    ),
+    "encoder_decoder": _net(
+        "encoder_decoder:EncoderDecoder", "encoder of prompts, decoder of answers, likewise"
+    ),
+    "bidirectional": _net("bidirectional:Bidirectional", "sees all tokens at once, for mdlm"),
     "recurrent_net": _net("recurrent:Recurrent", "recurrent cells over tokens, likewise"),
     "pixelcnn_net": _net("pixelcnn:PixelCnn", "two stacks of masked convolutions, likewise"),
     "pixelcnnpp_net": _net("pixelcnnpp:PixelCnnPp", "masked stacks over scales, for pixelcnnpp"),
@@ -106,6 +125,7 @@ CATALOG: dict[str, Entry] = {
     "pixels": _codec("Pixels", "images as tokens: quantised pixels or patches of them"),
     "points": _codec("Points", "real vectors"),
     "text": _codec("Text", "text as character tokens"),
+    "roll": _codec("Roll", "music as a piano roll: which keys sound in each frame"),
     "latent": _codec("Latent", "images as the codes of a trained autoencoder"),
 }
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from genloom import __version__, tuning_verb, verbs
+from genloom import __version__, export_verb, tuning_verb, verbs
 from genloom.errors import BadInput, GenloomError, nearest
 from genloom.serve import verbs as serving
 
@@ -50,6 +50,7 @@ examples:
   genloom sample runs/digits-flow -n 16 --seed 0 --out samples
   genloom sample runs/digits-flow --label 7 --steps 20      options of the family are flags
   genloom sample runs/digits-flow --help                    lists those of this model
+  genloom sample runs/names --regex "[A-Z][a-z]+"           or --json-schema FILE
   genloom sample runs/digits-flow --again samples/000003.png
   genloom sample runs/emoji-flow --caption "a red heart"    of data with data.captions=true
   genloom sample runs/photos-flow --source grey.png         of data with data.given=grey
@@ -60,12 +61,14 @@ Change a picture with a trained model.
 
 A model that was trained with a source (data.given) makes its datum from the picture; any other
 diffusion model covers it with noise and draws it anew, as far as --strength says. With a mask,
-only what is white in it may change. RUN and PICTURE come before the options of the family.
+only what is white in it may change. A model of masked diffusion fills the blanks of a text. RUN and
+PICTURE come before the options of the family.
 
 examples:
   genloom edit runs/emoji-flow heart.png --strength 0.4 -n 8
   genloom edit runs/emoji-flow heart.png --mask left.png --caption "a blue heart"
   genloom edit runs/photos-flow hole.png --mask hole-mask.png    trained with data.given=masked
+  genloom edit runs/lines-mdlm "He said ____ to her"             each _ is a letter or a piece
   genloom edit runs/photos-flow --help                           lists the options of this model
 """
 
@@ -79,6 +82,7 @@ examples:
   genloom evaluate digits-flow -n 1000 --json
   genloom evaluate digits-flow --guidance 2 --out judged/   options of the family are flags
   genloom evaluate digits-flow --steps-curve 1,4,16         quality against steps
+  genloom evaluate my-llama/ --data talks.jsonl --out judged/   a checkpoint of others
 """
 
 COMPARE = """\
@@ -185,6 +189,8 @@ def parser() -> Parser:
     made.add_argument("--extractor", type=Path, metavar="FILE", help="Inception weights, for FID")
     made.add_argument("--force", action="store_true", help="measure what little data allow")
     made.add_argument("--out", type=Path, metavar="DIR", help="default: the run's own folder")
+    made.add_argument("--data", metavar="PATH", help="to judge a checkpoint by, which brings none")
+    _add_set(made, "how to read --data: data.KEY")
     _add_compare(verb("compare", COMPARE, verbs.compare))
     made = verb("data", DATA, verbs.data)
     made.add_argument("action", metavar="ACTION", choices=("check", "list"), help="check or list")
@@ -198,6 +204,7 @@ def parser() -> Parser:
     verb("env", ENV, verbs.env)
     serving.add_parsers(verb)
     tuning_verb.add_parsers(verb)
+    export_verb.add_parsers(verb)
     made = verb("completion", COMPLETION, verbs.completion)
     made.add_argument("shell", metavar="SHELL", choices=("bash", "zsh", "tcsh"), help="bash, zsh")
     return top
@@ -241,6 +248,11 @@ def _add_sample(made: Parser) -> None:
     made.add_argument("--out", type=Path, default=Path("samples"), help="folder (samples)")
     made.add_argument("--batch", type=int, default=64, help="at a time; no effect on samples (64)")
     made.add_argument("--no-grid", action="store_true", help="no picture of all samples")
+    made.add_argument("--regex", metavar="REGEX", help="texts that match it as a whole")
+    made.add_argument("--json-schema", type=Path, metavar="FILE", help="texts that are such JSON")
+    made.add_argument("--draft", metavar="RUN", help="a smaller model that guesses, for speed")
+    made.add_argument("--lookup", action="store_true", help="guess by what the text said before")
+    made.add_argument("--int8", action="store_true", help="weights of int8: faster, other samples")
     made.add_argument("--again", type=Path, metavar="PNG", help="make this very picture again")
 
 
@@ -253,7 +265,7 @@ def _add_conditions(made: Parser) -> None:
 
 def _add_edit(made: Parser) -> None:
     _add_model(made)
-    made.add_argument("picture", type=Path, metavar="PICTURE", nargs="?", help="the original")
+    made.add_argument("picture", metavar="PICTURE", nargs="?", help="the original, or a text")
     made.add_argument("-n", type=int, default=4, help="how many results (4)")
     made.add_argument("--seed", type=int, default=0, help="of the first result (0)")
     made.add_argument("--strength", type=float, metavar="S", help="share drawn anew, 0 to 1 (0.6)")

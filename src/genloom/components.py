@@ -71,6 +71,23 @@ def completed(table: Mapping[str, Any], *, allow_code: bool = False) -> Table:
     return {k: v for k, v in full.items() if v is not None}
 
 
+def based(table: Mapping[str, Any]) -> Table:
+    """A model's table with the net of the trained model that it begins with, unless it names one.
+
+    Raises:
+        BadInput: There is no such model, or it has no net.
+    """
+    base = table.get("base", "none")
+    if base == "none" or "net" in table:
+        return dict(table)
+    from genloom.artifact import recipe_of
+
+    net = recipe_of(base)["model"].get("net")
+    if net is None:
+        raise BadInput(f"{base} names no net that a model could begin with.")
+    return {**table, "net": net}
+
+
 def with_net(table: Mapping[str, Any], space: Space, *, allow_code: bool = False) -> Table:
     """A model's table that names its net, also where it left the choice to the family."""
     target = catalog.find(use_of(table), "model", allow_code=allow_code)

@@ -73,14 +73,16 @@ class Tokens:
         vocab: How many numbers there are.
         end: The one that closes a document, where a datum is a row of them: what follows an end
             does not depend on what lies before it, and ends that follow an end only fill up.
-        roles: Those that open a part of a document, where it is a talk; what follows the last of
-            them is an answer.
+        roles: Runs of them that open a part of a document, where it is a talk; what follows the
+            last of these runs is an answer.
+        closed: Whether an answer has a closing of its own; else the next opening closes it.
     """
 
     shape: tuple[int, ...]
     vocab: int
     end: int | None = None
-    roles: tuple[int, ...] = ()
+    roles: tuple[tuple[int, ...], ...] = ()
+    closed: bool = False
 
 
 Space = Real | Tokens
@@ -155,6 +157,11 @@ class Items:
     def end(self) -> int | None:
         """The id that closes a document and fills it up; None where there is none."""
         return None if self.lexicon is None else self.lexicon.end
+
+    @property
+    def medium(self) -> str:
+        """What people see of an item: its kind, or of text "music" and "molecule" too."""
+        return self.kind if self.lexicon is None else self.lexicon.medium
 
     def read(self, item: Tensor) -> str:
         """The text of an item of kind "text", (L,)."""

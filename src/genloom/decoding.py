@@ -1,7 +1,7 @@
 """Drawing one token after the other: rows that come and go, and which tokens may be drawn next.
 
-The filters (temperature, then top-k, top-p and min-p) are a pure function of (B, V) logits; what
-is ruled out becomes -inf, and at least one token stays.
+Penalties for what a row has said come first, then a bias, what a constraint rules out, and the
+filters of `narrowed` at last.
 """
 
 from __future__ import annotations
@@ -14,7 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from genloom.constraints import Constraint, Strict
 from genloom.core import Condition, Rng, Tokens
+from genloom.filters import drawn, narrowed
+from genloom.penalties import NONE, PENALTIES, Penalties
 
 REACH = 8  # tokens before the next one that a bias is shown
 
@@ -78,10 +81,19 @@ class Row:
     Args:
         place: Where it lies now; it changes when others leave.
         options: Of `narrowed`, sorted.
+        penalties: Where there are any.
+        strict: What holds it to a form, where one was asked for.
     """
 
     place: int
-    options: tuple[tuple[str, float], ...]
+    options: tuple[tuple[str, Any], ...]
+    penalties: Penalties | None = None
+    strict: Strict | None = None
+
+    @property
+    def over(self) -> bool:
+        """Whether its form lets it draw no more; what it draws then is blank."""
+        return self.strict is not None and self.strict.over
 
 
 @final
@@ -121,9 +133,20 @@ class Decoding:
         self._tokens = torch.full((self.most, 1 + length), self.blank, device=device)
         self._draws = torch.zeros(self.most, length, dtype=torch.float64, device=device)
         self._fresh: list[Fresh] = []  # rows at the end that begin with the next step
+        self._given = torch.ones(self.most, 1, dtype=torch.long, device=device)  # and the start
         self._groups: list[tuple[dict[str, Any], Tensor | None]] = []
+        self._penalties: list[tuple[Penalties, Tensor]] = []
 
-    def join(self, rng: Rng, cond: Condition, given: Tensor, **options: float) -> list[Row]:
+    def join(
+        self,
+        rng: Rng,
+        cond: Condition,
+        given: Tensor,
+        *,
+        constraint: Constraint | None = None,
+        most: int | None = None,
+        **options: Any,
+    ) -> list[Row]:
         """Add rows; what they are given is read with the next step, and then they draw.
 
         Those that join when there are no others draw with it.
@@ -132,10 +155,21 @@ class Decoding:
             rng: One stream for each.
             cond: Name -> (len(rng), ...).
             given: Their first tokens, (len(rng), P) with P less than a datum's length.
-            options: Of `narrowed`.
+            constraint: A form that what they draw is to have.
+            most: Tokens within which it must have it; None: as many as there is room for.
+            options: Of `narrowed` and of `Penalties`.
+
+        Raises:
+            BadInput: See `Constraint.start`; nothing has joined.
         """
         (n, known), first = given.shape, len(self.rows)
         assert first + n <= self.most, "there is room"
+        left = self._draws.shape[1] - known
+        left = left if most is None else min(most, left)
+        strict = [
+            None if constraint is None else Strict(constraint, left, self.start, self.end)
+            for _ in range(n)
+        ]
         place = slice(first, first + n)
         tokens = F.pad(given, (1, 0), value=self.start)
         one = Fresh(first, tokens[:, :known], cond)
@@ -145,10 +179,13 @@ class Decoding:
             self.net.begin(self._cache, [one])
         self._tokens[place] = self.blank
         self._tokens[place, : known + 1] = tokens
+        self._given[place] = known + 1
         # All at once: a stream gives the same numbers in one draw or in many.
         self._draws[place, known:] = rng.uniform(self._draws.shape[1] - known)
-        chosen = tuple(sorted(options.items()))
-        joined = [Row(first + i, chosen) for i in range(n)]
+        penalties = Penalties(**{k: v for k, v in options.items() if k in PENALTIES})
+        chosen = tuple(sorted((k, v) for k, v in options.items() if k not in PENALTIES))
+        some = None if penalties == NONE else penalties
+        joined = [Row(first + i, chosen, some, strict[i]) for i in range(n)]
         self.rows += joined
         return joined
 
@@ -158,7 +195,7 @@ class Decoding:
         last = self.rows.pop()
         if last is not row:
             self._cache.move(last.place, row.place)
-            for part in (self._tokens, self._draws):
+            for part in (self._tokens, self._draws, self._given):
                 part[row.place] = part[last.place]
             last.place = row.place
             self.rows[row.place] = last
@@ -177,9 +214,17 @@ class Decoding:
         at = self._cache.lengths[:filled, None].clone()
         pending = self._tokens[:filled].gather(1, at)[:, 0]
         logits = self.logits = self.net.follow(self._cache, pending, fresh)[:n]
+        for penalties, where in self._penalties:
+            rows = self._tokens[where], self._given[where], at[where] + 1
+            logits = logits.index_copy(0, where, penalties(logits[where], *rows))
         if self.bias is not None:
             logits = self.bias(logits, self._last(at[:n]))
-        token = drawn(self._narrowed(logits), self._draws[:n].gather(1, at[:n]))
+        u = self._draws[:n].gather(1, at[:n])
+        strict = [row for row in self.rows[:n] if row.strict is not None]
+        logits = _restricted(logits, strict)
+        token = drawn(self._narrowed(logits), u)
+        for row in strict:
+            token[row.place] = self._settled(row, logits, u, int(token[row.place]))
         token = token.masked_fill_(pending[:n] == self.end, self.end)  # what has ended stays so
         self._tokens[:n].scatter_(1, at[:n] + 1, token[:, None])
         return token
@@ -193,15 +238,35 @@ class Decoding:
         back = at + torch.arange(1 - REACH, 1, device=at.device)
         return self._tokens[: len(at)].gather(1, back.clamp(min=0)).masked_fill(back < 1, -1)
 
+    def _settled(self, row: Row, logits: Tensor, u: Tensor, token: int) -> int:
+        """The token of a row that has a form: drawn again while no end is known after it."""
+        strict, one = row.strict, slice(row.place, row.place + 1)
+        assert strict is not None
+
+        def again(refused: int) -> int | None:
+            logits[one, refused] = -torch.inf
+            if bool(logits[one].isneginf().all()):
+                return None
+            return int(drawn(narrowed(logits[one], **dict(row.options)), u[one]))
+
+        found = None if strict.over else strict.take(token, again)
+        return self.blank if found is None else found
+
     def _regroup(self, n: int) -> None:
-        """Which of the first n rows draw alike."""
+        """Which of the first n rows draw alike, and which are penalised alike."""
         places: dict[tuple[tuple[str, float], ...], list[int]] = {}
+        penalised: dict[Penalties, list[int]] = {}
         for row in self.rows[:n]:
             places.setdefault(row.options, []).append(row.place)
+            if row.penalties is not None:
+                penalised.setdefault(row.penalties, []).append(row.place)
         only, device = len(places) == 1, self._tokens.device
         self._groups = [
             (dict(options), None if only else torch.tensor(where, device=device))
             for options, where in places.items()
+        ]
+        self._penalties = [
+            (one, torch.tensor(where, device=device)) for one, where in penalised.items()
         ]
 
     def _narrowed(self, logits: Tensor) -> Tensor:
@@ -213,58 +278,13 @@ class Decoding:
         return found
 
 
-def drawn(logits: Tensor, u: Tensor) -> Tensor:
-    """Tokens (n,) by the inverse distribution function, in float64.
-
-    Args:
-        logits: (n, V).
-        u: Uniform in [0, 1), (n, 1).
-    """
-    cdf = logits.double().softmax(-1).cumsum(-1)
-    return (cdf <= u * cdf[:, -1:]).sum(-1).clamp(max=logits.shape[-1] - 1)
-
-
-def narrowed(
-    logits: Tensor,
-    *,
-    temperature: float = 1.0,
-    top_k: int = 0,
-    top_p: float = 1.0,
-    min_p: float = 0.0,
-) -> Tensor:
-    """Logits of the distribution to draw from, float64, each filter applied to the last one's.
-
-    Args:
-        logits: (B, V).
-        temperature: Divides the logits; 0 leaves the most likely token alone.
-        top_k: Keeps the k most likely; 0 keeps all. Fan et al., 2018 (arXiv:1805.04833), 5.4.
-        top_p: Keeps the fewest tokens whose mass is at least p. Holtzman et al., 2020
-            (arXiv:1904.09751), section 3.1.
-        min_p: Keeps tokens of at least min_p times the largest probability. Nguyen et al., 2024
-            (arXiv:2407.01082), section 3.
-
-    Among equally likely tokens the one with the smaller number is kept first.
-    """
-    logits = logits.double()
-    if temperature == 0:
-        return _keep_first(logits, torch.ones_like(logits[:, :1], dtype=torch.long))
-    logits = (logits - logits.amax(-1, keepdim=True)) / temperature  # finite or -inf, never NaN
-    if 0 < top_k < logits.shape[-1]:
-        logits = _keep_first(logits, torch.full_like(logits[:, :1], top_k, dtype=torch.long))
-    if top_p < 1:
-        mass = torch.sort(logits, descending=True, stable=True).values.softmax(-1).cumsum(-1)
-        # a token stays while the mass before it is below p
-        logits = _keep_first(logits, 1 + (mass[:, :-1] < top_p).sum(-1, keepdim=True))
-    if min_p > 0:
-        p = logits.softmax(-1)
-        logits = logits.masked_fill(p < min_p * p.amax(-1, keepdim=True), -torch.inf)
-    return logits
-
-
-def _keep_first(logits: Tensor, counts: Tensor) -> Tensor:
-    """Rule out all but the counts (B, 1) most likely tokens of each row."""
-    order = torch.sort(logits, descending=True, stable=True).indices
-    rank = torch.empty_like(order).scatter_(
-        -1, order, torch.arange(logits.shape[-1], device=logits.device).expand_as(order)
-    )
-    return logits.masked_fill(rank >= counts, -torch.inf)
+def _restricted(logits: Tensor, rows: Sequence[Row]) -> Tensor:
+    """Rule out what has not the form of these rows: (n, V) -> the same."""
+    if not rows:
+        return logits
+    free = torch.ones(logits.shape, dtype=torch.bool)
+    for row in rows:
+        mask = row.strict and row.strict.allowed()
+        if mask is not None:
+            free[row.place] = mask
+    return logits.masked_fill(~free.to(logits.device), -torch.inf)

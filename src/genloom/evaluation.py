@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +25,14 @@ from genloom.given import completed, encoded, hole_of, shown
 from genloom.memory import kept_pages
 from genloom.metrics import account, steps
 from genloom.metrics.account import Trained
+from genloom.metrics.baselines import baselines
 from genloom.metrics.bench import MOST, Bench, bench
-from genloom.metrics.copies import NEEDED, closest, planted
+from genloom.metrics.copies import NEEDED, closest
 from genloom.metrics.disentangle import dci_scores, mig_and_sap
 from genloom.metrics.estimate import Estimate
 from genloom.metrics.league import compare_verdicts
-from genloom.metrics.likelihood import AS_STORED, NAMES, independent, likelihood
-from genloom.metrics.measures import Measured, measure, side
+from genloom.metrics.likelihood import AS_STORED, NAMES, independent, likelihood, per_byte
+from genloom.metrics.measures import Measured, side
 from genloom.metrics.paired import paired
 from genloom.metrics.retrieval import matcher, retrieval
 from genloom.sampling import evaluating
@@ -139,11 +140,11 @@ def evaluate(
     drawn = time.monotonic() - drawing
     say("measuring the samples")
     made = side(samples, against.extractor, against.judge, labels)
-    found = measure(made, against.real, against.extractor, against.judge, dataset.items)
+    found = against.measure(made)
     _paired(found, samples, known, against, test, dataset.items)
     if "caption" in known:
         found.take("retrieval", lambda: _retrieved(dataset, samples, known, against))
-    copies = _copies(found, against, against.nearness(made), made.items)
+    copies = _copies(found, against.facing(samples), against.nearness(made), made.items)
     _likelihood(found, artifact, against, known, batch)
     _disentangled(found, artifact, test, batch)
     options = {**asked, **chosen, "seed": first, "batch": batch}
@@ -283,20 +284,24 @@ def _copies(
 ) -> dict[str, Any]:
     """The test for copies, its own test with planted items, and the closest pairs."""
     pairs = [account.pair(pair, samples, against) for pair in closest(near)]
+    if "runs" in near:
+        found.take("longest_match", lambda: against.longest_match(samples, near["runs"]))
     try:
         tests = against.copy_tests(dict(near))
-        check = against.copy_tests({space: planted(one) for space, one in near.items()})
+        check = against.copy_tests(against.planted(dict(near)))
     except Refused as refusal:
         found.refused["copies"] = str(refusal)
         return {"verdict": "refused", "reason": str(refusal), "pairs": pairs}
     worst = min(tests, key=lambda test: test.p_value)
     found.estimates["copies"] = worst.estimate()
+    told = worst.as_dict()
     detected = any(test.copied for test in check)
     return {
         "verdict": "fail" if any(test.copied for test in tests) else "pass",
         "share": worst.share,
         "held_out_share": worst.held_out_share,
         "p_value": worst.p_value,
+        **{key: told[key] for key in ("recurrence", "expected") if key in told},
         "tests": [test.as_dict() for test in tests],
         "planted": {"share": 0.05, "detected": detected, "p_value": min(t.p_value for t in check)},
         "pairs": pairs,
@@ -373,7 +378,13 @@ def _likelihood(
     estimate = found.estimates.get(NAMES[kind])
     if estimate is not None and AS_STORED in estimate.id:
         plain = independent(against.train.items, real, against.items)
-        found.estimates[estimate.name] = Estimate(**{**estimate.as_dict(), "trivial": plain})
+        estimate = replace(estimate, trivial=plain)
+        found.estimates[estimate.name] = estimate
+    if estimate is not None and against.items.medium == "text":
+        in_order = real[against.rows[:n].argsort()]
+        floors = baselines(against.train.items, in_order, against.items)
+        estimate = replace(per_byte(estimate, real, against.items), baselines=floors)
+        found.estimates[estimate.name] = estimate
 
 
 def _beside(against: Bench, name: str) -> tuple[Estimate | None, Estimate | None]:

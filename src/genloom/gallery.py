@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,20 @@ from genloom import given, sampling
 from genloom.artifact import Artifact
 from genloom.codecs import grid
 from genloom.codecs.files import write_png
+from genloom.codecs.text import SHEETS
 from genloom.conditions import Label, Text, hash_of
 from genloom.core import Edits, Interval, Items, Option, check_options
 from genloom.data.decode import decode
 from genloom.errors import BadInput
 
-ENDINGS = {"image": ".png", "points": ".csv", "text": ".txt"}
+# Medium -> how its files end.
+ENDINGS = {
+    "image": ".png",
+    "points": ".csv",
+    "text": ".txt",
+    "music": ".mid",
+    "molecule": ".smi",
+}
 
 
 def write(
@@ -36,8 +44,10 @@ def write(
     negative: Text = None,
     batch: int = 64,
     with_grid: bool = True,
+    draw: Callable[..., Any] | None = None,
+    told: Mapping[str, str] | None = None,
     **options: Any,
-) -> tuple[list[Path], Tensor]:
+) -> tuple[list[Path], Sequence[Tensor]]:
     """Draw n samples into a folder: NNNNNN.png (named by seed) and grid.png; files and items.
 
     Args:
@@ -51,15 +61,22 @@ def write(
         mask: See `Artifact.condition`.
         negative: See `Artifact.condition`.
         batch: How many at a time.
-        with_grid: Write one picture of all, where the items are pictures or points.
+        with_grid: Write one picture of all, where the items are pictures, points or molecules.
+        draw: In place of `Artifact.sample`; it takes the options as one argument.
+        told: What the records say besides.
         options: Those of the family.
     """
-    how: dict[str, Any] = {"seed": seed, "label": label, "batch": batch, **options}
+    how: dict[str, Any] = {"seed": seed, "label": label, "batch": batch}
     how |= {"caption": caption, "source": source, "mask": mask, "negative": negative}
-    items, records = artifact.sample(n, **how), artifact.records(n, **how)
+    items: Any = (
+        artifact.sample(n, **how, **options)
+        if draw is None
+        else draw(artifact, n, options=options, **how)
+    )
+    records = [{**one, **(told or {})} for one in artifact.records(n, **how, **options)]
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    ending = ENDINGS[artifact.items.kind]
+    ending = ENDINGS[artifact.items.medium]
     paths = [folder / f"{seed + i:06d}{ending}" for i in range(n)]
     artifact.codec.write(items, paths, records)
     if with_grid and n > 1:
@@ -68,6 +85,11 @@ def write(
             paths.append(folder / "grid.png")
             about = {**records[0], "seed": f"{seed} to {seed + n - 1}", "label": str(label)}
             write_png(picture, paths[-1], about)
+        elif artifact.items.medium in SHEETS:
+            ending, drawn = SHEETS[artifact.items.medium]
+            paths.append(folder / f"grid{ending}")
+            texts = [artifact.items.read(item) for item in items]
+            paths[-1].write_bytes(drawn(texts, artifact.items.lexicon))
     return paths, items
 
 

@@ -37,6 +37,11 @@ class Lexicon(ABC):
         return self.letters + len(self.marks)
 
     @property
+    def medium(self) -> str:
+        """What the texts stand for: "text", "music" or "molecule"."""
+        return "text"
+
+    @property
     @abstractmethod
     def letters(self) -> int:
         """The numbers that are no marks."""
@@ -70,13 +75,32 @@ class Lexicon(ABC):
         """The number of the mark that closes a document; None where there is none."""
         return self.mark(END) if END in self.marks else None
 
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """Those that parts of a document may have, where it is a talk."""
+        return tuple(name for name in ROLES if name in self.marks)
+
+    def opening(self, role: str) -> list[int]:
+        """The numbers that open a part of one of the `roles`."""
+        return [self.mark(role)]
+
+    @property
+    def closing(self) -> list[int]:
+        """The numbers that close a part; empty: the next opening, or the end, does."""
+        return []
+
+    @property
+    def stops(self) -> tuple[tuple[int, ...], tuple[str, ...]]:
+        """What an answer does not hold, and so ends it: numbers, and texts."""
+        return tuple(range(self.letters, self.vocab)), ()
+
     def document(self, turns: Turns) -> list[int]:
         """Numbers of a document, which an end closes where there is one."""
         found = []
         for role, text in turns:
-            found += [self.mark(role)] if role else []
-            found += self.encode(text)
-        return [*found, self.mark(END)] if END in self.marks else found
+            said = self.encode(text)
+            found += [*self.opening(role), *said, *self.closing] if role else said
+        return found if self.end is None else [*found, self.end]
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of numbers as far as the first end, roles in brackets."""
@@ -165,14 +189,7 @@ class Pieces(Lexicon):
 
     @cached_property
     def _tokenizer(self) -> Any:
-        try:
-            from tokenizers import Tokenizer  # pyright: ignore
-        except ImportError as error:
-            raise need("tokenizers", "text", "Reading text by pieces") from error
-        try:
-            return Tokenizer.from_str(self.rules)
-        except Exception as error:  # it raises nothing narrower
-            raise BadInput(f"tokenizer.json cannot be used: {error}.") from error
+        return tokenizer_of(self.rules)
 
     @cached_property
     def letters(self) -> int:
@@ -187,13 +204,37 @@ class Pieces(Lexicon):
         return self._tokenizer.decode(ids, skip_special_tokens=False)
 
 
-KINDS: dict[str, Any] = {"letters": Letters, "bytes": Bytes, "pieces": Pieces}
+def tokenizer_of(rules: str) -> Any:
+    """The tokenizer of `tokenizers` that the text of a tokenizer.json describes.
+
+    Raises:
+        BadInput: It describes none.
+        MissingExtra: tokenizers is not installed.
+    """
+    try:
+        from tokenizers import Tokenizer  # pyright: ignore
+    except ImportError as error:
+        raise need("tokenizers", "text", "Reading text by pieces") from error
+    try:
+        return Tokenizer.from_str(rules)
+    except Exception as error:  # it raises nothing narrower
+        raise BadInput(f"tokenizer.json cannot be used: {error}.") from error
+
+
+def kinds() -> dict[str, Any]:
+    """Name -> lexicon."""
+    from genloom.prompts import Native  # which are lexicons
+    from genloom.words import Words
+
+    plain = {"letters": Letters, "bytes": Bytes, "pieces": Pieces}
+    return {**plain, "words": Words, "native": Native}
 
 
 def told_of(lexicon: Lexicon) -> dict[str, Any]:
     """A lexicon for JSON."""
     told: dict[str, Any] = asdict(lexicon)  # pyright: ignore[reportArgumentType]
-    return {"use": next(name for name, kind in KINDS.items() if isinstance(lexicon, kind)), **told}
+    name = next(name for name, kind in kinds().items() if isinstance(lexicon, kind))
+    return {"use": name, **told}
 
 
 def lexicon_of(told: Mapping[str, Any]) -> Lexicon:
@@ -203,8 +244,9 @@ def lexicon_of(told: Mapping[str, Any]) -> Lexicon:
         KeyError: It tells of none.
         TypeError: It has other fields.
     """
-    fields = {name: tuple(v) if name == "marks" else v for name, v in told.items() if name != "use"}
-    return KINDS[told["use"]](**fields)
+    listed = ("marks", "words")
+    fields = {name: tuple(v) if name in listed else v for name, v in told.items() if name != "use"}
+    return kinds()[told["use"]](**fields)
 
 
 def learn_pieces(texts: Iterable[str], vocab: int) -> str:

@@ -16,7 +16,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 import torch
 
 from genloom import catalog, toml
-from genloom.components import Table, build, checked, completed, family, fresh, use_of, with_net
+from genloom.components import (
+    Table,
+    based,
+    build,
+    checked,
+    completed,
+    family,
+    fresh,
+    use_of,
+    with_net,
+)
 from genloom.components import accepted as accepted
 from genloom.core import Codec, Generative, Interval, Items, options
 from genloom.errors import BadInput, nearest
@@ -119,7 +129,7 @@ def resolve(recipe: Mapping[str, Any], *, allow_code: bool = False) -> Plan:
     if not isinstance(source, str):
         raise BadInput("the recipe names no data: give data.source, or --data PATH.")
     chosen = checked("data", known, data)
-    model_table = tables["model"]
+    model_table = based(tables["model"])
     target = catalog.find(use_of(model_table), "model", allow_code=allow_code)
     dataset: Dataset = open_data(source, **chosen)
     codec_table = tables["codec"] or choose_codec(family(target), dataset)
@@ -159,6 +169,7 @@ def open_data(
     document: Literal["line", "paragraph", "file"] | None = None,
     tokenizer: str | None = None,
     vocab: int | None = None,
+    talks: Literal["chatml", "llama3", "marks", "zephyr", "plain"] | None = None,
     given: Literal["none", "grey", "small2", "small4", "masked", "paired", "unpaired"] = "none",
 ) -> Any:
     """The [data] table: `data.open_dataset` less its cache, which is the machine's own affair."""
@@ -181,6 +192,7 @@ def open_data(
         document=document,
         tokenizer=tokenizer,
         vocab=vocab,
+        talks=talks,
         given=given,
     )
 

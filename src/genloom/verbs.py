@@ -109,7 +109,7 @@ def sample(args: argparse.Namespace) -> None:
         if args.help:
             return args.parser.print_help()
         raise BadInput("which model? Name a run: genloom sample RUN. See: genloom sample --help")
-    from genloom import gallery
+    from genloom import gallery, texts
     from genloom.artifact import load
 
     artifact = load(args.source, device="cpu" if args.help else args.device)
@@ -123,6 +123,8 @@ def sample(args: argparse.Namespace) -> None:
         path = args.out / f"{int(record['seed']):06d}.png"
         artifact.codec.write(items, [path], [record])
         return show(args, {"files": [str(path)], "model": artifact.hash}, str(path))
+    how = {name: getattr(args, name) for name in texts.WAYS}
+    draw, told = texts.way(artifact, device=args.device, int8=args.int8, **how)
     paths, items = gallery.write(
         artifact,
         args.n,
@@ -135,6 +137,8 @@ def sample(args: argparse.Namespace) -> None:
         negative=args.negative,
         batch=args.batch,
         with_grid=not args.no_grid,
+        draw=draw,
+        told=told,
         **options,
     )
     files = [str(path) for path in paths]
@@ -157,6 +161,8 @@ def edit(args: argparse.Namespace) -> None:
 
     artifact = load(args.source, device="cpu" if args.help else args.device)
     options = _family_options(args, artifact)
+    if artifact.items.kind == "text":
+        return _infill(args, artifact, options)
     mask = None if args.mask is None else gallery.mask_of(args.mask, artifact.items)
     how = {name: getattr(args, name) for name in ("strength", "seed", "label", "caption")}
     original = gallery.picture(str(args.picture))
@@ -171,6 +177,27 @@ def edit(args: argparse.Namespace) -> None:
     gallery.sheet(before, made, artifact.items).save(paths[-1])
     report = {"files": [str(path) for path in paths], "model": artifact.hash, **how, **options}
     show(args, report, f"{args.n} results in {args.out}/; the original first: {paths[-1]}")
+
+
+def _infill(args: argparse.Namespace, artifact: Artifact, options: Mapping[str, Any]) -> None:
+    """The blanks of a text filled, one file for each seed."""
+    from genloom import __version__, gallery
+    from genloom.infilling import infill
+
+    for name in ("mask", "strength"):
+        if getattr(args, name) is not None:
+            raise BadInput(f"--{name} is for pictures: the blanks of a text say what may change.")
+    how = {name: getattr(args, name) for name in ("label", "caption")}
+    seeds = range(args.seed, args.seed + args.n)
+    made = infill(artifact, str(args.picture), seeds, **how, **options)
+    args.out.mkdir(parents=True, exist_ok=True)
+    ending = gallery.ENDINGS[artifact.items.medium]
+    paths = [args.out / f"{seed:06d}{ending}" for seed in seeds]
+    told = {"genloom": __version__, "model": artifact.hash}
+    told["options"] = json.dumps({**how, **options})
+    artifact.codec.write(made, paths, [{**told, "edited": str(seed)} for seed in seeds])
+    report = {"files": list(map(str, paths)), "model": artifact.hash, **how, **options}
+    show(args, report, "\n".join(map(artifact.items.read, made)))
 
 
 def _family_options(
@@ -258,6 +285,8 @@ def evaluate(args: argparse.Namespace) -> int:
     options = _family_options(args, artifact, _add_steps_curve)
     if args.steps_curve is not None:
         options["steps_curve"] = _counts(args.steps_curve)
+    if args.data is not None:
+        artifact, options["dataset"] = _on_data(args)
 
     def say(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
@@ -287,6 +316,21 @@ def evaluate(args: argparse.Namespace) -> int:
     lines.append(f"page: {page}")
     show(args, {**verdict.as_dict(), "report": str(page)}, "\n".join(lines))
     return 0 if verdict.passed else FAILED
+
+
+def _on_data(args: argparse.Namespace) -> tuple[Artifact, Any]:
+    """A checkpoint of others, and the data that it is to be judged by as it reads them."""
+    from genloom.artifact import is_checkpoint
+    from genloom.hub import causal
+    from genloom.recipe import open_data, override
+
+    if not is_checkpoint(args.source):
+        raise BadInput(f"--data is for checkpoints of others: {args.source} is judged by its own.")
+    if args.out is None:
+        raise BadInput("--data needs --out DIR: nothing is written beside the weights of others.")
+    asked = override({}, args.settings).get("data", {})
+    dataset = open_data(args.data, **{"tokenizer": args.source, **asked})
+    return causal.load(args.source, length=dataset.items.shape[0]), dataset
 
 
 def _steps_lines(curve: Mapping[str, Any]) -> list[str]:

@@ -64,6 +64,14 @@ def test_a_verdict_counts_the_letters_of_documents(run):
     if isinstance(model.items.lexicon, Letters):  # their places know nothing of each other
         assert least < bits.trivial < least + 0.05
     assert 0 <= found["repetition"].value < 0.1
+    byte = found["bits_per_byte"]  # a byte a letter
+    assert byte.value == pytest.approx(bits.value) and byte.tag == "exact"
+    assert set(byte.baselines) == {"gzip -9", "xz -9e", "5-gram"}
+    assert least < byte.baselines["5-gram"] < byte.baselines["gzip -9"]
+    assert {"two_sample", "longest_match", "distinct_4"} <= {*found}
+    assert verdict.copies["recurrence"] == {"rate": 0, "error": 0}  # no name is there twice
+    alike = found["self_bleu"]  # whose floor is that of as many, unlike that of others
+    assert alike.floor_n == alike.n > (found["distinct_4"].floor_n or 0) > 0
 
 
 def test_a_server_ends_a_text_where_the_document_ends(run, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import re
 
 import openai
 import pytest
@@ -171,3 +172,42 @@ def test_files_are_kept_by_id(client):
 def test_moderations_without_a_policy_flag_nothing(client):
     result = client.moderations.create(input=["hello", "world"]).results
     assert [one.flagged for one in result] == [False, False]
+
+
+def test_texts_of_a_form_and_tokens_that_are_favoured(client):
+    ask = {"model": "words", "prompt": "the ", "max_tokens": 12, "n": 3, "seed": 4}
+    chat = {"model": "words", "messages": [{"role": "user", "content": "the "}], "seed": 4}
+    for stream in (False, True):
+        answer = client.completions.create(
+            **ask, stream=stream, extra_body={"regex": "(the|loom) [a-z]{2,3}"}
+        )
+        said = {0: "", 1: "", 2: ""}
+        for choice in (c for chunk in (answer if stream else [answer]) for c in chunk.choices):
+            said[choice.index] += choice.text
+        assert all(re.fullmatch("(the|loom) [a-z]{2,3}", text) for text in said.values()), said
+    schema = {"name": "x", "schema": {"enum": ["the", "loom"]}}
+    wanted = {"type": "json_schema", "json_schema": schema}
+    with pytest.raises(openai.BadRequestError, match="was found"):  # it has learnt no quote
+        client.chat.completions.create(**chat, response_format=wanted, max_tokens=12)
+    one = client.completions.create(**ask, logit_bias={"0": 100}, frequency_penalty=0.0)
+    assert len(set(one.choices[0].text)) == 1 and len(one.choices[0].text) == 12
+
+
+@pytest.mark.parametrize(
+    ("wrong", "part"),
+    [
+        ({"regex": "(a"}, "unclosed group"),
+        ({"regex": "a{13}"}, "allow more tokens"),
+        ({"response_format": {"type": "xml"}}, "json_object"),
+        ({"response_format": {"type": "json_schema", "json_schema": {}}}, "json_schema"),
+        ({"regex": "a", "response_format": {"type": "json_object"}}, "exclude each other"),
+        ({"response_format": {"type": "json_schema", "json_schema": {"schema": 3}}}, "an object"),
+        ({"logit_bias": {"0": 101}}, "100"),
+        ({"logit_bias": {"9999": 1}}, "tokens of logit_bias"),
+        ({"frequency_penalty": 3}, "frequency_penalty"),
+    ],
+)
+def test_a_form_that_cannot_be_is_one_line(client, wrong, part):
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.completions.create(model="words", prompt="the ", max_tokens=12, extra_body=wrong)
+    assert part in str(caught.value)

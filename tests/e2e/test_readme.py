@@ -23,7 +23,8 @@ from genloom.cli import parser
 ROOT = Path(__file__).parents[2]
 README, CHINESE = ROOT / "README.md", ROOT / "README.zh.md"
 VERBS = (
-    *("train", "sample", "edit", "tune", "evaluate", "compare", "serve", "keys", "verify"),
+    *("train", "sample", "edit", "tune", "evaluate", "compare", "export", "serve"),
+    *("keys", "verify"),
     *("data", "runs", "card", "env"),
 )
 FINE = {"evaluate": (0, 20), "verify": (0, 1)}  # two steps make no good model; samples are unmarked

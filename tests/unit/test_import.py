@@ -17,6 +17,8 @@ OPTIONAL = (
     *("sklearn", "matplotlib", "scipy", "pandas", "datasets", "pyarrow", "tensorboard"),
     *("fastapi", "uvicorn", "sqlalchemy", "alembic", "fsspec", "psycopg", "c2pa", "cryptography"),
     "optuna",
+    "rdkit",
+    "selfies",
     "diffusers",
     "transformers",
 )

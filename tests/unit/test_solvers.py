@@ -27,16 +27,6 @@ def start(n=64):
     return MEAN + HIGH * torch.randn(n, 3, generator=generator, dtype=torch.float64)
 
 
-def test_a_path_is_carried_at_order_two(far):
-    x, end = far
-    errors = [
-        (carried(mixture, x, smooth(steps)[:-1]) - end).square().mean().sqrt().item()
-        for steps in (65, 129, 257)
-    ]
-    found = [math.log2(a / b) for a, b in pairwise(errors)]
-    assert all(1.8 < f < 2.6 for f in found), (found, errors)
-
-
 @pytest.mark.parametrize(
     ("name", "order"), [("euler", 1.0), ("heun", 2.0), ("dpmpp", 2.0), ("unipc", 3.0)]
 )

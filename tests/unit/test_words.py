@@ -8,7 +8,8 @@ import pytest
 
 from genloom.core import Items
 from genloom.errors import BadInput
-from genloom.lexicon import END, Letters, Words, lexicon_of, told_of, words_of
+from genloom.lexicon import END, Letters, lexicon_of, told_of
+from genloom.words import Words, words_of
 
 SALT = "[NH3+]CC(=O)Cl.Br%12"
 ATOMS = Words(("[NH3+]", "C", "(", "=", "O", ")", "Cl", ".", "Br", "%12"), "smiles", marks=(END,))

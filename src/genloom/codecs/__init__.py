@@ -7,6 +7,7 @@ from genloom.codecs.image import Image
 from genloom.codecs.latent import Latent
 from genloom.codecs.pixels import Pixels
 from genloom.codecs.points import Points
+from genloom.codecs.roll import Roll
 from genloom.codecs.text import Text
 
-__all__ = ["Image", "Latent", "Pixels", "Points", "Text", "grid"]
+__all__ = ["Image", "Latent", "Pixels", "Points", "Roll", "Text", "grid"]

@@ -1,16 +1,39 @@
-"""Text as tokens: letters, bytes or pieces of words."""
+"""Text as tokens: letters, bytes, pieces of words, or words that stand for music or molecules."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, final
 
 from torch import Tensor
 
+from genloom.chemistry import to_smi, told
 from genloom.codecs.files import each, write_beside
 from genloom.core import Codec, Items, Tokens
-from genloom.lexicon import ROLES
+from genloom.depiction import to_sheet, to_svg
+from genloom.lexicon import Lexicon
+from genloom.music.files import to_midi, to_rolls, to_wav
+
+# Medium -> ending -> what makes a file of a text and its lexicon; every text is a .txt too.
+FILES: dict[str, dict[str, Callable[[str, Lexicon | None], bytes]]] = {
+    "text": {".txt": lambda text, _: text.encode()},
+    "music": {".mid": lambda text, _: to_midi(text), ".wav": lambda text, _: to_wav(text)},
+    "molecule": {".smi": to_smi, ".svg": to_svg},
+}
+# Medium -> ending and maker of one file that shows many texts.
+SHEETS: dict[str, tuple[str, Callable[[Sequence[str], Lexicon | None], bytes]]] = {
+    "music": (".png", lambda texts, _: to_rolls(texts)),
+    "molecule": (".svg", to_sheet),
+}
+# Medium -> what else is to be said of a text.
+NOTES: dict[str, Callable[[str, Lexicon | None], Mapping]] = {"molecule": told}
+
+
+def noted(items: Items, text: str) -> Mapping:
+    """What is to be said of a text beside it: of a molecule, whether it is one, and which."""
+    note = NOTES.get(items.medium)
+    return note(text, items.lexicon) if note else {}
 
 
 @final
@@ -25,8 +48,8 @@ class Text(Codec):
         super().__init__(items)
         assert items.lexicon is not None
         words = items.lexicon
-        roles = tuple(words.mark(name) for name in ROLES if name in words.marks)
-        self.space = Tokens(items.shape, words.vocab, words.end, roles)
+        roles = tuple(tuple(words.opening(name)) for name in words.roles)
+        self.space = Tokens(items.shape, words.vocab, words.end, roles, bool(words.closing))
 
     def encode(self, items: Tensor) -> Tensor:
         """(B, L) integers -> int64."""
@@ -41,10 +64,12 @@ class Text(Codec):
         return [self.items.read(row) for row in items]
 
     def write(self, items: Tensor, paths: Sequence[Path], metadata: Sequence[Mapping]) -> None:
-        """UTF-8 files, metadata beside them as .txt.json."""
+        """UTF-8 files, or those of their medium; metadata beside them, as .txt.json."""
+        makers, words = FILES["text"] | FILES[self.items.medium], self.items.lexicon
 
         def write(item: Tensor, path: Path, told: Mapping) -> None:
-            path.write_text(self.read(item[None])[0], "utf-8", newline="\n")
-            write_beside(path, told)
+            text = self.items.read(item)
+            path.write_bytes(makers[path.suffix.lower()](text, words))
+            write_beside(path, {**noted(self.items, text), **told})
 
-        each(items, paths, metadata, (".txt",), write)
+        each(items, paths, metadata, tuple(makers), write)

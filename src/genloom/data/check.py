@@ -11,8 +11,9 @@ from typing import Any
 from genloom.data.builtin import BUILTIN
 from genloom.data.find import find
 from genloom.data.findings import CODES, Damaged, Finding, printable
+from genloom.data.molecules import molecules, usual_form
 from genloom.data.pack import ImportOptions
-from genloom.data.shelving import survey
+from genloom.data.shelving import LONGEST, survey
 from genloom.data.source import Source
 from genloom.data.survey import Survey, shape_of
 from genloom.data.tables import hub_source
@@ -31,6 +32,7 @@ class Report:
         form: What the files are, in words.
         kind: "image", "points", "text", or "" if nothing could be read.
         n: Items that can be used; of a text, characters.
+        counted: What n counts.
         shapes: "1x28x28" -> how many.
         classes: Name -> how many.
         unlabelled: Items without a label, where there are classes.
@@ -46,6 +48,7 @@ class Report:
     form: str = ""
     kind: str = ""
     n: int = 0
+    counted: str = "items"
     shapes: dict[str, int] = field(default_factory=dict)
     classes: dict[str, int] = field(default_factory=dict)
     unlabelled: int = 0
@@ -76,7 +79,7 @@ class Report:
         """For a terminal."""
         lines = [f"{self.source}: {self.form or 'not readable'}"]
         if self.kind == "text":
-            lines.append(f"  {self.n:,} characters")
+            lines.append(f"  {self.n:,} {self.counted}")
         elif self.n:
             shapes = ", ".join(f"{shape} ({n:,})" for shape, n in list(self.shapes.items())[:4])
             more = f" and {len(self.shapes) - 4} more" if len(self.shapes) > 4 else ""
@@ -133,6 +136,9 @@ def check(
             reader, _ = hub_source(str(source).removeprefix("hub:"))
         else:
             reader = find(source)
+            if not is_name:
+                form = usual_form(Path(source).expanduser(), ())
+                reader = molecules(reader, form, length or LONGEST)
         report.form, report.kind, report.notes = reader.form, reader.kind, list(reader.notes)
         options.check(reader.kind)
         read = _read_text if reader.kind == "text" else _read_items
@@ -149,7 +155,7 @@ def check(
 
 def _read_text(report: Report, reader: Source, options: ImportOptions) -> None:
     ids, alphabet = number(reader.text())
-    report.n = len(ids)
+    report.n, report.counted = len(ids), "characters"
     report.notes.append(f"{len(alphabet)} distinct characters")
     train = cut(len(ids), options.valid, options.test)["train"]
     report.notes.append(f"{train.stop:,} of them to train on")
@@ -157,9 +163,9 @@ def _read_text(report: Report, reader: Source, options: ImportOptions) -> None:
 
 def _read_documents(report: Report, reader: Source, options: ImportOptions) -> None:
     seen = survey(reader)
-    report.n, report.findings = len(seen.names), seen.findings
+    report.n, report.counted, report.findings = len(seen.names), "documents", seen.findings
     report.duplicates = sum(finding.code == "duplicate" for finding in seen.findings)
-    report.notes.append(f"{len(seen.letters)} distinct characters")
+    report.notes.append(f"{len(seen.letters)} distinct {'words' if reader.words else 'characters'}")
     if seen.roles:
         report.notes.append(f"talks of {', '.join(sorted(seen.roles))}")
 

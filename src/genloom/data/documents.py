@@ -10,7 +10,9 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,7 +27,7 @@ Unit = Literal["line", "paragraph", "file"]
 ROWS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv")
 _TEXT = ("text", "content", "document", "sentence", "smiles", "paragraphs")
 _PAIR = (("prompt", "completion"), ("question", "answer"), ("source", "target"))
-_PART = ("split", "part", "subset")
+PART = ("split", "part", "subset")
 Rows = Iterable[tuple[int, Mapping[str, Any]]]
 
 
@@ -54,31 +56,63 @@ def text_documents(paths: Sequence[Path], unit: Unit) -> Source:
     return Source(f"text, each {unit} a document", "text", entries, documents=True, unit=unit)
 
 
-def table_documents(paths: Sequence[Path], columns: tuple[str, ...]) -> Source:
-    """Rows of JSON lines, of a JSON list, or of CSV.
+@dataclass(frozen=True)
+class Table:
+    """A table of text, not yet read.
 
     Args:
-        paths: The files.
+        name: For messages.
+        part: As `Entry.part`, where its rows do not say.
+        rows: Reads number and cells of each row, and appends to the findings it is given.
+    """
+
+    name: str
+    part: str
+    rows: Callable[[list[Finding]], Rows]
+
+
+def table_documents(paths: Sequence[Path], columns: tuple[str, ...]) -> Source:
+    """Rows of JSON lines, of a JSON list, or of CSV; see `row_documents`."""
+    several = len(paths) > 1
+    return row_documents(
+        "rows of text",
+        [
+            Table(
+                path.name,
+                PART_NAMES.get(path.stem.lower(), "") if several else "",
+                partial(_rows, path),
+            )
+            for path in paths
+        ],
+        columns,
+    )
+
+
+def row_documents(form: str, tables: Sequence[Table], columns: tuple[str, ...]) -> Source:
+    """Rows of tables; those without text where it should be are left out.
+
+    Args:
+        form: As `Source.form`.
+        tables: Where they are.
         columns: Of the text: one, or that of a prompt and that of its completion; empty: those
             that are called so.
     """
 
     def entries(findings: list[Finding]) -> Iterator[Entry]:
-        for path in paths:
-            name = path.name
-            part = PART_NAMES.get(path.stem.lower(), "") if len(paths) > 1 else ""
+        for table in tables:
             chosen: tuple[str, ...] | None = None
-            for line, row in _rows(path, findings):
-                chosen = chosen or chosen_columns(row, columns, name)
+            for line, row in table.rows(findings):
+                chosen = chosen or chosen_columns(row, columns, table.name)
+                place = f"{table.name}:{line}"
                 try:
                     turns = turns_of(row, chosen)
                 except ValueError as error:
-                    findings.append(Finding(f"{name}:{line}", "bad_document", str(error)))
+                    findings.append(Finding(place, "bad_document", str(error)))
                     continue
-                own = next((str(row[key]) for key in _PART if row.get(key)), part)
-                yield Entry(f"{name}:{line}", turns=turns, part=PART_NAMES.get(own.lower(), ""))
+                own = next((str(row[key]) for key in PART if row.get(key)), table.part)
+                yield Entry(place, turns=turns, part=PART_NAMES.get(own.lower(), ""))
 
-    return Source("rows of text", "text", entries, documents=True, texts=columns)
+    return Source(form, "text", entries, documents=True, texts=columns)
 
 
 def chosen_columns(row: Mapping[str, Any], columns: tuple[str, ...], name: str) -> tuple[str, ...]:
@@ -155,8 +189,9 @@ def _rows(path: Path, findings: list[Finding]) -> Rows:
 
 
 def _lines(text: str, name: str, findings: list[Finding]) -> Rows:
-    for line, one in enumerate(text.split("\n"), 1):
+    for line, one in enumerate(text.removesuffix("\n").split("\n"), 1):
         if not one.strip():
+            findings.append(Finding(f"{name}:{line}", "no_text", "an empty line"))
             continue
         try:
             row = json.loads(one)

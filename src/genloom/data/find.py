@@ -17,15 +17,18 @@ from genloom.data.decode import ENDINGS, looks_like_image
 from genloom.data.documents import ROWS, Unit, table_documents, text_documents
 from genloom.data.findings import Damaged, Finding
 from genloom.data.images import image_source
+from genloom.data.molecules import ENDINGS as SMILES
+from genloom.data.music import MIDI, chorale_source, midi_source
 from genloom.data.source import Source
 from genloom.data.tables import dataset_source, parquet_source
 from genloom.data.text import text_source
 from genloom.data.trees import Folder, hidden, open_zip
 from genloom.errors import BadInput, MissingExtra, nearest
+from genloom.music.chorales import looks_like_chorales
 
 _HELP = (
-    "a folder or zip of images, IDX, .npz, CIFAR .bin, Parquet, a datasets folder, and text: .txt, "
-    ".jsonl, .json, .csv"
+    "a folder or zip of images or MIDI, IDX, .npz, CIFAR .bin, Parquet, a datasets folder, text: "
+    ".txt, .smi, .jsonl, .json, .csv, and chorales as .json"
 )
 _PROSE = ("readme", "license", "licence", "authors", "copying", "notice", "requirements")
 
@@ -116,21 +119,28 @@ def inspect(path: Path) -> Finding:
 
 def _file(path: Path, wanted: Wanted = USUAL) -> Source:
     with path.open("rb") as file:
-        head = file.read(16)
+        head = file.read(64)
     if not head:
         raise Damaged(path.name, "empty", "0 bytes")
+    if looks_like_chorales(head):
+        return chorale_source(path)
+    head = head[:16]
     name = path.name.lower()
     if head[:4] == b"PAR1" or name.endswith(".parquet"):
-        return parquet_source([path])
+        return parquet_source([path], wanted.texts)
     if head[:2] == b"PK" or name.endswith((".npz", ".zip")):
         return _zip(path, wanted)
     if head[:2] == b"\x1f\x8b" or head[:6] == b"\xfd7zXZ\0":
         head = _first_bytes(path, gzip.open if head[:2] == b"\x1f\x8b" else lzma.open)
+    if name.endswith(SMILES):
+        return text_documents([path], wanted.unit or "line")
     if head[:3] == b"\0\0\x08" or "-ubyte" in name:
         mate = path.with_name(label_name(path.name))
         return idx_source([path], [mate] if mate != path and mate.is_file() else [])
     if ".bin" in name:
         return cifar_source([path])
+    if head[:4] == b"MThd" or name.endswith(MIDI):
+        return midi_source(path)
     if looks_like_image(head) or path.suffix.lower() in ENDINGS:
         raise BadInput(f"{path} is one picture; give the folder that holds many.")
     if name.removesuffix(".gz").removesuffix(".xz").endswith(ROWS):
@@ -145,6 +155,8 @@ def _zip(path: Path, wanted: Wanted = USUAL) -> Source:
         names = [name for name in file.namelist() if not name.endswith("/")]
     if names and all(name.endswith(".npy") for name in names):
         return npz_source([path])
+    if any(name.lower().endswith(MIDI) for name in names):
+        return midi_source(path)
     return image_source(path, inspect, wanted.captions)
 
 
@@ -164,7 +176,7 @@ def _is_text(head: bytes) -> bool:
 
 def _folder(path: Path, wanted: Wanted) -> Source:
     if (path / "dataset_dict.json").is_file() or (path / "state.json").is_file():
-        return dataset_source(path)
+        return dataset_source(path, wanted.texts)
     tree = Folder(path)
     lower = {name: name.lower() for name in tree.names}
     if any(low.endswith(tuple(ENDINGS)) for low in lower.values()):
@@ -182,14 +194,18 @@ def _folder(path: Path, wanted: Wanted) -> Source:
     if arrays := ending(".npz"):
         return npz_source(arrays)
     if tables := ending(".parquet"):
-        return parquet_source(tables)
+        return parquet_source(tables, wanted.texts)
     if archives := ending(".zip"):
         if len(archives) == 1:
             return _zip(archives[0], wanted)
         names = ", ".join(file.name for file in archives[:3])
         raise BadInput(f"{path} holds {len(archives)} archives ({names} ...); give one of them.")
+    if ending(*MIDI):
+        return midi_source(path)
     if rows := ending(*(f"{end}{packed}" for end in ROWS for packed in ("", ".gz", ".xz"))):
-        return table_documents(rows, wanted.texts)
+        return _file(rows[0], wanted) if len(rows) == 1 else table_documents(rows, wanted.texts)
+    if molecules := ending(*SMILES):
+        return text_documents(molecules, wanted.unit or "line")
     if texts := _texts(path, lower):
         one = len(texts) == 1 and not wanted.unit
         return text_source(texts[0]) if one else text_documents(texts, wanted.unit or "file")

@@ -36,6 +36,9 @@ CODES: Mapping[str, str] = {
     "bad_json": "a line is no JSON object",
     "bad_document": "a row holds no text where it should",
     "no_text": "a document holds no text",
+    "no_molecule": "a document is no molecule that RDKit can read",
+    "no_selfies": "a molecule has bonds that SELFIES cannot write",
+    "too_long": "a molecule needs more words than a row has",
     "bad_csv": "the table cannot be read",
     "ragged_row": "a row has more or fewer cells than the header",
     "missing_file": "a row names a file that is not there",
@@ -53,6 +56,10 @@ CODES: Mapping[str, str] = {
     "rotated": "turned as its EXIF orientation says",
     "animated": "only the first frame is used",
     "duplicate": "the same content as another item",
+    "simplified": "notes were moved to the grid, or what a score has no place for was left out",
+    "salt": "of several parts of a molecule the largest is used",
+    "neutralised": "charges of a molecule were taken away",
+    "charged": "a molecule keeps charges that hydrogen cannot take away",
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from genloom.data import cache as store
@@ -12,9 +13,10 @@ from genloom.data.captions import reread
 from genloom.data.dataset import Dataset, map_pack
 from genloom.data.documents import Unit
 from genloom.data.find import files_of, find, locate
+from genloom.data.molecules import molecules, usual_form
 from genloom.data.pack import ImportOptions, write_pack
 from genloom.data.pairs import pair_source
-from genloom.data.shelving import named_by
+from genloom.data.shelving import LONGEST, named_by
 from genloom.data.source import Source
 from genloom.data.tables import hub_source
 from genloom.errors import BadInput
@@ -39,6 +41,7 @@ def open_dataset(
     document: Unit | None = None,
     tokenizer: str | None = None,
     vocab: int | None = None,
+    talks: str | None = None,
     given: str = "none",
     cache: str | os.PathLike[str] | None = None,
 ) -> Dataset:
@@ -65,9 +68,12 @@ def open_dataset(
         document: What a document of text files is: "line", "paragraph" or "file". None: one file
             is one running text, and where there are several each is a document.
         tokenizer: How documents, or else captions, are read: by "letters", by "bytes", by "bpe",
-            which is learnt from the training part, or by the tokenizer.json of a folder. None: by
-            letters.
+            which is learnt from the training part, or by the tokenizer.json of a folder; as
+            molecules, by "smiles" or "selfies", see `data.molecules`. None: by letters; files *.smi
+            and columns called smiles, by "smiles".
         vocab: Pieces of a "bpe"; 1,024 if not given.
+        talks: How talks are written for the tokenizer of a checkpoint, a name in `prompts.PROMPTS`.
+            None: as that is made for.
         given: The picture that a model makes the item from: see `given.SOURCES`; "paired" and
             "unpaired" are for two folders, see `data.pairs`.
         cache: Folder for packs; else GENLOOM_CACHE, else ~/.cache/genloom.
@@ -90,12 +96,13 @@ def open_dataset(
         document,
         None if captions else tokenizer,
         vocab,
+        talks,
     )
     folder = store.root(cache)
     ready: Source | None = None
     if str(source).startswith("hub:"):
         name = str(source)
-        ready, content = hub_source(name.removeprefix("hub:"))
+        ready, content = hub_source(name.removeprefix("hub:"), options.wanted.texts)
     elif str(source) in BUILTIN:
         name, content = str(source), f"{source} {VERSIONS[str(source)]}"
     else:
@@ -103,6 +110,8 @@ def open_dataset(
         name = path.resolve().name
         base = path if path.is_dir() else path.parent
         content = store.hash_files(files_of(path), base, folder)
+        if not (options.tokenizer or captions or pairs):
+            options = replace(options, tokenizer=usual_form(path, options.wanted.texts))
     named = options.named()
     if options.tokenizer:  # what it says, not where it lies
         named["tokenizer"] = named_by(options.tokenizer)
@@ -111,6 +120,7 @@ def open_dataset(
     if store.read_description(pack) is None:
         _remove(pack)
         reader = ready or _reader(source, options)
+        reader = molecules(reader, options.tokenizer, options.length or LONGEST)
         store.write_aside(pack, lambda aside: write_pack(reader, name, options, aside))
     dataset = map_pack(pack, fingerprint, augment, captions=captions, given=given)
     if augment and dataset.items.kind != "image":

@@ -39,6 +39,7 @@ class ImportOptions:
         document: What a document of text files is; see `find.Wanted`.
         tokenizer: How documents are read; see `shelving.lexicon_of`.
         vocab: Pieces of a tokenizer that is learnt.
+        talks: How talks are written; see `prompts.PROMPTS`.
     """
 
     size: int | None = None
@@ -53,6 +54,7 @@ class ImportOptions:
     document: Unit | None = None
     tokenizer: str | None = None
     vocab: int | None = None
+    talks: str | None = None
 
     @property
     def wanted(self) -> Wanted:
@@ -79,6 +81,8 @@ class ImportOptions:
         _check_whole("vocab", self.vocab, 256, 2**20)
         if self.tokenizer and kind != "text":
             raise BadInput("tokenizer reads documents, or captions with captions = true.")
+        if self.talks and (self.tokenizer is None or kind != "text"):
+            raise BadInput("talks is for documents that the tokenizer of a checkpoint reads.")
         if self.vocab and self.tokenizer != "bpe":
             raise BadInput("vocab is for tokenizer = 'bpe', which is learnt; leave it out.")
 
@@ -154,6 +158,7 @@ def _write_documents(
         seed=options.seed,
         reads=options.tokenizer,
         vocab=options.vocab,
+        talks=options.talks,
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from genloom.data import molecules
 from genloom.data.cache import write_array
 from genloom.data.findings import Finding
 from genloom.data.metadata import decode_text
@@ -18,7 +19,18 @@ from genloom.data.packing import cut_rows, packed
 from genloom.data.source import PARTS, Entry, Source
 from genloom.data.split import digest, parts_of
 from genloom.errors import BadInput
-from genloom.lexicon import END, ROLES, Bytes, Letters, Lexicon, Pieces, learn_pieces, told_of
+from genloom.lexicon import (
+    END,
+    ROLES,
+    Bytes,
+    Letters,
+    Lexicon,
+    Pieces,
+    Turns,
+    learn_pieces,
+    told_of,
+)
+from genloom.words import Words, words_of
 
 LONGEST = 512  # numbers of a row, where nobody says more
 USUAL_PIECES = 1024
@@ -34,7 +46,7 @@ class Seen:
         digests: Of the documents.
         names: Of the documents.
         given: Their parts, as the files say.
-        letters: Those of all documents.
+        letters: Those of all documents, or the words where they are written in words.
         roles: Those of all documents.
         findings: What is worth knowing.
     """
@@ -69,18 +81,29 @@ def survey(source: Source) -> Seen:
         seen.names.append(entry.name)
         seen.given.append(entry.part)
         for role, text in entry.turns:
-            seen.letters.update(text)
+            seen.letters.update(words_of(text, source.words) if source.words else text)
             seen.roles.update([role] if role else ())
     return seen
 
 
 def named_by(reads: str) -> str:
     """What a fingerprint says of how documents are read: a name, or the hash of a tokenizer."""
-    return reads if reads in (LETTERS, BYTES, LEARNT) else digest(_rules(reads).encode()).hex()
+    if reads in molecules.FORMS:
+        return f"{reads} {molecules.VERSION}"
+    if reads in (LETTERS, BYTES, LEARNT):
+        return reads
+    native = _native(reads)
+    said = _rules(reads) if native is None else json.dumps(told_of(native))
+    return digest(said.encode()).hex()
 
 
 def lexicon_of(
-    source: Source, seen: Seen, parts: list[str], reads: str | None, vocab: int | None
+    source: Source,
+    seen: Seen,
+    parts: list[str],
+    reads: str | None,
+    vocab: int | None,
+    talks: str | None = None,
 ) -> Lexicon:
     """How the documents become numbers.
 
@@ -88,10 +111,27 @@ def lexicon_of(
         source: Of the documents.
         seen: What a first reading told.
         parts: Of the documents.
-        reads: "letters", "bytes", "bpe", or a folder with a tokenizer.json.
+        reads: "letters", "bytes", "bpe", or a folder with a tokenizer.json; a checkpoint (see
+            `hub.causal`) brings its own end and form of talks.
         vocab: Pieces of a BPE that is learnt.
+        talks: How talks are written for a checkpoint; None: as its tokenizer is made for.
+
+    Raises:
+        BadInput: The form of talks is unknown, or they are not read by a checkpoint's tokenizer.
     """
     marks = (*(ROLES if seen.roles else ()), END)
+    if talks is not None and _native(str(reads)) is None:
+        raise BadInput(
+            f"talks = {talks!r} is a form for checkpoints of others: set data.tokenizer to the "
+            "folder of one, or leave it out."
+        )
+    if source.words:
+        if reads not in (None, source.words):
+            raise BadInput(
+                f"tokenizer = {reads!r} reads plain text, and these documents are {source.form} in "
+                "words of their own: leave it out."
+            )
+        return Words(tuple(sorted(seen.letters)), source.words, marks=marks)
     if reads in (None, LETTERS):
         return Letters("".join(sorted(seen.letters)), marks=marks)
     if reads == BYTES:
@@ -100,7 +140,7 @@ def lexicon_of(
         learnt = (entry for entry, part in zip(documents(source, []), parts) if part == "train")
         texts = (text for entry in learnt for _, text in entry.turns)
         return Pieces(learn_pieces(texts, vocab or USUAL_PIECES), marks=marks)
-    return Pieces(_rules(reads), marks=marks)
+    return _native(reads, talks) or Pieces(_rules(reads), marks=marks)
 
 
 def write_documents(
@@ -113,6 +153,7 @@ def write_documents(
     seed: int,
     reads: str | None,
     vocab: int | None,
+    talks: str | None = None,
 ) -> dict[str, Any]:
     """Fill a folder with the rows of each part; returns what `data.json` is to say.
 
@@ -125,6 +166,7 @@ def write_documents(
         seed: Of the split.
         reads: See `lexicon_of`.
         vocab: See `lexicon_of`.
+        talks: See `lexicon_of`.
 
     Raises:
         BadInput: There are too few documents.
@@ -133,18 +175,21 @@ def write_documents(
     parts, leaks = parts_of(seen.given, seen.digests, seen.names, shares, seed)
     if "train" not in parts:
         raise BadInput(f"{name} has {len(parts)} documents: too few to train on and to hold out.")
-    lexicon = lexicon_of(source, seen, parts, reads, vocab)
+    lexicon = lexicon_of(source, seen, parts, reads, vocab, talks)
     ids = {part: array("i") for part in PARTS}
     starts = {part: array("q", [0]) for part in PARTS}
+    severed = 0
     for entry, part in zip(documents(source, []), parts, strict=True):
-        if part:
-            ids[part].extend(lexicon.document(entry.turns))
+        pieces = _pieces(source, entry.turns, length or LONGEST) if part else []
+        severed += len(pieces) > 1
+        for turns in pieces:
+            ids[part].extend(lexicon.document(turns))
             starts[part].append(len(ids[part]))
     longest = max(int(np.diff(np.array(found)).max(initial=0)) for found in starts.values())
     length = length or min(longest, LONGEST)
     kind = np.dtype(np.uint8 if lexicon.vocab <= 256 else np.int32)
     described: dict[str, Any] = {}
-    cut = 0
+    cut = severed
     for part in PARTS:
         begin = np.array(starts[part], np.int64)
         rows = cut_rows(np.array(ids[part], kind), begin, length, lexicon.mark(END))
@@ -165,6 +210,25 @@ def write_documents(
     }
 
 
+def _pieces(source: Source, turns: Turns, length: int) -> list[Turns]:
+    """A document, or its parts where the source knows how to cut one that is too long."""
+    if source.cut is None:
+        return [turns]
+    return [((role, piece),) for role, text in turns for piece in source.cut(text, length)]
+
+
+def _native(folder: str, talks: str | None = None) -> Lexicon | None:
+    """The lexicon of a checkpoint; None of any other folder."""
+    from genloom import artifact
+
+    path = Path(folder).expanduser()
+    if not artifact.is_checkpoint(path):
+        return None
+    from genloom.hub import causal
+
+    return causal.lexicon(path, talks)
+
+
 def _rules(folder: str) -> str:
     """The tokenizer of a folder.
 
@@ -174,8 +238,8 @@ def _rules(folder: str) -> str:
     path = Path(folder).expanduser() / RULES
     if not path.is_file():
         raise BadInput(
-            f"data.tokenizer = {folder!r} is neither {LETTERS}, {BYTES} nor {LEARNT}, nor a folder "
-            f"with a {RULES}."
+            f"data.tokenizer = {folder!r} is neither {LETTERS}, {BYTES}, {LEARNT} nor one of "
+            f"{', '.join(molecules.FORMS)}, nor a folder with a {RULES}."
         )
     return decode_text(path.read_bytes(), RULES)
 

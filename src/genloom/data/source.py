@@ -65,7 +65,7 @@ class Source:
         columns: Of a table, that captions were taken from because somebody asked for them.
         texts: The same of documents.
         unit: What a document of text files is; None for other data.
-        words: How documents are written that are no plain text, a name in `lexicon.FORMS`.
+        words: How documents are written that are no plain text, a name in `words.FORMS`.
         cut: (text, most words) -> the parts of a document that is longer; None cuts anywhere.
     """
 

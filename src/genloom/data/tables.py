@@ -1,12 +1,18 @@
-"""Pictures in tables: Parquet files, folders of Hugging Face `datasets`, and names on its hub."""
+"""Pictures or documents in tables: Parquet, folders of `datasets`, and names on its hub.
+
+A table with a column of pictures holds these, unless columns of text are named; any other holds
+documents.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from genloom.data.arrow import Shard, arrow_documents
 from genloom.data.decode import decode
 from genloom.data.findings import Damaged, Finding, one_line
 from genloom.data.source import PART_NAMES, Entry, Source
@@ -17,27 +23,45 @@ _LABEL = ("label", "labels", "class", "target", "fine_label")
 _CAPTION = ("text", "caption", "prompt", "description")
 
 
-def parquet_source(paths: Sequence[Path]) -> Source:
-    """Parquet files with a column of encoded pictures, as `datasets` writes them."""
+def parquet_source(paths: Sequence[Path], texts: tuple[str, ...] = ()) -> Source:
+    """Parquet files with a column of encoded pictures, as `datasets` writes them, or of text.
+
+    Args:
+        paths: The files.
+        texts: Columns of text; see `documents.row_documents`.
+    """
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
     except ModuleNotFoundError:
         raise need("pyarrow", "hf", "Reading Parquet") from None
 
-    def rows(path: Path, columns: list[str]) -> Iterator[dict[str, Any]]:
+    def batches(path: Path, columns: list[str]) -> Iterator[Any]:
         try:
             with pq.ParquetFile(path) as file:
-                for batch in file.iter_batches(256, columns=columns):
-                    yield from batch.to_pylist()
+                yield from file.iter_batches(256, columns=columns)
         except (pa.ArrowException, OSError) as error:
             raise Damaged(path.name, "bad_parquet", one_line(error)) from None
 
-    try:
-        schema = pq.read_schema(paths[0])
-    except (pa.ArrowException, OSError) as error:
-        raise Damaged(paths[0].name, "bad_parquet", one_line(error)) from None
-    image, label, caption = _columns(schema.names, paths[0].name)
+    def rows(path: Path, columns: list[str]) -> Iterator[dict[str, Any]]:
+        for batch in batches(path, columns):
+            yield from batch.to_pylist()
+
+    def schema_of(path: Path) -> Any:
+        try:
+            return pq.read_schema(path)
+        except (pa.ArrowException, OSError) as error:
+            raise Damaged(path.name, "bad_parquet", one_line(error)) from None
+
+    schema = schema_of(paths[0])
+    parts = _parts(paths)
+    if texts or not has_pictures(schema.names):
+        shards = [
+            Shard(path.name, parts[path], schema_of(path).names, partial(batches, path))
+            for path in paths
+        ]
+        return _documents("Parquet of text", shards, texts)
+    image, label, caption = _columns(schema.names)
     names = _declared_classes(schema.metadata or {}, label)
     chosen = [name for name in (image, label, caption) if name]
     classes = names
@@ -45,27 +69,30 @@ def parquet_source(paths: Sequence[Path]) -> Source:
         classes = _seen_classes(row[label] for path in paths for row in rows(path, [label]))
 
     def entries(findings: list[Finding]) -> Iterator[Entry]:
-        parts = {path: _part(path.stem) for path in paths}
-        official = "test" in parts.values() or "valid" in parts.values()
         for path in paths:
             table = _entries(path.name, rows(path, chosen), (image, label, caption), classes)
-            yield from table(parts[path] if official and len(paths) > 1 else "", findings)
+            yield from table(parts[path], findings)
 
     return Source("Parquet", "image", entries, classes=classes)
 
 
-def dataset_source(path: Path) -> Source:
-    """A folder that `datasets.Dataset.save_to_disk` wrote."""
+def dataset_source(path: Path, texts: tuple[str, ...] = ()) -> Source:
+    """A folder that `datasets.Dataset.save_to_disk` wrote; `texts` as in `parquet_source`."""
     datasets = _datasets()
     try:
         loaded = datasets.load_from_disk(str(path))
     except (OSError, ValueError, KeyError) as error:
         raise Damaged(path.name, "corrupt", one_line(error)) from None
-    return _of_datasets("datasets folder", loaded, path.name)
+    return _of_datasets("datasets folder", loaded, path.name, texts)
 
 
-def hub_source(name: str) -> tuple[Source, str]:
-    """`owner/name` or `owner/name:config`, fetched by `datasets`; and what names its content."""
+def hub_source(name: str, texts: tuple[str, ...] = ()) -> tuple[Source, str]:
+    """`owner/name` or `owner/name:config`, fetched by `datasets`; and what names its content.
+
+    Args:
+        name: On the hub.
+        texts: As in `parquet_source`.
+    """
     datasets = _datasets()
     repository, _, config = name.partition(":")
     try:
@@ -76,7 +103,7 @@ def hub_source(name: str) -> tuple[Source, str]:
             f"hub:{name} cannot be loaded: {reason}. Download it and give its path."
         ) from None
     prints = {part: data._fingerprint for part, data in loaded.items()}
-    return _of_datasets("hub", loaded, name), json.dumps(prints, sort_keys=True)
+    return _of_datasets("hub", loaded, name, texts), json.dumps(prints, sort_keys=True)
 
 
 def _datasets() -> Any:
@@ -87,12 +114,25 @@ def _datasets() -> Any:
     return datasets
 
 
-def _of_datasets(form: str, loaded: Any, name: str) -> Source:
+def _of_datasets(form: str, loaded: Any, name: str, texts: tuple[str, ...]) -> Source:
     """From a Dataset or a DatasetDict; pictures stay encoded, our own rules decode them."""
     datasets = _datasets()
     splits = dict(loaded) if isinstance(loaded, datasets.DatasetDict) else {"": loaded}
     first = next(iter(splits.values()))
-    image, label, caption = _columns(first.column_names, name)
+    parts = {part: PART_NAMES.get(part.lower(), "") for part in splits}
+    official = len(set(parts.values())) > 1
+    if texts or not has_pictures(first.column_names):
+        shards = [
+            Shard(
+                part or name,
+                parts[part] if official else "",
+                data.column_names,
+                partial(_batches, data),
+            )
+            for part, data in splits.items()
+        ]
+        return _documents(f"{form} of text", shards, texts)
+    image, label, caption = _columns(first.column_names)
     if isinstance(first.features[image], datasets.Image):
         encoded = datasets.Image(decode=False)
         splits = {part: data.cast_column(image, encoded) for part, data in splits.items()}
@@ -101,8 +141,6 @@ def _of_datasets(form: str, loaded: Any, name: str) -> Source:
         classes = tuple(feature.names or ())
     else:
         classes = _seen_classes(v for data in splits.values() if label for v in data[label])
-    parts = {part: PART_NAMES.get(part.lower(), "") for part in splits}
-    official = len(set(parts.values())) > 1
 
     def entries(findings: list[Finding]) -> Iterator[Entry]:
         for part, data in splits.items():
@@ -110,6 +148,27 @@ def _of_datasets(form: str, loaded: Any, name: str) -> Source:
             yield from table(parts[part] if official else "", findings)
 
     return Source(form, "image", entries, classes=classes)
+
+
+def _batches(data: Any, columns: list[str]) -> Iterator[Any]:
+    """Of a Dataset, as it lies."""
+    for table in data.select_columns(columns).with_format("arrow").iter(256):
+        yield from table.to_batches()
+
+
+def _documents(form: str, shards: Sequence[Shard], texts: tuple[str, ...]) -> Source:
+    try:
+        return arrow_documents(form, shards, texts)
+    except BadInput as error:
+        if texts:
+            raise
+        line = f"{error} Pictures would be in a column {' or '.join(_IMAGE)}."
+        raise BadInput(line) from None
+
+
+def has_pictures(names: Sequence[str]) -> bool:
+    """Whether a table has a column of pictures."""
+    return any(name in names for name in _IMAGE)
 
 
 def _entries(
@@ -150,12 +209,11 @@ def _encoded(cell: Any, place: str) -> bytes:
     return data
 
 
-def _columns(names: Sequence[str], where: str) -> tuple[str, str | None, str | None]:
+def _columns(names: Sequence[str]) -> tuple[str, str | None, str | None]:
+    """Of pictures, labels and captions."""
     found = [next((n for n in wanted if n in names), None) for wanted in (_IMAGE, _LABEL, _CAPTION)]
     image, label, caption = found
-    if image is None:
-        reason = f"one of {', '.join(_IMAGE)} is needed; there is {', '.join(names)[:80]}"
-        raise Damaged(where, "missing_column", reason)
+    assert image is not None, names
     return image, label, caption
 
 
@@ -172,6 +230,13 @@ def _seen_classes(values: Iterable[Any]) -> tuple[str, ...]:
     seen = {value for value in values if value is not None}
     order = sorted(seen, key=lambda v: (isinstance(v, str), v))
     return tuple(str(value) for value in order) if len(seen) > 1 else ()
+
+
+def _parts(paths: Sequence[Path]) -> dict[Path, str]:
+    """As the names of several files say, where one of them is held out."""
+    parts = {path: _part(path.stem) for path in paths}
+    official = len(paths) > 1 and not {"test", "valid"}.isdisjoint(parts.values())
+    return parts if official else dict.fromkeys(paths, "")
 
 
 def _part(stem: str) -> str:

@@ -10,13 +10,15 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
+from genloom.chemistry import to_smiles
 from genloom.core import Codec, Generative, Items, options
 from genloom.data import Dataset, Split
 from genloom.metrics import trivial
 from genloom.metrics.bench import Bench
-from genloom.metrics.pictures import grid, png
+from genloom.metrics.pictures import grid, heard, png
 
 LOSSY = {".jpg", ".jpeg", ".webp"}
+PIECES = 3  # of music that are shown and can be heard
 SHOWN = 64  # samples in the picture of a verdict
 
 
@@ -107,7 +109,9 @@ def facts(
             "shape": list(against.items.shape),
             "form": _form(test),
         },
-        "trivial": trivial.DESCRIPTION[against.items.kind],
+        "trivial": trivial.DESCRIPTION.get(
+            against.items.medium, trivial.DESCRIPTION[against.items.kind]
+        ),
         "extractor": {
             "name": seen.name,
             "id": seen.id,
@@ -160,7 +164,7 @@ def failures(against: Bench, copies: dict[str, Any]) -> list[str]:
     if copies["verdict"] == "fail":
         lines.append(
             f"{copies['share']:.1%} of the samples are copies of training items "
-            f"(held-out data: {copies['held_out_share']:.1%}; p = {copies['p_value']:.2g})"
+            f"({_yardstick(copies)}; p = {copies['p_value']:.2g})"
         )
     if copies["verdict"] == "pass" and not copies["planted"]["detected"]:
         lines.append("the test for copies would not have found 5 % of copies: it needs more items")
@@ -170,6 +174,12 @@ def failures(against: Bench, copies: dict[str, Any]) -> list[str]:
         failed = ", ".join(rung.damage for rung in against.rungs if not rung.passed)
         lines.append(f"the extractor cannot be trusted on these data: its ladder failed ({failed})")
     return lines
+
+
+def _yardstick(copies: dict[str, Any]) -> str:
+    """How many copies there are where nothing copies."""
+    held_out = f"held-out data: {copies['held_out_share']:.1%}"
+    return f"{held_out}; new draws: {copies['expected']:.1%}" if "expected" in copies else held_out
 
 
 def pictures(samples: Tensor, labels: Tensor | None, against: Bench) -> dict[str, Any]:
@@ -182,10 +192,14 @@ def pictures(samples: Tensor, labels: Tensor | None, against: Bench) -> dict[str
         real = real[against.real.labels[:shown].argsort(stable=True)]
     if items.kind == "image":
         return {"kind": "image", "samples": png(grid(made)), "real": png(grid(real))}
+    if items.medium == "music":
+        pieces = {"samples": made[:PIECES], "real": real[:PIECES]}
+        found = {side: [heard(items.read(item)) for item in some] for side, some in pieces.items()}
+        return {"kind": "music", **found}
     if items.kind == "text":
         made, real = made[:16], real[:16]
     return {
-        "kind": items.kind,
+        "kind": items.medium,
         "samples": [show(item, items) for item in made],
         "real": [show(item, items) for item in real],
     }
@@ -205,6 +219,8 @@ def show(item: Tensor, items: Items) -> Any:
     """One item for a page: a data URI, a string, or coordinates."""
     if items.kind == "image":
         return png(item)
+    if items.medium == "molecule":
+        return to_smiles(items.read(item), items.lexicon)
     if items.kind == "text":
         return items.read(item)
     return [round(float(value), 4) for value in item]

@@ -10,7 +10,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -21,7 +21,17 @@ from torch import Tensor
 from genloom.core import Items
 from genloom.errors import Refused
 from genloom.metrics import encoder, inception, text, trivial
-from genloom.metrics.copies import NEEDED, CopyTest, Nearness, copy_test, nearness
+from genloom.metrics.bleu import self_bleu
+from genloom.metrics.copies import (
+    NEEDED,
+    CopyTest,
+    Nearness,
+    Recurrence,
+    copy_test,
+    nearness,
+    planted,
+)
+from genloom.metrics.estimate import Estimate
 from genloom.metrics.extractor import Extractor, Judge, Rows, extractor, folder, judge
 from genloom.metrics.ladder import Rung, climb
 from genloom.metrics.measures import Measured, Side, measure, side
@@ -53,6 +63,8 @@ class Bench:
         train_features: Of the training split, (N, D) float32.
         near_real: Nearness of the real items to the training split, by space.
         near_other: Of the others.
+        recurrence: How often a new document is a training item; None where items are none.
+        unseen: All held-out items, of both splits.
         seconds: It took to make.
     """
 
@@ -71,6 +83,8 @@ class Bench:
     train_features: Tensor
     near_real: dict[str, Nearness]
     near_other: dict[str, Nearness]
+    recurrence: Recurrence | None
+    unseen: Tensor
     seconds: float
 
     @property
@@ -81,6 +95,29 @@ class Bench:
     def nearness(self, side: Side) -> dict[str, Nearness]:
         """Nearness of items to the training split, in every space that there is."""
         return _nearness(self.items, side, self.train, self.train_features)
+
+    def measure(self, side: Side) -> Measured:
+        """Every measure of samples."""
+        known = self.train.items
+        return measure(side, self.real, self.extractor, self.judge, self.items, known)
+
+    def longest_match(self, samples: Tensor, near: Nearness) -> Estimate:
+        """How long rows of ids quote the training split, beside held-out rows."""
+        end, real = self.items.end, self.real.items
+        floor = text.longest_match(real, self.near_real["runs"], end)
+        return text.longest_match(samples, near, end).beside(floor, None)
+
+    def facing(self, samples: Tensor) -> Bench:
+        """The same bench, with the recurrence that the samples of a set of molecules show."""
+        if self.items.medium != "molecule":
+            return self
+        chance = text.recapture(samples, self.train.items, self.unseen)
+        return replace(self, recurrence=chance)
+
+    def planted(self, near: dict[str, Nearness]) -> dict[str, Nearness]:
+        """The same samples with planted copies, beyond the documents that recur."""
+        rate = self.recurrence.rate if self.recurrence else 0.0
+        return {space: planted(one, recurring=rate) for space, one in near.items()}
 
     def copy_tests(self, near: dict[str, Nearness]) -> list[CopyTest]:
         """Test samples for copies in every space.
@@ -93,7 +130,9 @@ class Bench:
                 "the test for copies needs at least 50 held-out items more, to set its threshold."
             )
         return [
-            copy_test(space, near[space], self.near_real[space], self.near_other[space])
+            copy_test(
+                space, near[space], self.near_real[space], self.near_other[space], self.recurrence
+            )
             for space in near
         ]
 
@@ -130,7 +169,7 @@ def bench(
     real = side(test.items[rows], seen, judged, _labels(test, rows))
     other = _other(test, valid, rest, n, seen, judged)
     say("measuring held-out data and the trivial generator")
-    made = trivial.generate(items.kind, train.items, train.cond.get("label"), real.labels, n)
+    made = trivial.generate(items, train.items, train.cond.get("label"), real.labels, n)
     plain = side(made, seen, judged, real.labels)
     train_features = _train_features(seen, train, cache)
     near_real = _nearness(items, real, train, train_features)
@@ -147,11 +186,13 @@ def bench(
         judged,
         _accuracy(real),
         rungs,
-        _floors(other, real, seen, judged, items),
-        measure(plain, real, seen, judged, items),
+        _floors(other, real, seen, judged, items, train.items),
+        measure(plain, real, seen, judged, items, train.items),
         train_features,
         near_real,
         near_other,
+        None if items.end is None else text.recurrence(train.items),
+        torch.cat((test.items, valid.items)),
         time.monotonic() - start,
     )
 
@@ -175,12 +216,20 @@ def _other(
 
 
 def _floors(
-    other: Side | None, real: Side, seen: Extractor, judged: Judge | None, items: Items
+    other: Side | None,
+    real: Side,
+    seen: Extractor,
+    judged: Judge | None,
+    items: Items,
+    train: Tensor,
 ) -> Measured:
-    """Both halves at the size of the smaller one."""
+    """Both halves at the size of the smaller one; self-BLEU, which depends on n, at n."""
     if other is None:
         return Measured(refused={"floors": "there is no second held-out half: floors need one"})
-    return measure(other, _part(real, len(other.items)), seen, judged, items)
+    found = measure(other, _part(real, len(other.items)), seen, judged, items, train)
+    if "self_bleu" in found.estimates:  # it looks at one side alone, and that has n items
+        found.take("self_bleu", lambda: self_bleu(real.items, items.end))
+    return found
 
 
 def _part(side: Side, n: int) -> Side:
@@ -215,7 +264,7 @@ def _rungs(
 
 def _nearness(items: Items, one: Side, train: Rows, train_features: Tensor) -> dict[str, Nearness]:
     """In the space of items and in that of features; for text, the longest verbatim run."""
-    if items.kind == "text":
+    if items.lexicon is not None:
         return {"runs": text.verbatim(one.items, train.items, items.end)}
     if items.kind == "points":
         return {"coordinates": nearness(one.items, train.items)}

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from statistics import NormalDist
 from typing import Any, Literal
 
@@ -36,6 +36,7 @@ class Estimate:
         floor: The same measure between two halves of the held-out data; None where it has none.
         floor_n: Items on each side of the floor.
         trivial: The same measure of a trivial generator; None where it has none.
+        baselines: The same measure of what is no generator, by name.
 
     Raises:
         Refused: A number is not finite.
@@ -53,9 +54,11 @@ class Estimate:
     floor: float | None = None
     floor_n: int | None = None
     trivial: float | None = None
+    baselines: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         numbers = (self.value, self.low, self.high, self.floor, self.trivial)
+        numbers = (*numbers, *self.baselines.values())
         if not all(math.isfinite(number) for number in numbers if number is not None):
             raise Refused(
                 f"{self.name} is not finite ({self.value}): the features or likelihoods that it "
@@ -73,7 +76,7 @@ class Estimate:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        return dict(self.__dict__)
+        return {k: v for k, v in self.__dict__.items() if k != "baselines" or v}
 
 
 def enough(name: str, n: int, needed: int, reason: str = "") -> None:

@@ -67,7 +67,8 @@ def _columns(verdicts: Sequence[Dict]) -> list[dict[str, Any]]:
         for e in verdict["estimates"]:
             key = _key(e)
             kept = ("name", "better", "unit", "floor", "floor_n", "trivial")
-            columns.setdefault(key, {k: e[k] for k in kept} | {"id": key[1]})
+            own = {"id": key[1], "baselines": e.get("baselines", {})}
+            columns.setdefault(key, {k: e[k] for k in kept} | own)
     names = [name for name, _ in columns]
     for (name, form), column in columns.items():
         if names.count(name) > 1:

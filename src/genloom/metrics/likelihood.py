@@ -7,6 +7,7 @@ arXiv:1511.01844, Section 3.1), so the id says whether the codec keeps every ite
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -15,6 +16,7 @@ from genloom.codecs import Latent
 from genloom.core import Codec, Condition, Items, Likelihood, Real
 from genloom.errors import Refused
 from genloom.given import encoded
+from genloom.metrics.baselines import text_bytes
 from genloom.metrics.estimate import Estimate, enough, finite, mean_interval
 from genloom.metrics.text import inside
 
@@ -35,7 +37,7 @@ def likelihood(
     """The mean negative log-likelihood of held-out items, in bits per dimension of an item.
 
     Args:
-        model: It answers `log_prob` in nats.
+        model: It answers `log_prob` in nats; where it has an `estimator`, that is named.
         codec: Between the items and the model's space.
         items: Held-out items as stored, (n, *shape).
         cond: Their conditions, name -> (n, ...).
@@ -66,8 +68,8 @@ def likelihood(
     nats = torch.cat(parts)
     finite(NAMES[kind], nats)
     value, low, high = mean_interval(nats / _scale(codec.items, items))
-    id = f"{model.likelihood}; {_form(codec, items)}"
-    tag = model.likelihood
+    tag, how = model.likelihood, getattr(model, "estimator", "")
+    id = f"{tag}{how and f' ({how})'}; {_form(codec, items)}"
     return Estimate(NAMES[kind], value, low, high, len(items), id, unit=UNITS[kind], tag=tag)
 
 
@@ -88,6 +90,21 @@ def _form(codec: Codec, items: Tensor) -> str:
         return AS_STORED
     values = len(torch.unique(kept))
     return f"items as {type(codec).__name__} keeps them ({values} values)"
+
+
+def per_byte(found: Estimate, items: Tensor, about: Items) -> Estimate:
+    """The same likelihood of text in bits per byte of UTF-8, which any two ways of coding share.
+
+    Args:
+        found: Of `items`, in bits per character.
+        items: Held-out rows, (n, L).
+        about: What they are.
+    """
+    scale = _scale(about, items) / math.log(2) * len(items) / text_bytes(items, about)
+    value, low, high = (scale * bits for bits in (found.value, found.low, found.high))
+    trivial = None if found.trivial is None else scale * found.trivial
+    named = {"name": "bits_per_byte", "unit": "bits/byte"}
+    return replace(found, **named, value=value, low=low, high=high, trivial=trivial)
 
 
 def independent(train: Tensor, items: Tensor, about: Items) -> float:

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from genloom.core import Items
 from genloom.errors import Refused
-from genloom.metrics import text
+from genloom.metrics import molecules, music, text, verse
+from genloom.metrics.bleu import self_bleu
 from genloom.metrics.diversity import class_kl, diversity
 from genloom.metrics.estimate import Estimate
 from genloom.metrics.extractor import Extractor, Judge
@@ -79,8 +80,28 @@ def inception_logits(extractor: Extractor, items: Tensor) -> Tensor:
     return again(items)
 
 
-def measure(x: Side, y: Side, extractor: Extractor, judge: Judge | None, items: Items) -> Measured:
-    """Every measure that these sides allow, of x against held-out data y."""
+def wording(x: Tensor, y: Tensor, about: Items, train: Tensor) -> dict[str, Callable[[], Estimate]]:
+    """Measures of texts (n, L) alone."""
+    return {
+        "distinct": lambda: text.distinct(x, end=about.end),
+        "repetition": lambda: text.repetition(x, end=about.end),
+        "self_bleu": lambda: self_bleu(x, about.end),
+        **verse.measures(x, about, train),
+    }
+
+
+# What is measured of one medium alone: (samples, held-out items, what they are, training items).
+OWN: dict[str, Callable[[Tensor, Tensor, Items, Tensor], dict[str, Callable[[], Estimate]]]] = {
+    "text": wording,
+    "music": music.compare,
+    "molecule": molecules.compare,
+}
+
+
+def measure(
+    x: Side, y: Side, extractor: Extractor, judge: Judge | None, items: Items, train: Tensor
+) -> Measured:
+    """Every measure that these sides allow, of x against held-out data y and training items."""
     found = Measured()
     features = extractor.id
     inception = extractor.name == "inception"
@@ -105,9 +126,9 @@ def measure(x: Side, y: Side, extractor: Extractor, judge: Judge | None, items: 
         found.take(name, lambda: classifier_score(scores, id=id, name=name))
     if judge is not None and x.logits is not None and y.logits is not None:
         _judged(found, x, y, judge)
-    if items.kind == "text":
-        found.take("distinct", lambda: text.distinct(x.items, end=items.end))
-        found.take("repetition", lambda: text.repetition(x.items, end=items.end))
+    if items.medium in OWN:
+        for name, taken in OWN[items.medium](x.items, y.items, items, train).items():
+            found.take(name, taken)
     return found
 
 

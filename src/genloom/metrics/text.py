@@ -5,10 +5,12 @@ Rows may be documents, with an end each and more ends to fill them up; those cou
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
-from genloom.metrics.copies import Nearness
+from genloom.metrics.copies import Nearness, Recurrence, good_turing
 from genloom.metrics.estimate import Estimate, enough, jackknife, mean_interval
 
 BUCKETS = (32, 48, 48)  # of hashed 1-, 2- and 3-grams
@@ -94,21 +96,71 @@ def verbatim(items: Tensor, train: Tensor, end: int | None = None) -> Nearness:
     the whole item, so a run is known to the next shorter of these.
     """
     length, counted = items.shape[1], sizes(items, end)
-    flat = train.reshape(1, -1)  # rows of one text follow each other
+    kept = inside(train, 1, end).flatten()
+    flat = train.reshape(1, -1)[:, kept]  # rows of one text follow each other
+    of = (torch.arange(train.numel()) // length)[kept]
     longest = torch.zeros(len(items), dtype=torch.int64)
     nearest = torch.zeros(len(items), dtype=torch.int64)
     for k in (*(k for k in LENGTHS if k < length), length):
-        known = grams(flat, k)[0]
-        order = known.argsort()
-        known_sorted = known[order]
-        sought = grams(items, k)
-        place = torch.searchsorted(known_sorted, sought).clamp(max=len(known_sorted) - 1)
-        hit = (known_sorted[place] == sought) & (inside(items, k, end) | (k == length))
+        if flat.shape[1] < k:
+            break
+        place, hit = _sought(grams(flat, k)[0], grams(items, k))
+        hit &= inside(items, k, end)
         found = hit.any(1)
-        if not bool(found.any()) and end is None:
+        if not bool(found.any()):
             break
         first = hit.long().argmax(1)
-        row = order[place.gather(1, first[:, None])[:, 0]] // length
-        longest = torch.where(found, counted.clamp(max=k), longest)
+        row = of[place.gather(1, first[:, None])[:, 0]]
+        longest = torch.where(found, k, longest)
         nearest = torch.where(found, row, nearest)
+    row, equal = _sought(grams(train, length)[:, 0], grams(items, length)[:, 0])
+    longest = torch.where(equal, counted, longest)
+    nearest = torch.where(equal, row, nearest)
     return Nearness(1 - longest / counted.double(), nearest, (counted - longest).double())
+
+
+def _sought(known: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
+    """A place of each wanted hash among known ones (N,), and whether it is there."""
+    order = known.argsort(stable=True)
+    place = torch.searchsorted(known[order], wanted).clamp(max=len(known) - 1)
+    place = order[place]
+    return place, known[place] == wanted
+
+
+def recurrence(train: Tensor) -> Recurrence:
+    """How often a new document would be one of the training part, rows (N, L)."""
+    return good_turing(torch.unique(grams(train, train.shape[1]), return_counts=True)[1])
+
+
+def recapture(samples: Tensor, train: Tensor, held_out: Tensor) -> Recurrence:
+    """How often samples would be training rows if they knew them no better than held-out ones.
+
+    A set holds each row once, so its counts do not tell how often rows come back. But whoever draws
+    them without having learned some by heart hits both parts in proportion to their sizes, as in
+    capture and recapture (Petersen, 1896). One hit is added, so that none leaves room for chance.
+
+    Args:
+        samples: (n, L).
+        train: (N, L).
+        held_out: (M, L), none of which is in the training part.
+    """
+    length = samples.shape[1]
+    hits = 1 + int(torch.isin(grams(samples, length), grams(held_out, length)).sum())
+    each = len(train) / len(held_out) / len(samples)
+    return Recurrence(min(1.0, hits * each), math.sqrt(hits) * each)
+
+
+def longest_match(items: Tensor, near: Nearness, end: int | None = None) -> Estimate:
+    """Mean length in ids of the longest run of each item that the training part holds too.
+
+    Compare it with that of as many held-out items.
+
+    Args:
+        items: (n, L).
+        near: What `verbatim` says of them.
+        end: See `sizes`.
+    """
+    enough("longest_match", len(items), 30)
+    value, low, high = mean_interval(sizes(items, end) - near.distance)
+    id = "ids of the longest run in the training part, known to 4, 6, 8, 12, 16, 24, ..."
+    return Estimate("longest_match", value, max(0.0, low), high, len(items), id, "closer")

@@ -1,8 +1,8 @@
 """The trivial generator: every entry of an item is drawn from another training item.
 
 Pixels or characters keep their own distribution (within a class where there are classes) and know
-nothing of each other; points come from one normal distribution. What does not beat it has learned
-nothing.
+nothing of each other; points come from one normal distribution, and molecules from an n-gram, for
+they would not be any. What does not beat it has learned nothing.
 """
 
 from __future__ import annotations
@@ -10,20 +10,26 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from genloom.core import Items
+from genloom.metrics.ngram import ORDER, Ngram
+
 DESCRIPTION = {
     "image": "every pixel drawn independently from a training image of the same class",
     "text": "every character drawn independently from the same place of a training item",
     "points": "one normal distribution with the mean and covariance of the training split",
+    "molecule": f"a {ORDER}-gram of the training split",
 }
 SEEN = 20_000
 
 
 def generate(
-    kind: str, train: Tensor, train_labels: Tensor | None, labels: Tensor | None, n: int
+    about: Items, train: Tensor, train_labels: Tensor | None, labels: Tensor | None, n: int
 ) -> Tensor:
     """Draw n items of the trivial generator for a kind of data; see `resampled`."""
-    if kind == "points":
+    if about.kind == "points":
         return normal(train, n)
+    if about.medium == "molecule":
+        return continued(train, about, n)
     return resampled(train, train_labels, labels, n)
 
 
@@ -35,6 +41,14 @@ def normal(train: Tensor, n: int) -> Tensor:
     root = vectors * values.clamp(min=0).sqrt()
     noise = torch.randn(n, train.shape[1], generator=generator, dtype=torch.float64)
     return (mean + noise @ root.T).to(train.dtype)
+
+
+def continued(train: Tensor, about: Items, n: int) -> Tensor:
+    """Draw n rows of ids, each by the few before it, as the first 20,000 rows (N, L) have them."""
+    assert about.lexicon is not None
+    model = Ngram(train[:SEEN], about.lexicon.vocab, about.end)
+    made = model.draw(n, train.shape[1], torch.Generator().manual_seed(7))
+    return made.to(train.dtype)
 
 
 def resampled(train: Tensor, train_labels: Tensor | None, labels: Tensor | None, n: int) -> Tensor:

@@ -27,11 +27,14 @@ from genloom.core import (
 )
 from genloom.decoding import Bias, Decoding
 from genloom.errors import BadInput
+from genloom.nets import lora
 from genloom.nets.transformer import Transformer
 
 UNASKED = (
     -100
 )  # of a token whose likelihood is not counted, see `torch.nn.functional.cross_entropy`
+
+TUNING: Mapping[str, Any] = {"batch": 8, "warmup": 0.05, "ema": 0.05}  # of a base, with AdamW
 
 
 @final
@@ -50,6 +53,15 @@ class Autoregressive(Generative):
             all but the answers and what closes them.
         drop: Share of training rows whose conditions are hidden, so that the model can also be
             sampled without conditions.
+        base: A trained model whose weights this one begins with: a run, its model folder, its name,
+            or a checkpoint (see `hub.causal`). It must read the same tokens, and its net is taken
+            where none is named. It is needed at the start of training alone.
+        rank: Of the differences that are learned in place of the base's weights, which stay as
+            they are (see `nets.lora`); 0: all weights learn.
+        alpha: How far the differences count; left out, twice the rank.
+
+    Raises:
+        BadInput: A rank without a base, or of a net that cannot be adapted.
     """
 
     spaces: ClassVar[tuple[type, ...]] = (Tokens,)
@@ -76,17 +88,39 @@ class Autoregressive(Generative):
         net: Callable[[Tokens, Mapping[str, Space]], nn.Module] | None = None,
         learned: Literal["all", "answers"] = "all",
         drop: Annotated[float, Interval(ge=0, le=1)] = 0.1,
+        base: str | None = None,
+        rank: Annotated[int | None, Interval(ge=0)] = None,
+        alpha: Annotated[float | None, Interval(ge=0)] = None,
     ):
         super().__init__(space, conditions)
         self.length, self.vocab, self.drop = math.prod(space.shape), space.vocab, drop
-        self.roles = space.roles if learned == "answers" else ()
+        self.roles, self.closed = space.roles if learned == "answers" else (), space.closed
         self.end = -1 if space.end is None else space.end  # no token is -1
         self.net = (net or self.usual_net(space))(space, conditions)
+        self.base = base
+        if base is not None:
+            self.recommended = {**TUNING, "lr": 2e-4 if rank else 5e-5}
+        if rank:
+            if base is None:
+                raise BadInput(f"rank = {rank} adapts a trained model: name it, model.base.")
+            lora.adapt(self.net, rank, 2 * rank if alpha is None else alpha)
 
     @staticmethod
     def usual_net(space: Tokens) -> Callable[[Tokens, Mapping[str, Space]], nn.Module]:
         """A transformer decoder."""
         return Transformer
+
+    def prepare(self, x: Tensor, cond: Condition) -> None:
+        """Take the weights of the base, if there is one.
+
+        Raises:
+            BadInput: It reads other tokens, or has another net.
+        """
+        if self.base is not None and not lora.fill(self.net, _weights(self.base, self)):
+            raise BadInput(
+                f"{self.base} has another net than this model. Leave model.net out, or set it to "
+                "what the recipe.toml of the base has there."
+            )
 
     def loss(self, x: Tensor, cond: Condition) -> Terms:
         """Nats per token."""
@@ -95,7 +129,8 @@ class Autoregressive(Generative):
         logits = self._logits(x, cond)
         wanted = self._wanted(x)
         if self.roles:
-            wanted = wanted.masked_fill(~answers(x.flatten(1), self.roles, self.end), UNASKED)
+            own = answers(x.flatten(1), self.roles, self.end, closed=self.closed)
+            wanted = wanted.masked_fill(~own, UNASKED)
         return {"nats": F.cross_entropy(logits.flatten(0, 1), wanted.flatten())}
 
     def token_log_prob(self, x: Tensor, cond: Condition) -> Tensor:
@@ -116,18 +151,31 @@ class Autoregressive(Generative):
         top_k: Annotated[int, Interval(ge=0)] = 0,
         top_p: Annotated[float, Interval(ge=0, le=1)] = 1.0,
         min_p: Annotated[float, Interval(ge=0, le=1)] = 0.0,
+        repetition_penalty: Annotated[float, Interval(ge=0.1, le=10)] = 1.0,
+        frequency_penalty: Annotated[float, Interval(ge=-2, le=2)] = 0.0,
+        presence_penalty: Annotated[float, Interval(ge=-2, le=2)] = 0.0,
     ) -> Iterator[Tensor]:
         """Yield the data after each token; what is not drawn yet is 0, or an end.
 
-        The options are those of `decoding.narrowed`; without them the draws follow the model.
+        The options are those of `decoding.narrowed` and of `penalties.Penalties`; without them
+        the draws follow the model.
         """
         start = torch.zeros(len(rng), 0, dtype=torch.long, device=rng.device)
         yield from self.complete(
-            rng, cond, start, temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p
+            rng,
+            cond,
+            start,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            min_p=min_p,
+            repetition_penalty=repetition_penalty,
+            frequency_penalty=frequency_penalty,
+            presence_penalty=presence_penalty,
         )
 
     def complete(
-        self, rng: Rng, cond: Condition, given: Tensor, **options: float
+        self, rng: Rng, cond: Condition, given: Tensor, **options: Any
     ) -> Iterator[Tensor]:
         """Go on from the first tokens of each sample; else as `sample_steps`.
 
@@ -135,7 +183,7 @@ class Autoregressive(Generative):
             rng: One stream per sample.
             cond: Name -> (len(rng), ...).
             given: (len(rng), P) with P < L.
-            options: Those of `decoding.narrowed`.
+            options: Those of `Decoding.join`.
 
         Raises:
             BadInput: `given` leaves nothing to draw, or holds what is not a token.
@@ -152,11 +200,13 @@ class Autoregressive(Generative):
                 f"in [0, {self.vocab - 1}]."
             )
         rows = self.decoding(n)
-        rows.join(rng, cond, given, **options)
+        joined = rows.join(rng, cond, given, **options)
         for _ in range(known, self.length):
             drawn = rows.step()
             yield rows.data(0, n).view(n, *self.space.shape).clone()
             if bool((drawn == self.end).all()):
+                return
+            if all(row.over for row in joined):
                 return
 
     def decoding(self, rows: int, *, fill: int = 1, bias: Bias | None = None) -> Decoding:
@@ -183,17 +233,44 @@ class Autoregressive(Generative):
         return x.masked_fill(ends[:, 1:] & ends[:, :-1], UNASKED)
 
 
-def answers(x: Tensor, roles: tuple[int, ...], end: int) -> Tensor:
+def answers(
+    x: Tensor, roles: tuple[tuple[int, ...], ...], end: int, *, closed: bool = False
+) -> Tensor:
     """Which tokens of talks are the model's own: answers with what closes them, (B, L) -> (B, L).
 
     Args:
         x: Rows of documents.
-        roles: Tokens that open a part of a document, the last of them an answer.
+        roles: Runs of tokens that open a part of a document, the last of them an answer.
         end: The token that closes a document. One without roles is its own throughout.
+        closed: Whether answers have a closing of their own; else the next opening closes them.
     """
     place = torch.arange(x.shape[1], device=x.device)
-    opens = torch.isin(x, torch.tensor(roles, device=x.device))
-    latest = torch.where(opens | (x == end), place, -1).cummax(1).values
-    before = F.pad(latest[:, :-1], (1, 0), value=-1)  # the last mark before each token
-    mark = x.gather(1, before.clamp(min=0)).masked_fill(before < 0, end)
-    return torch.where(mark == end, ~opens, mark == roles[-1])
+    kind = torch.zeros_like(x)  # 1 where an opening is complete, 2 where that of an answer is
+    opening = torch.zeros_like(x, dtype=torch.bool)
+    for run in roles:
+        before = len(run) - 1
+        runs = F.pad(x, (before, 0), value=-1).unfold(1, len(run), 1)
+        found = (runs == torch.tensor(run, device=x.device)).all(-1)
+        kind = kind.masked_fill(found, 2 if run == roles[-1] else 1)
+        opening |= F.pad(found, (0, before)).unfold(1, len(run), 1).any(-1)
+    latest = torch.where((kind > 0) | (x == end), place, -1).cummax(1).values
+    last = F.pad(latest[:, :-1], (1, 0), value=-1)  # the last mark before each token
+    mark = kind.gather(1, last.clamp(min=0)).masked_fill(last < 0, 0)
+    own = torch.where(mark == 0, ~opening, mark == 2)
+    return own & ~opening if closed else own
+
+
+def _weights(source: str, model: Autoregressive) -> Mapping[str, Tensor]:
+    """Those of the net of a trained model that reads the same tokens."""
+    from genloom import artifact
+
+    found = artifact.load(source, device="cpu").model
+    if not isinstance(found, Autoregressive):
+        raise BadInput(f"{source} is a {type(found).__name__}: a base is autoregressive.")
+    theirs, ours = ((m.vocab, list(m.conditions)) for m in (found, model))
+    if theirs != ours:
+        raise BadInput(
+            f"{source} reads {theirs[0]} tokens given {theirs[1]}, the data are {ours[0]} given "
+            f"{ours[1]}. Set data.tokenizer to that of the base."
+        )
+    return lora.merge(found.net).state_dict()

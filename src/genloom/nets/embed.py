@@ -222,12 +222,22 @@ class Dropout(nn.Module):
         super().__init__()
         self.share = share
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Any shape with the batch first."""
+    def forward(self, x: Tensor, parts: tuple[Tensor, int, int] | None = None) -> Tensor:
+        """Any shape with the batch first, or parts of its rows.
+
+        Args:
+            x: (B, ...), or (D, at most L, ...) of parts.
+            parts: Of parts, the row that each is of, (D,), and B and L. Draws are those of the
+                batch, so parts of one row share them.
+        """
         if not self.training or not self.share:
             return x
-        kept = uniform(*x.shape, device=x.device) >= self.share
-        return x * kept / (1 - self.share)
+        if parts is None:
+            draws = uniform(*x.shape, device=x.device)
+        else:
+            row, *size = parts
+            draws = uniform(*size, *x.shape[2:], device=x.device)[row, : x.shape[1]]
+        return x * (draws >= self.share) / (1 - self.share)
 
 
 @final

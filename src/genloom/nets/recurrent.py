@@ -123,17 +123,21 @@ class Recurrent(nn.Module):
         """
         if not self.closes:
             return self._read(tokens, cond)
-        return apart(
-            lambda documents, row: self._read(documents, {k: v[row] for k, v in cond.items()}),
-            tokens,
-            self.start,
-        )
+        n, length = tokens.shape
 
-    def _read(self, tokens: Tensor, cond: Condition) -> Tensor:
-        """The logits of rows of one document each."""
+        def read(documents: Tensor, row: Tensor) -> Tensor:
+            parts = (row, n, self.ahead + length) if len(row) > n else None
+            return self._read(documents, {k: v[row] for k, v in cond.items()}, parts)
+
+        return apart(read, tokens, self.start)
+
+    def _read(
+        self, tokens: Tensor, cond: Condition, parts: tuple[Tensor, int, int] | None = None
+    ) -> Tensor:
+        """The logits of rows of one document each; `parts` as in `Dropout`."""
         x = self._inputs(tokens, cond, self.cond(cond, len(tokens)))
         for layer in self.layers:
-            x = self.dropout(layer(x)[0])
+            x = self.dropout(layer(x)[0], parts)
         return self._logits(x[:, self.ahead :])
 
     def cache(self, n: int) -> Cache:

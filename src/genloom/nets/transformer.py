@@ -189,6 +189,35 @@ class Transformer(nn.Module):
         )
         return self._logits(x[0, :n])
 
+    @torch.no_grad()
+    def follow_on(self, cache: Cache, tokens: Tensor) -> Tensor:
+        """Let the first row of a cache read several more tokens in one pass.
+
+        Bit for bit the logits of `follow` in a company of k, where k is a multiple of BLOCK. To
+        set `cache.lengths[0]` back afterwards is to take back the last of them.
+
+        Args:
+            cache: Of `cache`.
+            tokens: (k,); a datum's length leaves room for them.
+
+        Returns:
+            Logits of the token after each, (k, V).
+
+        Raises:
+            BadInput: There is a window: what has slid out of it could not be taken back.
+        """
+        if self.span < self.length:
+            raise BadInput("a net with a window takes no tokens back: guesses are of no use to it.")
+        k, before = len(tokens), self.shifts[-1]
+        at = cache.lengths[0] + torch.arange(k, device=tokens.device)
+        attend = cache.following(1, k)
+        cache.tokens[0, before + at] = tokens
+        x = self._embed_at(cache.tokens[:1].expand(k, -1), tokens, at) + self.places[at]
+        if self.cond.parts:
+            x = x + cache.cond[:1]
+        cache.lengths[0] += k
+        return self._logits(self._through(x[None], at + self.ahead, attend)[0])
+
     def _together(
         self, cache: Cache, x: Tensor, at: Tensor, attend: Attend, fresh: Sequence[Fresh]
     ) -> Tensor:

@@ -51,23 +51,29 @@ class Cache:
         for part in (self.tokens, self.cond, self.lengths):
             part[target] = part[source]
 
-    def following(self, n: int) -> Attend:
+    def following(self, n: int, k: int = 1) -> Attend:
         """Attention of the first n rows, (1, n, ...), that read one more token each.
 
         All attend to as many slots as the fullest row holds, in whole chunks, and mask what they
-        do not hold.
+        do not hold. With k > 1 the first row reads k more, (1, k, ...), each as a row of its own
+        that holds one more of them; nothing may have slid out of its window.
         """
         kv_heads, room = self.keys.shape[2:4]
         at, device = self.lengths[:n], self.lengths.device
+        if k > 1:
+            at = at[0] + torch.arange(k, device=device)
         last = self.ahead + at.clamp(max=self.span - 1)
         read = -(-(int(last.max()) + 1) // CHUNK) * CHUNK
         hidden = torch.arange(read, device=device) > last[:, None]
         mask = self.cond.new_zeros(hidden.shape).masked_fill_(hidden, -torch.inf)[:, None, None]
-        lanes = torch.arange(n * kv_heads, device=device).view(n, kv_heads)
+        lanes = torch.arange(n * kv_heads, device=device).view(n, kv_heads).expand(len(at), -1)
         target = (lanes * room + (self.ahead + at % self.span)[:, None]).flatten()
 
         flat = [part.flatten(1, 3).unbind() for part in (self.keys, self.values)]
-        held = [part[:, :n, :, :read].unbind() for part in (self.keys, self.values)]
+        held = [
+            part[:, :n, :, :read].expand(-1, len(at), -1, -1, -1).unbind()
+            for part in (self.keys, self.values)
+        ]
 
         def attend(i: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
             flat[0][i].index_copy_(0, target, k[0].flatten(0, 1))

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
+from genloom.errors import MissingExtra
 from genloom.report import figures
 from genloom.report.numbers import decimals, duration, number
-from genloom.report.reading import Subject, is_picture, recipe_text
+from genloom.report.reading import Subject, is_picture, is_sound, recipe_text
 
 Dict = Mapping[str, Any]
 PAIRS = 8  # that are shown of each
 SMALL, SMALL_SHEET = 20, 160  # pixels; what is no wider is enlarged without smoothing
+MOLECULES = 12  # drawn in one sheet
 LETTERS = 400  # of a text that are shown
 LINES = 6  # curves in one figure
 BADGES = {
@@ -91,10 +94,26 @@ def _picture(pictures: Dict, key: str, window: Sequence[float] | None) -> dict[s
             "height": height,
             "sharp": width <= SMALL_SHEET,
         }
+    if pictures.get("kind") == "music":
+        return {"kind": "music", "pieces": [piece for one in found or () for piece in _piece(one)]}
+    if pictures.get("kind") == "molecule":
+        with suppress(MissingExtra):  # else as text
+            uri, width, height = figures.molecules(
+                [str(one)[:LETTERS] for one in (found or ())[:MOLECULES]]
+            )
+            return {"kind": "image", "uri": uri, "width": width, "height": height, "sharp": False}
     if window is not None and found:
         title = "real points" if key == "real" else "generated points"
         return {"kind": "points", "svg": figures.cloud(found, window, title)}
     return {"kind": "text", "lines": [_words(line) for line in (found or ())[:6]]}
+
+
+def _piece(one: Dict) -> list[dict[str, Any]]:
+    """A piece of music to see and to hear; nothing of what is no such thing."""
+    if not (is_picture(one.get("roll")) and is_sound(one.get("sound"))):
+        return []
+    width, height = figures.png_size(one["roll"])
+    return [{"roll": one["roll"], "sound": one["sound"], "width": width, "height": height}]
 
 
 def _words(item: Any) -> str:
@@ -129,9 +148,14 @@ def _copy_text(found: Dict) -> str:
         return found["reason"]
     line = (
         f"{number(found['share'], percent=True)} of the samples lie as near to a training item as "
-        f"a copy would; of unseen items, {number(found['held_out_share'], percent=True)} "
-        f"(p = {number(found['p_value'])})."
+        f"a copy would; of unseen items, {number(found['held_out_share'], percent=True)}"
     )
+    if "expected" in found:
+        line += (
+            f", and of new documents, some of which the training part holds already, "
+            f"{number(found['expected'], percent=True)}"
+        )
+    line += f" (p = {number(found['p_value'])})."
     planted = found.get("planted", {})
     if planted:
         share = number(planted["share"], 2, percent=True)

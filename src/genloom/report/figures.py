@@ -9,6 +9,8 @@ from itertools import pairwise
 
 from markupsafe import Markup
 
+from genloom.depiction import draw, size_of
+
 POINTS = 160  # of a curve, after averaging neighbours
 WIDTH, HEIGHT = 600, 160
 MARGIN = 8  # around the outermost points of a figure of steps
@@ -136,3 +138,15 @@ def png_size(uri: str) -> tuple[int, int]:
     if len(head) < 24 or head[12:16] != b"IHDR":
         return 0, 0
     return int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")
+
+
+def molecules(smiles: Sequence[str], columns: int = 3) -> tuple[str, int, int]:
+    """A sheet of drawings as a data URI, with its width and height.
+
+    As a picture it runs nothing, whatever it holds.
+
+    Raises:
+        MissingExtra: RDKit is not installed.
+    """
+    drawn = base64.b64encode(draw(smiles, columns).encode()).decode()
+    return f"data:image/svg+xml;base64,{drawn}", *size_of(len(smiles), columns)

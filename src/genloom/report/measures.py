@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from genloom.report.baselines import against
 from genloom.report.numbers import decimals, interval, number, together
 from genloom.report.reading import Subject
 from genloom.report.words import ARROWS, Measure, measure
@@ -62,6 +63,7 @@ def conclusion(
         parts.append(f"Only {known[0][0].name} has this measure.")
     parts += _against_floor(column, known)
     parts += _against_trivial(column, known)
+    parts += against(column, known)
     return " ".join(parts)
 
 

@@ -13,7 +13,7 @@ from genloom.health import HEALTH
 
 Dict = Mapping[str, Any]
 HIDDEN = ("seconds", "items_per_s")  # figures of a journal that are no losses
-PNG = "iVBORw0KGgo"  # how every PNG begins, in base 64
+PNG, WAV = "iVBORw0KGgo", "UklGR"  # how every such file begins, in base 64
 MOST_LINES = 400  # of a journal that a page keeps
 
 
@@ -177,10 +177,19 @@ def recipe_text(verdict: Dict, run: Dict) -> str:
 
 def is_picture(uri: Any) -> bool:
     """Whether an address is pixels inside the page and nothing else."""
+    return _is_inside(uri, "data:image/png;base64,", PNG)
+
+
+def is_sound(uri: Any) -> bool:
+    """Whether an address is a sound inside the page and nothing else."""
+    return _is_inside(uri, "data:audio/wav;base64,", WAV)
+
+
+def _is_inside(uri: Any, head: str, start: str) -> bool:
     text = str(uri)
-    body = text.removeprefix("data:image/png;base64,")
+    body = text.removeprefix(head)
     return (
-        body.startswith(PNG)
+        body.startswith(start)
         and text != body
         and all(c.isascii() and (c.isalnum() or c in "+/=") for c in body)
     )

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from genloom.report import markdown
+from genloom.report.baselines import told
 from genloom.report.measures import in_features
 from genloom.report.numbers import decimals
 
@@ -41,6 +42,7 @@ def table_of(content: Mapping[str, Any]) -> str:
     passed = ["pass " if row["passed"] else "FAIL " for row in rows]
     text = _aligned([*lines, ["verdict", *passed, "", ""]])
     text += ["+- is half of a 95 % interval", *forms]
+    text += [f"{c['name']} of others: {', '.join(b)}" for c in table["columns"] if (b := told(c))]
     if len(rows) > 1:
         text.append("* the best, and all that are not shown to be worse")
     return "\n".join([*text, *(f"note: {line}" for line in _notes(content))])

@@ -145,6 +145,14 @@ MEASURES = {
         headline=True,
         features=False,
     ),
+    "bits_per_byte": Measure(
+        "Bits per byte",
+        "Packs unseen text best",
+        "How many bits the model needs for one byte of unseen text, which files that compressors "
+        "pack are measured in too; 8 is knowing nothing.",
+        16,
+        features=False,
+    ),
     "nll": Measure(
         "Negative log-likelihood",
         "Best likelihood",
@@ -250,6 +258,182 @@ MEASURES = {
         "How often a forest of trees that sees the whole code names the right cause of a picture "
         "that it has not seen.",
         58,
+        percent=True,
+        features=False,
+    ),
+    "longest_match": Measure(
+        "Longest verbatim run",
+        "Quotes no more than unseen text does",
+        "How long the longest run of a text is that the training part holds word for word, on "
+        "average; as in unseen text is right, longer is quoted, shorter is not of this language.",
+        71,
+        features=False,
+    ),
+    "validity": Measure(
+        "Valid molecules",
+        "Makes molecules",
+        "The share of samples that are molecules at all: their brackets, rings and bonds hold.",
+        12,
+        headline=True,
+        percent=True,
+        features=False,
+    ),
+    "uniqueness": Measure(
+        "Different molecules",
+        "Repeats itself least",
+        "The share of different ones among the molecules; it falls as n grows, so compare it with "
+        "real molecules at the same n.",
+        13,
+        percent=True,
+        features=False,
+    ),
+    "novelty": Measure(
+        "New molecules",
+        "Makes what it was not shown",
+        "The share of the different molecules that the training part does not hold; of unseen real "
+        "ones it is all, for equal molecules share a part.",
+        14,
+        headline=True,
+        percent=True,
+        features=False,
+    ),
+    "internal_diversity": Measure(
+        "Variety of molecules",
+        "As varied as the data",
+        "How little two molecules share, on average, of their pieces; as in real ones is right.",
+        54,
+        features=False,
+    ),
+    "snn": Measure(
+        "Nearest real molecule",
+        "Near to unseen molecules",
+        "How much a molecule shares, on average, with the unseen real one that is nearest to it; "
+        "as between two sets of real ones is right.",
+        55,
+        features=False,
+    ),
+    "scaffolds": Measure(
+        "Scaffolds",
+        "The same frames of rings",
+        "How alike the samples and unseen molecules are in the frames of rings that they are built "
+        "on; 1 is the same in the same shares.",
+        56,
+        features=False,
+    ),
+    "qed_w1": Measure(
+        "Drug-likeness",
+        "As drug-like as the data",
+        "How far the QED of molecules, from 0 to 1, would have to move, on average, to be "
+        "distributed as in unseen ones.",
+        57,
+        features=False,
+    ),
+    "sa_w1": Measure(
+        "Ease of synthesis",
+        "As easy to make as the data",
+        "How far the score of synthetic accessibility, from 1 (easy) to 10, would have to move.",
+        58,
+        features=False,
+    ),
+    "logp_w1": Measure(
+        "Solubility in fat (logP)",
+        "As soluble as the data",
+        "How far the predicted logP of molecules would have to move.",
+        59,
+        features=False,
+    ),
+    "weight_w1": Measure(
+        "Molecular weight",
+        "As heavy as the data",
+        "How far the weights of molecules, in dalton, would have to move.",
+        60,
+        features=False,
+    ),
+    "pitch_w1": Measure(
+        "Pitch",
+        "As high and low as the data",
+        "How far the pitches of notes would have to move, in semitones, to be distributed as in "
+        "unseen pieces.",
+        61,
+        features=False,
+    ),
+    "duration_w1": Measure(
+        "Length of notes",
+        "Notes as long as in the data",
+        "How far the lengths of notes would have to move, in beats.",
+        62,
+        features=False,
+    ),
+    "pitch_class_overlap": Measure(
+        "Pitch classes",
+        "The same degrees of the scale",
+        "The share that pitch classes of the samples and those of unseen pieces have in common.",
+        63,
+        percent=True,
+        features=False,
+    ),
+    "interval_overlap": Measure(
+        "Melodic intervals",
+        "Steps and leaps as in the data",
+        "The share that the steps and leaps of the samples' upper notes and those of unseen pieces "
+        "have in common.",
+        64,
+        percent=True,
+        features=False,
+    ),
+    "note_density_w1": Measure(
+        "Density of notes",
+        "As busy as the data",
+        "How far the notes a beat of a piece would have to move, on average.",
+        65,
+        features=False,
+    ),
+    "polyphony_w1": Measure(
+        "Notes at once",
+        "As many voices as the data",
+        "How far the number of notes that sound together would have to move, on average.",
+        66,
+        features=False,
+    ),
+    "key_clarity_w1": Measure(
+        "Clarity of key",
+        "Keeps to a key as the data do",
+        "How far the correlation of a piece's notes with its best key would have to move.",
+        67,
+        features=False,
+    ),
+    "copied_bars": Measure(
+        "Copied bars",
+        "Quotes no more than unseen music does",
+        "The longest run of bars of a piece that a training piece has too, on average; as "
+        "in unseen pieces is right, for music quotes too.",
+        16,
+        headline=True,
+        features=False,
+    ),
+    "self_bleu": Measure(
+        "Self-BLEU",
+        "As varied as real texts",
+        "How much of a text others of the same set hold too, in runs of one to four; 1 is all "
+        "alike. As in real texts is right: more is monotony, less is noise.",
+        51,
+        features=False,
+    ),
+    "verse_form": Measure(
+        "Form of verse",
+        "Keeps the form of the verse",
+        "The share of poems whose lines are all of 5 or all of 7 characters, in couplets.",
+        17,
+        headline=True,
+        percent=True,
+        features=False,
+    ),
+    "verse_rhyme": Measure(
+        "Rhyme",
+        "Rhymes as real poems do",
+        "How many couplets of a poem in form rhyme with the one before. Two characters rhyme that "
+        "some training poem has at these places, so even real poems do not reach 100 %.",
+        18,
         percent=True,
         features=False,
     ),

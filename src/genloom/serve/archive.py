@@ -31,7 +31,7 @@ def response(
     with zipfile.ZipFile(out, "w") as file:  # pictures are compressed already
         for record, content in zip(records, contents, strict=True):
             if record is not None and record.state in ("free", "approved"):
-                name = media.file_name(record.id, media.form_of(record.kind, record.media_type))
+                name = media.file_name(record.id, media.form_of(record.media_type))
                 file.writestr(zipfile.ZipInfo(name, EARLIEST), content)
     how = {"content-disposition": 'attachment; filename="outputs.zip"'}
     return Response(out.getvalue(), media_type=MEDIA_TYPE, headers={**(headers or {}), **how})

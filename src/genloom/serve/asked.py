@@ -52,6 +52,9 @@ class Asked:
         tokens: Show tokens as they are drawn.
         most: Tokens to draw; None: as many as a datum has.
         stop: Sequences of tokens that end a text.
+        stops: Texts that end one.
+        grammar: See `Request.grammar`.
+        logit_bias: See `Request.logit_bias`.
         logprobs: So many likeliest tokens are told with each one; None: none, and not its own.
         toward: A seed that the samples lie on the way to, or None.
         mix: How far on that way each sample lies, in [0, 1].
@@ -76,6 +79,9 @@ class Asked:
     tokens: bool = False
     most: int | None = None
     stop: tuple[tuple[int, ...], ...] = ()
+    stops: tuple[str, ...] = ()
+    grammar: tuple[str, str] | None = None
+    logit_bias: tuple[tuple[int, float], ...] = ()
     logprobs: int | None = None
     toward: int | None = None
     mix: tuple[float, ...] = ()
@@ -99,6 +105,9 @@ class Asked:
             tokens=self.tokens,
             most=self.most,
             stop=self.stop,
+            stops=self.stops,
+            grammar=self.grammar,
+            logit_bias=self.logit_bias,
             logprobs=self.logprobs,
             toward=self.toward,
             mix=self.mix,
@@ -134,6 +143,9 @@ class Asked:
         found |= {"quality": self.quality} if self.form in LOSSY else {}
         found |= {} if self.most is None else {"most": self.most}
         found |= {"stop": [list(one) for one in self.stop]} if self.stop else {}
+        found |= {"stops": list(self.stops)} if self.stops else {}
+        found |= {"grammar": list(self.grammar)} if self.grammar else {}
+        found |= {"logit_bias": [list(one) for one in self.logit_bias]} if self.logit_bias else {}
         found |= {} if self.toward is None else {"toward": self.toward, "mix": self.mix[i]}
         found |= {} if self.latent is None else {"latent": list(self.latent[i])}
         if self.original is not None:
@@ -172,6 +184,9 @@ class Asked:
                 quality=kept.pop("quality", cls.quality),
                 most=kept.pop("most", None),
                 stop=tuple(tuple(one) for one in kept.pop("stop", ())),
+                stops=tuple(kept.pop("stops", ())),
+                grammar=tuple(kept.pop("grammar")) if "grammar" in kept else None,
+                logit_bias=tuple(tuple(one) for one in kept.pop("logit_bias", ())),
                 toward=kept.pop("toward", None),
                 mix=(kept.pop("mix"),) if "mix" in kept else (),
                 latent=(tuple(kept.pop("latent")),) if "latent" in kept else None,

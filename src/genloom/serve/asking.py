@@ -63,7 +63,7 @@ def asked_for(
         prompt=() if known.items.caption else prompt_of(known, prompt, limits),
         caption=caption_of(known, prompt, limits),
         told=prompt,
-        form=media.media_type(known.items.kind, format)[0],
+        form=media.media_type(known.items.medium, format)[0],
         previews=previews,
         tokens=tokens and known.tokens,
         most=_most(known, most),

@@ -12,9 +12,10 @@ from typing import Any, final
 import torch
 
 from genloom import artifact
-from genloom.core import Condition, Edits, Items, Latents, Option, Real, Tokens, options
+from genloom.core import Condition, Edits, Items, Latents, Option, Real, options
 from genloom.errors import BadInput, nearest
 from genloom.given import space
+from genloom.serve.engine.admission import Draws
 from genloom.serve.problems import Problem
 from genloom.serve.store.ids import shown
 
@@ -109,6 +110,7 @@ class Known:
             "created": self.created,
             "owned_by": "genloom",
             "kind": self.items.kind,
+            "medium": self.items.medium,
             "shape": list(self.items.shape),
             "classes": list(self.items.classes),
             "hash": self.hash,
@@ -148,9 +150,9 @@ def learn(name: str, folder: Path) -> Known:
         hash=found.hash,
         recipe=hashlib.sha256(recipe).hexdigest(),
         data=str(found.card.get("data", {}).get("fingerprint", "")),
-        created=int((found.path / artifact.WEIGHTS).stat().st_mtime),
+        created=int(max(p.stat().st_mtime for p in artifact.weights(found.path))),
         items=found.items,
-        tokens=isinstance(model.space, Tokens) and found.items.kind == "text",
+        tokens=isinstance(model, Draws) and found.items.kind == "text",
         labelled="label" in model.conditions,
         latent=_latent(found),
         edits="source" in model.conditions

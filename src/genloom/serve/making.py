@@ -223,7 +223,7 @@ class Maker:
         standing: Standing,
     ) -> Made:
         known = asked.known
-        _, media_type = media.media_type(known.items.kind, asked.form)
+        _, media_type = media.media_type(known.items.medium, asked.form)
         plain = asked.encode(item, told)
         origin = Origin(
             model=known.hash,

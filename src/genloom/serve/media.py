@@ -10,38 +10,44 @@ from PIL import Image, PngImagePlugin
 from torch import Tensor
 
 from genloom.codecs.files import to_picture
+from genloom.codecs.text import FILES, noted
 from genloom.core import Items
 from genloom.serve.problems import Problem
 
-# Kind of item -> format -> media type; the first is the default.
+TEXT = {"txt": "text/plain; charset=utf-8", "json": "application/json"}
+# Medium -> format -> media type; the first is the default.
 FORMATS: dict[str, dict[str, str]] = {
     "image": {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"},
     "points": {"json": "application/json", "csv": "text/csv; charset=utf-8"},
-    "text": {"txt": "text/plain; charset=utf-8", "json": "application/json"},
+    "text": TEXT,
+    "music": {"mid": "audio/midi", "wav": "audio/wav", **TEXT},
+    "molecule": {"smi": "chemical/x-daylight-smiles", "svg": "image/svg+xml", **TEXT},
 }
 ENDINGS = {"jpeg": "jpg"}
 
 
-def media_type(kind: str, form: str | None) -> tuple[str, str]:
-    """The format (None: the kind's default) and its media type.
+def media_type(medium: str, form: str | None) -> tuple[str, str]:
+    """The format (None: the medium's default) and its media type.
 
     Raises:
-        Problem: Items of this kind have no such format.
+        Problem: Items of this medium have no such format.
     """
-    known = FORMATS[kind]
+    known = FORMATS[medium]
     form = form or next(iter(known))
     if form not in known:
         raise Problem(
-            400, f"{kind} items are {' or '.join(known)}, not {form[:30]!r}.", param="output_format"
+            400,
+            f"{medium} items are {' or '.join(known)}, not {form[:30]!r}.",
+            param="output_format",
         )
     return form, known[form]
 
 
-def form_of(kind: str, media_type: str) -> str:
-    """The format of items of a kind that has this media type."""
+def form_of(media_type: str) -> str:
+    """The format that has this media type."""
     plain = media_type.partition(";")[0]
-    found = (form for form, known in FORMATS[kind].items() if known.partition(";")[0] == plain)
-    return next(found, "bin")
+    every = (pair for formats in FORMATS.values() for pair in formats.items())
+    return next((form for form, known in every if known.partition(";")[0] == plain), "bin")
 
 
 def encode(
@@ -66,9 +72,11 @@ def encode(
     if items.kind == "image":
         return _picture(to_picture(item), form, record, size, quality)
     if items.kind == "text":
-        text = items.read(item)
-        told = {"text": text, "record": dict(record)}
-        return text.encode() if form == "txt" else json.dumps(told, ensure_ascii=False).encode()
+        text, made = items.read(item), (FILES["text"] | FILES[items.medium]).get(f".{form}")
+        if made is not None:
+            return made(text, items.lexicon)
+        told = {"text": text, **noted(items, text), "record": dict(record)}
+        return json.dumps(told, ensure_ascii=False).encode()
     values = item.tolist()
     if form == "json":
         return json.dumps({"values": values, "record": dict(record)}).encode()

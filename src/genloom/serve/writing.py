@@ -76,7 +76,9 @@ class Writing:
         shown: list[tuple[int, str]] = []
         for i, (text, row) in enumerate(zip(self.texts, rows, strict=True)):
             for k, token in enumerate(row):
-                if text.reason is None and token >= 0:
+                if text.reason is None and token < 0:
+                    text.reason = "stop"  # its form was complete
+                elif text.reason is None:
                     if scores is not None:
                         text.scores.append(scores[i][k])
                     self._one(text, token)
@@ -86,7 +88,9 @@ class Writing:
         return shown
 
     def finish(self, i: int, text: str, *, stopped: bool) -> None:
-        """Take a whole text that was not seen growing; it ends before a stop, or at its length."""
+        """Take a whole text that was not seen growing; it ends at a stop, or at its length."""
+        places = (text.find(stop) for stop in self.stops)
+        text = text[: min((place for place in places if place >= 0), default=len(text))]
         tokens = self.lexicon.encode(text)
         reason = "stop" if stopped else "length"
         self.texts[i] = Text(tokens, text, len(text), len(tokens), reason)

@@ -11,7 +11,8 @@ from PIL import Image as Pil
 from genloom.codecs import Image, Pixels, Points, Text, grid
 from genloom.core import Items, Real, Tokens, options
 from genloom.errors import BadInput, Diverged
-from genloom.lexicon import Letters
+from genloom.lexicon import END, Letters
+from genloom.words import Words
 
 GREY, RGB = Items("image", (1, 6, 4)), Items("image", (3, 6, 4))
 LETTERS = Items("text", (5,), lexicon=Letters("\nabc"))
@@ -156,6 +157,21 @@ def test_text_files(tmp_path):
     codec.write(x, [tmp_path / "a.txt"], [{"seed": 1}])
     assert (tmp_path / "a.txt").read_bytes() == b"abc\na"
     assert json.loads((tmp_path / "a.txt.json").read_text()) == {"seed": 1}
+
+
+@pytest.mark.parametrize("form", ["smiles", "selfies"])
+def test_molecules_are_files_of_one_smiles_that_say_whether_it_is_one(tmp_path, form):
+    words = ("C", "O", "(") if form == "smiles" else ("[C]", "[O]", "[Ring1]")
+    codec = Text(Items("text", (4,), lexicon=Words(words, form, marks=(END,))))
+    x, paths = torch.tensor([[1, 0, 0, 3], [2, 3, 3, 3]]), [tmp_path / "a.smi", tmp_path / "b.smi"]
+    codec.write(x, paths, [{"seed": 1}, {}])
+    broken = "(" if form == "smiles" else ""
+    assert [path.read_text() for path in paths] == ["CCO\n", f"{broken}\n"]
+    told = [json.loads(path.with_suffix(".smi.json").read_text()) for path in paths]
+    assert told[0] == {"smiles": "CCO", "valid": True, "seed": 1}
+    assert told[1] == {"smiles": broken, "valid": False}
+    codec.write(x[:1], [tmp_path / "a.svg"], [{}])
+    assert (tmp_path / "a.svg").read_text().startswith("<svg")
 
 
 def test_grid_of_images_shows_each_in_its_place():

@@ -83,12 +83,13 @@ def test_rows_of_json_and_csv_and_a_list(tmp_path):
 def test_rows_that_are_none_are_left_out_with_a_reason(tmp_path):
     written(tmp_path / "a.jsonl", [{"text": f"row {i}"} for i in range(20)] + [{"text": 3}])
     with (tmp_path / "a.jsonl").open("a") as file:
-        file.write("{\n[1]\n")
+        file.write("{\n[1]\n \n")
     dataset = data.open_dataset(tmp_path / "a.jsonl")
     assert [(f.path, f.code) for f in dataset.findings] == [
         ("a.jsonl:21", "bad_document"),
         ("a.jsonl:22", "bad_json"),
         ("a.jsonl:23", "bad_json"),
+        ("a.jsonl:24", "no_text"),
     ]
     assert len(everything(dataset)) == 20
 

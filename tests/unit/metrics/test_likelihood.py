@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,7 +13,8 @@ from genloom.codecs.text import Text
 from genloom.core import Generative, Items, Real, Tokens
 from genloom.errors import Refused
 from genloom.lexicon import END, Letters
-from genloom.metrics.likelihood import independent, likelihood
+from genloom.metrics.likelihood import independent, likelihood, per_byte
+from genloom.models.masked_diffusion import DRAWS, MaskedDiffusion
 
 PICTURES = Items("image", (1, 4, 4))
 WORDS = Items("text", (8,), lexicon=Letters("abcd"))
@@ -99,3 +101,30 @@ def test_documents_are_measured_by_their_own_letters():
     assert found.value == pytest.approx(3 + 1 / 4)  # of four letters on average
     plain = independent(items, items, codec.items)
     assert 2 < plain < 2 + 2.9 / 4 + 0.2  # the letters, and at each place whether it is the end
+
+
+def test_bits_per_byte_are_of_the_same_nats_over_the_bytes_of_the_text():
+    """Two bits a letter: of a letter of three bytes two thirds; and roles have no bytes."""
+    about = Items("text", (8,), lexicon=Letters("\u671b\u660e\u6708\u5149"))
+    items = torch.randint(4, (40, 8))
+    codec = Text(about)
+    found = per_byte(likelihood(Uniform(codec.space, {}), codec, items, {}), items, about)
+    assert (found.name, found.unit, found.tag) == ("bits_per_byte", "bits/byte", "exact")
+    assert found.value == pytest.approx(2 / 3) and found.low == pytest.approx(found.high)
+    talks = Items("text", (4,), lexicon=Letters("ab", marks=("user", END)))
+    rows = torch.tensor([[2, 0, 1, 3]]).repeat(40, 1)  # [user] ab and the end
+    codec = Text(talks)
+    chars = likelihood(Uniform(codec.space, {}), codec, rows, {})
+    bits = per_byte(replace(chars, trivial=chars.value), rows, talks)
+    assert bits.value == bits.trivial == pytest.approx(4 * 2 / 2)
+
+
+def test_the_estimator_of_a_bound_is_named():
+    class Bounded(Uniform):
+        likelihood = "bound"
+        estimator = "16 draws a datum"
+
+    codec = Image(PICTURES)
+    found = likelihood(Bounded(codec.space, {}), codec, images(40), {})
+    assert found.id == "bound (16 draws a datum); items as stored" and found.tag == "bound"
+    assert MaskedDiffusion.estimator.startswith(f"{DRAWS} stratified draws")

@@ -10,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
+from genloom.core import Items
 from genloom.metrics.account import _form
 from genloom.metrics.pictures import grid, png
 from genloom.metrics.trivial import generate, resampled
@@ -35,7 +36,7 @@ def test_pixels_know_nothing_of_each_other():
 
 def test_points_keep_their_mean_and_covariance():
     x = torch.randn(5000, 2) @ torch.tensor([[2.0, 1.0], [0.0, 0.5]]) + 3
-    made = generate("points", x, None, None, 5000)
+    made = generate(Items("points", (2,)), x, None, None, 5000)
     assert torch.allclose(made.mean(0), x.mean(0), atol=0.1)
     assert torch.allclose(made.T.cov(), x.T.cov(), atol=0.3)
     assert made.dtype == x.dtype

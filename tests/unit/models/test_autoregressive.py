@@ -233,14 +233,25 @@ def test_of_a_talk_only_the_answers_are_learned():
     rows = torch.tensor(
         [[3, 0, 4, 1, 5, 2, 2, 4, 0, 5, 1, 6], [0, 1, 6, 4, 2, 5, 0, 6, 1, 6, 6, 6]]
     )
-    own = answers(rows, (3, 4, 5), 6).int().tolist()
+    roles = (3,), (4,), (5,)
+    own = answers(rows, roles, 6).int().tolist()
     assert own[0] == [0, 0, 0, 0, 0, 1, 1, 1, 0, 0, 1, 1]
     assert own[1][:9] == [1, 1, 1, 0, 0, 0, 1, 1, 1]
-    space = Tokens((12,), 7, end=6, roles=(3, 4, 5))
+    space = Tokens((12,), 7, end=6, roles=roles)
     model = made(space, {}, learned="answers")
     said = model.token_log_prob(rows, {})
-    kept = answers(rows, (3, 4, 5), 6) & (said != 0)
+    kept = answers(rows, roles, 6) & (said != 0)
     torch.testing.assert_close(model.loss(rows, {})["nats"], -said[kept].mean())
     other = rows.clone()
     other[0, 1] = 2  # of the question
     assert model.loss(other, {})["nats"] != model.loss(rows, {})["nats"]  # it is read all the same
+
+
+def test_openings_and_closings_may_be_runs_of_tokens():
+    # letters 0 to 3; a user's part opens with 4 5, an answer with 4 6, and 7 closes; the end 8
+    rows = torch.tensor([[4, 5, 0, 7, 4, 6, 1, 4, 7, 4, 5, 2, 7, 4, 6, 3, 7, 8, 5, 6]])
+    roles = ((4, 5), (4, 6))
+    own = answers(rows, roles, 8, closed=True).int().tolist()[0]
+    assert own == [0, 0, 0, 0, 0, 0, 1, 1, 1, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1]
+    open_ended = answers(rows, roles, 8).int().tolist()[0]  # the next opening closes
+    assert open_ended == [0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1, 1, 1, 1, 1]

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from genloom import sampling
-from genloom.core import Real, Rng, Tokens
+from genloom.core import Real, Rng, Tokens, rows
 from genloom.decoding import Fresh
 from genloom.models.autoregressive import Autoregressive
 from genloom.nets.recurrent import CELLS, Recurrent
@@ -210,6 +210,24 @@ def test_dropout_is_between_layers_and_before_the_output_alone():
     plain = net(torch.ones(1, 12, dtype=torch.long), {})
     net.dropout.share = 0.5
     assert not torch.equal(net(torch.ones(1, 12, dtype=torch.long), {}), plain)
+
+
+def test_documents_of_a_batch_that_is_drawn_in_parts_lose_the_same_numbers():
+    """Micro-batches of several documents a row are the whole batch, dropout and all."""
+    torch.manual_seed(0)
+    net = Recurrent(Tokens((12,), 8, end=7), {}, width=32, dropout=0.5)
+    tokens = torch.randint(0, 7, (4, 12))
+    tokens[:, 0] = tokens[1:, 5] = tokens[2:, 9] = net.start
+
+    def drawn(start: int, stop: int) -> torch.Tensor:
+        torch.manual_seed(1)
+        with rows(start, 4):
+            return net(tokens[start:stop], {})
+
+    whole, halves = drawn(0, 4), torch.cat([drawn(0, 2), drawn(2, 4)])
+    torch.testing.assert_close(whole, halves)
+    net.dropout.share = 0.0
+    assert not torch.allclose(drawn(0, 4), whole, atol=1e-2)
 
 
 @every_cell

@@ -11,9 +11,10 @@ import torch
 from PIL import Image
 
 from genloom.core import Items
-from genloom.lexicon import Letters
+from genloom.lexicon import END, Letters
 from genloom.serve import media
 from genloom.serve.problems import Problem
+from genloom.words import Words
 
 RECORD = {"model": "0" * 64, "seed": "3", "label": "", "options": "{}"}
 GREY, COLOUR = Items("image", (1, 5, 7)), Items("image", (3, 5, 7))
@@ -55,6 +56,22 @@ def test_formats_are_those_of_the_kind():
     assert media.media_type("text", "json") == ("json", "application/json")
     with pytest.raises(Problem, match="text items are txt or json, not 'svg'"):
         media.media_type("text", "svg")
-    assert not any(
-        "html" in kind or "svg" in kind for t in media.FORMATS.values() for kind in t.values()
-    )
+    kinds = {(medium, kind) for medium, t in media.FORMATS.items() for kind in t.values()}
+    assert not any("html" in kind for _, kind in kinds)
+    assert {medium for medium, kind in kinds if "svg" in kind} == {"molecule"}  # our own drawings
+
+
+def test_molecules_are_written_drawn_and_told_and_run_nothing():
+    words = Words(("C", "O", "(", "<script>"), "smiles", marks=(END,))
+    items, told = Items("text", (3,), lexicon=words), {"record": RECORD}
+    sound, broken = torch.tensor([1, 0, 4]), torch.tensor([2, 3, 4])
+    assert media.media_type("molecule", None) == ("smi", "chemical/x-daylight-smiles")
+    assert media.encode(sound, items, "smi", RECORD) == b"CO\n"
+    assert media.encode(sound, items, "txt", RECORD) == b"OC"
+    found = json.loads(media.encode(sound, items, "json", RECORD))
+    assert found == {"text": "OC", "smiles": "CO", "valid": True, **told}
+    found = json.loads(media.encode(broken, items, "json", RECORD))
+    assert found == {"text": "(<script>", "smiles": "(<script>", "valid": False, **told}
+    drawn = media.encode(broken, items, "svg", RECORD).decode()
+    assert "line-through" in drawn and "(&lt;script&gt;" in drawn and "<script" not in drawn
+    assert " style=" not in media.encode(sound, items, "svg", RECORD).decode()

@@ -42,6 +42,8 @@ REQUESTS = {
     "drawn": {"name": "codes", "form": "webp", "seeds": (2**40,)},
     "text": {"name": "words", "form": "txt", "prompt": (3, 1, 4), "told": "the"},
     "short": {"name": "words", "form": "txt", "prompt": (3,), "most": 5},
+    "stopped": {"name": "words", "form": "txt", "stops": ("e", "th"), "logit_bias": ((2, -1.5),)},
+    "of a form": {"name": "words", "form": "txt", "grammar": ("regex", "[a-z ]{3,9}"), "most": 9},
     "walk": {"name": "moons", "form": "csv", "toward": 40, "mix": (0.0, 0.5, 1.0)},
     "code": {"name": "codes", "form": "png", "label": 2, "latent": ((0.5, 0.0, -1.0, 2.0),) * 3},
     "points": {"name": "moons", "form": "json"},

@@ -124,3 +124,13 @@ def test_a_stop_across_and_within_pieces():
         (found,) = writing.texts
         assert shown == found.text == text
         assert (found.count, found.reason) == (count, "stop")
+
+
+def test_a_whole_text_ends_at_its_first_stop_and_one_whose_form_is_over_has_stopped():
+    writing = Writing(LETTERS, 2, 9, ("b ", "a"))
+    writing.finish(0, "bb ab", stopped=True)
+    assert (writing.texts[0].text, writing.texts[0].reason) == ("b", "stop")
+    writing.finish(0, "bb", stopped=False)
+    assert (writing.texts[0].text, writing.texts[0].reason) == ("bb", "length")
+    writing.add([LETTERS.encode("b"), [-1]])
+    assert [text.reason for text in writing.texts] == ["length", "stop"]

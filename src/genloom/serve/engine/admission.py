@@ -10,9 +10,11 @@ from torch import Tensor
 
 from genloom import core
 from genloom.artifact import Artifact
+from genloom.constraints import Constraint
 from genloom.core import Condition, Edits, Latents, Tokens
 from genloom.decoding import Bias, Decoding
 from genloom.errors import BadInput, nearest
+from genloom.grammars import grammar
 from genloom.serve.engine.crowd import Job
 from genloom.serve.engine.request import Encode, Request
 
@@ -54,12 +56,13 @@ def admit(request: Request | Encode, artifact: Artifact, rows: int, now: float) 
         if name not in known:
             raise BadInput(f"there is no option {name!r}{nearest(name, known)}")
         options[name] = known[name].check(value)
-    _check_tokens(request, artifact.model)
+    _check_tokens(request, artifact)
     if request.latent is not None:
         _check_codes(request, artifact)
     if request.source is not None:
         _check_source(request, artifact)
-    return Job(request, artifact, options, _condition(request, artifact), now)
+    cond = _condition(request, artifact)
+    return Job(request, artifact, options, cond, now, _constraint(request, artifact))
 
 
 @lru_cache(maxsize=256)
@@ -76,9 +79,11 @@ def _check_room(n: int, model: str, rows: int) -> None:
         )
 
 
-def _check_tokens(request: Request, model: Any) -> None:
+def _check_tokens(request: Request, artifact: Artifact) -> None:
+    model: Any = artifact.model
     if not isinstance(model, Draws):
         wants = request.prompt, request.tokens, request.most, request.stop, request.logprobs
+        wants = *wants, request.stops, request.grammar, request.logit_bias
         if any(want is not None and want != () and want is not False for want in wants):
             raise BadInput(
                 f"{request.model!r} does not draw token by token: it takes no prompt and no end, "
@@ -92,6 +97,21 @@ def _check_tokens(request: Request, model: Any) -> None:
         )
     if request.prompt and not 0 <= min(request.prompt) <= max(request.prompt) < model.vocab:
         raise BadInput(f"the tokens of a prompt must lie in [0, {model.vocab - 1}].")
+    if any(token >= model.vocab for token, _ in request.logit_bias):
+        raise BadInput(f"the tokens of logit_bias must lie in [0, {model.vocab - 1}].")
+    if (request.stops or request.grammar) and artifact.items.lexicon is None:
+        raise BadInput(f"{request.model!r} makes no text: it takes no stops and no form.")
+
+
+def _constraint(request: Request, artifact: Artifact) -> Constraint | None:
+    """The form that the request asks for, if texts that are as long as it allows can have it."""
+    if request.grammar is None:
+        return None
+    model, lexicon = artifact.model, artifact.items.lexicon
+    assert isinstance(model, Draws) and lexicon is not None
+    found, left = grammar(lexicon, *request.grammar), model.length - len(request.prompt)
+    found.start(min(request.most or left, left))
+    return found
 
 
 def _check_latents(name: str, artifact: Artifact) -> None:

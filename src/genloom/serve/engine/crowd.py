@@ -13,6 +13,7 @@ from torch import Tensor
 
 from genloom.artifact import Artifact
 from genloom.conditions import hash_of
+from genloom.constraints import Constraint
 from genloom.core import Condition, Rng, Walk
 from genloom.sampling import device_of
 from genloom.serve.engine.messages import Done, Encoded, Event, Preview
@@ -37,6 +38,7 @@ class Job:
         options: All of the model's, with its defaults.
         cond: Name -> (n, ...).
         since: When it came, in seconds of the batcher's clock.
+        constraint: The form that its samples are to have.
         told: The step up to which its news have been sent.
         live: Whether somebody still waits for it.
     """
@@ -46,6 +48,7 @@ class Job:
     options: dict[str, Any]
     cond: Condition
     since: float
+    constraint: Constraint | None = None
     told: int = 0
     live: bool = True
 
@@ -113,6 +116,8 @@ class Job:
 def told_of(request: Request) -> dict[str, str]:
     """What the record of each of its samples says of the request."""
     told = {"prompt": " ".join(map(str, request.prompt))} if request.prompt else {}
+    told |= dict([request.grammar]) if request.grammar else {}
+    told |= {"logit_bias": json.dumps(request.logit_bias)} if request.logit_bias else {}
     for name, tensor in (("source", request.source), ("mask", request.mask)):
         if tensor is not None:
             raw = tensor.cpu().contiguous().numpy().tobytes()

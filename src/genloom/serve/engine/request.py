@@ -28,6 +28,10 @@ class Request:
         tokens: Send each token as it is drawn, for models that draw one after the other.
         most: How many tokens to draw; None: as many as a datum has.
         stop: Sequences of tokens; a sample that has drawn one of them ends before it.
+        stops: Texts; a sample that has written one of them ends with the token that its text
+            before it needs last, however the tokens lie.
+        grammar: Kind and source of a form that every sample is to have, see `grammars.Grammar`.
+        logit_bias: See `penalties.Penalties`.
         logprobs: Send with each token its log-probability, and those of so many of the likeliest,
             0 to 5; None: none. They are the model's own, before options and marks.
         toward: A second seed: sample i lies mix[i] of the way to it (see `core.Walk`).
@@ -52,6 +56,9 @@ class Request:
     tokens: bool = False
     most: int | None = None
     stop: tuple[tuple[int, ...], ...] = ()
+    stops: tuple[str, ...] = ()
+    grammar: tuple[str, str] | None = None
+    logit_bias: tuple[tuple[int, float], ...] = ()
     logprobs: int | None = None
     toward: int | None = None
     mix: tuple[float, ...] = ()
@@ -87,6 +94,15 @@ class Request:
             for one in self.stop
         ):
             raise BadInput("stop is a list of lists of token numbers, none of them empty.")
+        if not _strings(self.stops) or not all(self.stops):
+            raise BadInput("stops is a list of texts, none of them empty.")
+        if self.grammar is not None and not (_strings(self.grammar) and len(self.grammar) == 2):
+            raise BadInput("grammar is a kind and a source, such as regex and [0-9]+.")
+        if not isinstance(self.logit_bias, tuple) or not all(
+            isinstance(one, tuple) and len(one) == 2 and _whole(one[0], 0) and _nats(one[1])
+            for one in self.logit_bias
+        ):
+            raise BadInput("logit_bias is a list of tokens, each with a number in [-100, 100].")
 
     def _check_start(self) -> None:
         if sum(v is not None for v in (self.toward, self.latent, self.source)) > 1:
@@ -120,6 +136,14 @@ class Encode:
 
 def _whole(value: Any, low: int, high: int | None = None) -> bool:
     return type(value) is int and low <= value and (high is None or value <= high)
+
+
+def _strings(value: Any) -> bool:
+    return isinstance(value, tuple) and all(isinstance(one, str) for one in value)
+
+
+def _nats(value: Any) -> bool:
+    return type(value) in (int, float) and -100 <= value <= 100
 
 
 def _share(value: Any) -> bool:

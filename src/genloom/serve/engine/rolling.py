@@ -56,20 +56,36 @@ class Drawing:
         end = self.job.artifact.items.end
         return (*asked(self.job).stop, *(() if end is None else ((end,),)))
 
+    @property
+    def early(self) -> bool:
+        """Whether a row may end before it has drawn all of its tokens."""
+        return bool(self.stops or asked(self.job).stops or self.job.constraint)
+
     def begin(self) -> None:
         """Once the rows are there."""
         n = len(self.rows)
         self.x, self.ends, self.stopped = [None] * n, [0] * n, [False] * n
         self.tails = [[] for _ in range(n)]
 
-    def stop(self, i: int, token: int) -> int:
-        """Length of the stop sequence that this token ends in row i; 0 where there is none."""
+    def stop(self, i: int, token: int) -> int | None:
+        """Of a row that this token ends, how many tokens it leaves behind; else None."""
         tail = self.tails[i]
         tail.append(token)
         for sequence in self.stops:
             if tuple(tail[-len(sequence) :]) == sequence:
                 return len(sequence)
-        return 0
+        for text in asked(self.job).stops:  # the last of its bytes is in the last token
+            last = tail[-len(text.encode()) - 1 :]
+            place = self._read(last).find(text)
+            if place >= 0:
+                needed = next(k for k in range(len(last) + 1) if len(self._read(last[:k])) >= place)
+                return len(last) - needed
+        return None
+
+    def _read(self, tokens: Sequence[int]) -> str:
+        lexicon = self.job.artifact.items.lexicon
+        assert lexicon is not None
+        return lexicon.decode(tokens)
 
 
 @final
@@ -180,6 +196,9 @@ class Rolling:
                     for name in first.cond
                 },
                 torch.tensor(given, dtype=torch.long, device=device).view(len(given), len(prompt)),
+                constraint=first.constraint,
+                most=joining[0].total,
+                logit_bias=asked(first).logit_bias,
                 **first.options,
             )
             for one in joining:
@@ -221,7 +240,10 @@ class Rolling:
     def _told(self, one: Drawing, token: Tensor) -> NewTokens:
         request = asked(one.job)
         start = len(request.prompt) + one.drawn - 1
-        places = torch.tensor([-1 if row is None else row.place for row in one.rows])
+        gone = [row is None or _ended_by_form(one, row) for row in one.rows]
+        places = torch.tensor(
+            [-1 if over or row is None else row.place for over, row in zip(gone, one.rows)]
+        )
         tokens = token[places].masked_fill(places.to(token.device) < 0, -1)[:, None]
         if request.logprobs is None:
             return NewTokens(request.id, start, tokens)
@@ -240,13 +262,16 @@ class Rolling:
         """Note which rows end with this token; whether none is left."""
         last, held = one.drawn == one.total, len(asked(one.job).prompt) + one.drawn
         for i, row in enumerate(one.rows):
-            if row is None or not (last or one.stops):
+            if row is None or not (last or one.early):
                 continue
-            cut = one.stop(i, int(token[row.place])) if one.stops else 0
-            if last or cut:
+            cut = one.stop(i, int(token[row.place])) if one.early else None
+            if _ended_by_form(one, row):
+                cut = 1  # what was drawn after it is blank
+            if last or cut is not None:
                 x = self._rows().data(row.place, 1)[0].clone()
-                x[held - cut :] = self._rows().blank
-                one.x[i], one.ends[i], one.stopped[i] = x, held - cut, cut > 0
+                end = held - (cut or 0)
+                x[end:] = self._rows().blank
+                one.x[i], one.ends[i], one.stopped[i] = x, end, cut is not None
                 gone.append(row)
                 one.rows[i] = None
         return all(row is None for row in one.rows)
@@ -271,7 +296,15 @@ class Rolling:
 
 def alike(job: Job) -> tuple[Any, ...]:
     """Equal for jobs whose rows can join at once."""
-    return len(asked(job).prompt), tuple(sorted(job.options.items())), tuple(sorted(job.cond))
+    request = asked(job)
+    grammar = None if request.grammar is None else (*request.grammar, request.most)
+    options = *sorted(job.options.items()), request.logit_bias
+    return len(request.prompt), options, tuple(sorted(job.cond)), grammar
+
+
+def _ended_by_form(one: Drawing, row: Row) -> bool:
+    """Whether a row is over though no end was drawn, for there is none: of a running text."""
+    return row.over and one.job.artifact.items.end is None
 
 
 def asked(job: Job) -> Request:

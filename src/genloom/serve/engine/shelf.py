@@ -79,7 +79,7 @@ class Shelf(Mapping[str, Artifact]):
     def _load(self, name: str) -> Artifact:
         try:
             folder = artifact.find(self.folders[name])
-            self._make_room((folder / artifact.WEIGHTS).stat().st_size)
+            self._make_room(sum(p.stat().st_size for p in artifact.weights(folder)))
             return artifact.load(folder)
         except (GenloomError, OSError) as error:
             # The message names folders, which are not for whoever asked.

@@ -89,7 +89,7 @@ async def generate(request: Request, body: Body) -> Response:
     *_, last = await collected(request, parts.maker.make(allow(request, "generate"), asked))
     assert isinstance(last, Finished)
     wanted = request.headers.get("accept", "")
-    kind = media.media_type(known.items.kind, asked.form)[1]
+    kind = media.media_type(known.items.medium, asked.form)[1]
     if archive.MEDIA_TYPE in wanted:
         return archive.response([out.record for out in last.outputs], last.contents(), headers)
     if kind.partition(";")[0] in wanted and "json" not in wanted and len(last.outputs) == 1:

@@ -67,7 +67,7 @@ def provenance(request: Request, record_id: str) -> Response:
     caller, parts = allow(request, "generate"), services(request)
     record = parts.records.get(caller.id, record_id)
     found = parts.maker.mark.beside(parts.records.content(caller.id, record_id), record)
-    name = media.file_name(record.id, media.form_of(record.kind, record.media_type))
+    name = media.file_name(record.id, media.form_of(record.media_type))
     how = {"content-disposition": f'attachment; filename="{name}.json"'}
     return Response(found, media_type="application/json", headers=how)
 
@@ -147,7 +147,7 @@ def as_file(record: Record, found: bytes) -> Response:
     """Bytes with the type of our table, shown in place only where that is harmless."""
     plain = record.media_type.partition(";")[0]
     how = "inline" if plain in INLINE else "attachment"
-    name = media.file_name(record.id, media.form_of(record.kind, record.media_type))
+    name = media.file_name(record.id, media.form_of(record.media_type))
     return Response(
         found,
         media_type=record.media_type,

@@ -6,6 +6,7 @@ no template language: a conversation is its messages, one a line, and nothing in
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -29,13 +30,14 @@ from genloom.serve.telling import CHAT, COMPLETION, Form, Told
 from genloom.serve.writing import Score, Writing
 
 router = APIRouter(prefix="/v1")
-ACCEPTED = ("user", "best_of", "suffix", "logit_bias", "store", "metadata")
+ACCEPTED = ("user", "best_of", "suffix", "store", "metadata")
 TOP = 5  # of the likeliest tokens that can be told
 
 
 # One wrong element is enough: a list of millions of them would be millions of complaints.
 Strings = Annotated[list[str], Field(fail_fast=True)]
 Tokens = Annotated[list[int], Field(fail_fast=True)]
+Nats = Annotated[float, Field(ge=-100, le=100)]
 
 
 class Common(BaseModel, extra="allow"):
@@ -46,6 +48,9 @@ class Common(BaseModel, extra="allow"):
     seed: int | None = None
     max_tokens: int | None = None
     stop: str | Strings | None = None
+    logit_bias: Annotated[dict[int, Nats], Field(max_length=300)] | None = None
+    response_format: dict[str, Any] | None = None
+    regex: str | None = None
     stream: bool = False
     stream_options: dict[str, Any] | None = None
 
@@ -111,6 +116,7 @@ class Wish:
         usual: Else so many, or as many as there is room for.
         logprobs: See `Asked.logprobs`.
         ends: Tokens that end a text, besides its stops.
+        stops: Texts that do, besides those that were asked for.
     """
 
     told: str
@@ -119,6 +125,7 @@ class Wish:
     usual: int
     logprobs: int | None
     ends: tuple[int, ...] = ()
+    stops: tuple[str, ...] = ()
 
 
 def _talk(body: Chat, known: Known, limits: Limits, top: int | None) -> Wish:
@@ -126,7 +133,7 @@ def _talk(body: Chat, known: Known, limits: Limits, top: int | None) -> Wish:
     lexicon, most = known.items.lexicon, body.max_completion_tokens or body.max_tokens
     said = [(message.role, _content(message)) for message in body.messages]
     told = "\n".join(text for _, text in said if text)
-    if lexicon is None or ASKED not in lexicon.marks:
+    if lexicon is None or ASKED not in lexicon.roles:
         return Wish(told, prompt_of(known, told, limits), most, 64, top)
     prompt: list[int] = []
     for role, text in said:
@@ -134,9 +141,9 @@ def _talk(body: Chat, known: Known, limits: Limits, top: int | None) -> Wish:
             raise Problem(
                 400, f"role is one of {', '.join(ROLES)}, not {role!r}.", param="messages"
             )
-        prompt += [lexicon.mark(role), *prompt_of(known, text, limits)]
-    marks = tuple(range(lexicon.letters, lexicon.vocab))
-    return Wish(told, (*prompt, lexicon.mark(ASKED)), most, 64, top, marks)
+        prompt += [*lexicon.opening(role), *prompt_of(known, text, limits), *lexicon.closing]
+    ends, stops = lexicon.stops
+    return Wish(told, (*prompt, *lexicon.opening(ASKED)), most, 64, top, ends, stops)
 
 
 def _asked(request: Request, body: Common, known: Known, wish: Wish) -> tuple[Asked, Writing]:
@@ -152,6 +159,7 @@ def _asked(request: Request, body: Common, known: Known, wish: Wish) -> tuple[As
     stops = (body.stop,) if isinstance(body.stop, str) else tuple(body.stop or ())
     if len(stops) > 4 or any(not 0 < len(stop) <= 64 for stop in stops):
         raise Problem(400, "stop is at most 4 strings of 1 to 64 characters.", param="stop")
+    stops = (*stops, *wish.stops)
     lexicon = known.items.lexicon
     assert lexicon is not None
     asked = Asked(
@@ -163,13 +171,33 @@ def _asked(request: Request, body: Common, known: Known, wish: Wish) -> tuple[As
         form="txt",
         tokens=body.stream or wish.logprobs is not None,
         most=most,
-        stop=(  # what has a character that the model does not know never comes
-            *(tuple(lexicon.encode(stop)) for stop in stops if lexicon.known(stop) == stop),
-            *((end,) for end in wish.ends),
-        ),
+        stop=tuple((end,) for end in wish.ends),
+        stops=stops,
+        grammar=_grammar(body),
+        logit_bias=tuple((body.logit_bias or {}).items()),
         logprobs=wish.logprobs,
     )
     return asked, Writing(lexicon, body.n, most, stops, wish.ends)
+
+
+def _grammar(body: Common) -> tuple[str, str] | None:
+    """The form that texts are to have, as OpenAI asks for it, or by a regular expression."""
+    told = body.response_format or {"type": "text"}
+    kind, named = told.get("type"), told.get("json_schema")
+    if body.regex is not None and kind != "text":
+        raise Problem(400, "regex and response_format exclude each other.", param="regex")
+    if kind == "text":
+        return None if body.regex is None else ("regex", body.regex)
+    if kind == "json_object":
+        return "json_schema", '{"type": "object"}'
+    if kind != "json_schema" or not isinstance(named, dict) or "schema" not in named:
+        raise Problem(
+            400,
+            "response_format is of type text, json_object, or json_schema with "
+            'json_schema: {"name": ..., "schema": ...}.',
+            param="response_format",
+        )
+    return "json_schema", json.dumps(named["schema"])
 
 
 async def _answer(
@@ -243,7 +271,8 @@ async def _stream(pieces: AsyncGenerator[tuple[int, str]], told: Told) -> AsyncG
 def _writer(parts: Services, name: str | None) -> Known:
     known = named(parts.models, name)
     if not known.tokens:
-        raise Problem(400, f"{known.name} makes {known.items.kind}, not text.", param="model")
+        made = f"{known.name} makes {known.items.kind}, and not token by token"
+        raise Problem(400, f"{made}: ask /v1/generations for it.", param="model")
     return known
 
 

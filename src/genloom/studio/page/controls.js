@@ -7,6 +7,7 @@ import { roll, seedIn, seedInput } from "./seed.js";
 import { known, t } from "./words.js";
 
 const START = { image: 16, points: 32, text: 3 };
+const SHOWN = { music: "wav", molecule: "svg" }; // a page plays no MIDI and draws no SMILES
 const MANY = 24; // classes, from which on a search helps
 
 /** A control for one option of the schema. */
@@ -146,6 +147,7 @@ export function controls(model, schema, draft = {}) {
     }),
     body: () => ({
       model: model.id,
+      ...(SHOWN[model.medium] && { format: SHOWN[model.medium] }),
       n: n.inside(1),
       options: tuning.values(),
       ...which?.body(),

@@ -3,7 +3,7 @@
 import { contentOf, remove, url } from "./api.js";
 import { asCurl, asPython } from "./code.js";
 import { announce, button, fill, h, icon, toast } from "./dom.js";
-import { image, isSeen, labelOf, pointsOf } from "./models.js";
+import { image, isSeen, labelOf, player, pointsOf } from "./models.js";
 import { madeFrom } from "./original.js";
 import { complain, fetched, link, record } from "./pieces.js";
 import { dots } from "./plot.js";
@@ -39,6 +39,8 @@ function media(item, model, items) {
   }
   if (item.kind === "text") {
     const page = h("pre.page", { dir: "auto", tabindex: 0 }, item.text ?? "");
+    const sound = player(item);
+    if (sound) return h("div", {}, sound, page);
     return item.text === undefined ? fetched(page, contentOf(item.id)) : page;
   }
   const others = items.filter((one) => one.model === item.model).map(({ values }) => ({ values, faint: true }));

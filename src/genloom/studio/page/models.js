@@ -67,6 +67,12 @@ export function face(model, outputs) {
 /** Whether an output may be looked at. */
 export const isSeen = ({ state }) => state !== "held" && state !== "rejected";
 
+/** What plays an output that is a sound, or shows a drawing; nothing for others. */
+export const player = ({ id, media_type }) =>
+  media_type === "audio/wav"
+    ? h("audio", { controls: true, src: contentOf(id) })
+    : media_type === "image/svg+xml" && h("img", { src: contentOf(id), alt: "" });
+
 /** The class of a point as a number for its colour; 0 where there are none. */
 const groupOf = (model, label) => Math.max(0, model?.classes?.indexOf(labelOf(model, label)) ?? 0);
 

@@ -3,7 +3,7 @@
 import { contentOf } from "./api.js";
 import { copy, nameOf } from "./detail.js";
 import { button, fill, h, icon } from "./dom.js";
-import { heldTile, image, isSeen, labelOf, pointsOf } from "./models.js";
+import { heldTile, image, isSeen, labelOf, player, pointsOf } from "./models.js";
 import { colour, Plot } from "./plot.js";
 import { joined, number, t } from "./words.js";
 
@@ -77,6 +77,7 @@ function texts(n, { onopen, prompt }) {
         if (!isSeen(item)) fill(pages[i], icon("held"), t("item.held"));
         else fill(pages[i], begun && given(), begun ? told.slice(prompt.length) : told);
         cells[i].querySelector("article").append(
+          (isSeen(item) && player(item)) || "",
           h(
             "footer",
             {},

@@ -116,6 +116,9 @@ WRONG = [
     {"model": "flow", "source": PICTURES[:1], "toward": 3, "mix": (0.5,)},
     {"model": "flow", "most": 3},
     {"model": "flow", "stop": ((1,),)},
+    {"model": "flow", "stops": ("a",)},
+    {"model": "flow", "grammar": ("regex", "a")},
+    {"model": "autoregressive", "grammar": ("regex", "a")},
     {"model": "flow", "logprobs": 0},
 ]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import random
+import re
 import weakref
 from dataclasses import replace
 from functools import partial
@@ -16,7 +17,7 @@ from genloom.artifact import Artifact
 from genloom.codecs import Text
 from genloom.core import Items
 from genloom.errors import BadInput
-from genloom.lexicon import END, Letters
+from genloom.lexicon import END, Letters, Lexicon, Pieces, learn_pieces
 from genloom.models.autoregressive import Autoregressive
 from genloom.nets.transformer import Transformer
 from genloom.safety.marks.tokens import Green, detect
@@ -25,18 +26,24 @@ from genloom.serve.engine.batching import Batcher
 from genloom.serve.engine.marking import TextMark
 from genloom.serve.engine.messages import Done, Event, Failed, NewTokens, Preview
 from genloom.serve.engine.request import Request
+from genloom.serve.writing import Writing
 from tests.unit.serve.engine.made import finals, held, run
 
 ALPHABET = "abcdefghijklmnopqrstuvwxyz ,.\n"
 LENGTH = 60
+WORDS = ["abc. cab", "bad fed, dab", "deaf. ace\n"] * 3
 
 
 def writer(
-    width: int = 32, length: int = LENGTH, scale: float = 0.3, marks: tuple[str, ...] = ()
+    width: int = 32,
+    length: int = LENGTH,
+    scale: float = 0.3,
+    marks: tuple[str, ...] = (),
+    lexicon: Lexicon | None = None,
 ) -> Artifact:
     """A model of text with random weights."""
     torch.manual_seed(1)
-    items = Items("text", (length,), lexicon=Letters(ALPHABET, marks=marks))
+    items = Items("text", (length,), lexicon=lexicon or Letters(ALPHABET, marks=marks))
     codec = Text(items)
     net = partial(Transformer, width=width, layers=2, heads=2)
     model = Autoregressive(codec.space, {}, net=net)
@@ -54,6 +61,7 @@ def models() -> dict[str, Artifact]:
         "text": writer(),
         "wide": writer(96, 200, 0.1),
         "documents": writer(marks=(END,)),
+        "pieces": writer(lexicon=Pieces(learn_pieces(WORDS, 300), marks=(END,))),
     }
 
 
@@ -253,6 +261,13 @@ WRONG = [
     {"most": 0},
     {"stop": ((),)},
     {"stop": (("a",),)},
+    {"stops": ("a", "")},
+    {"grammar": ("regex",)},
+    {"grammar": ("regex", "(a")},
+    {"grammar": ("regex", "a{9}"), "most": 8},
+    {"grammar": ("regex", "Z")},
+    {"logit_bias": ((0, 101.0),)},
+    {"logit_bias": ((len(ALPHABET), 1.0),)},
     {"logprobs": 6},
     {"logprobs": True},
     {"toward": 3},
@@ -315,3 +330,62 @@ def test_a_row_ends_with_its_document(models):
     for item, length, ended in zip(found.items.tolist(), found.lengths, found.stopped, strict=True):
         assert (end in item) == ended
         assert length == (item.index(end) if ended else LENGTH)
+
+
+def test_a_stop_text_ends_a_row_however_its_tokens_lie(models):
+    whole = Request(model="pieces", seeds=(4,), id="whole")
+    read = models["pieces"].items.read
+    text = read(finals(run(Batcher(models), [whole]))["whole"].items[0])
+    stops = [text[i : i + 3] for i in range(len(text) - 3) if text[i : i + 3].isascii()]
+    for stop in stops[:: len(stops) // 5]:
+        cut = replace(whole, stops=(stop, "\x00"), tokens=True, id="cut")
+        events = run(Batcher(models), [cut])
+        done = finals(events)["cut"]
+        kept, place = read(done.items[0][: done.lengths[0]]), text.find(stop)
+        assert done.stopped == [True] and text.startswith(kept)
+        # whole pieces: all that the text before the stop needs, and none after that
+        assert place <= len(kept)
+        assert not place or len(read(done.items[0][: done.lengths[0] - 1])) < place
+        drawn = torch.cat([e.tokens for e in events if isinstance(e, NewTokens)], 1)
+        assert place + len(stop) <= len(read(drawn[0])) < place + len(stop) + 9
+
+
+@pytest.mark.parametrize("name", ["text", "documents", "pieces"])
+def test_a_form_is_held_in_company_and_ends_its_rows(models, name):
+    grammar = ("regex", "[a-c]{3,20}\\.([d-f]\n)*")
+    strict = Request(model=name, seeds=(1, 2), grammar=grammar, most=30, tokens=True, id="strict")
+    free = Request(model=name, seeds=(3, 4, 5), id="free", prompt=(2, 3))
+    once = replace(strict, options={"presence_penalty": 2.0}, logit_bias=((0, -9.0),), id="once")
+    other = replace(strict, grammar=("regex", "d{2,29}e"), id="other")
+    together = finals(run(Batcher(models), [free, strict, other, once]))
+    for request in (free, strict, other, once):
+        alone = finals(run(Batcher(models), [request]))[request.id]
+        assert same(alone, together[request.id])
+    for request in (strict, other, once):
+        done, (_, regex) = together[request.id], request.grammar
+        for item, length in zip(done.items, done.lengths, strict=True):
+            assert re.fullmatch(regex, models[name].items.read(item[:length]))
+        assert done.records[0]["regex"] == regex
+    assert "logit_bias" in together["once"].records[0]
+
+
+def test_a_form_that_is_over_ends_a_running_text_and_its_stream(models):
+    grammar = ("regex", "(ab|cde)\\.")
+    request = Request(model="text", seeds=(1, 2, 3, 4), grammar=grammar, tokens=True)
+    events = run(Batcher(models), [request])
+    (done,) = finals(events).values()
+    texts = [models["text"].items.read(x[:n]) for x, n in zip(done.items, done.lengths)]
+    assert set(texts) <= {"ab.", "cde."} and done.stopped == [True] * 4
+    drawn = torch.cat([e.tokens for e in events if isinstance(e, NewTokens)], 1)
+    writing = Writing(models["text"].items.lexicon, 4, 60, ())
+    for column in drawn.split(1, 1):
+        writing.add(column.tolist())
+    assert [text.text for text in writing.texts] == texts
+    assert {text.reason for text in writing.texts} == {"stop"}
+
+
+def test_a_bias_rules_tokens_out(models):
+    bias = tuple((token, -100.0) for token in range(4, len(ALPHABET)))
+    request = Request(model="text", seeds=(1,), logit_bias=bias)
+    (done,) = finals(run(Batcher(models), [request])).values()
+    assert int(done.items.max()) < 4

@@ -1,0 +1,124 @@
+"""What a memory is worth: nats a character late in long rows, at equal seconds of training.
+
+Transformer-XL (Dai et al., 2019, arXiv:1901.02860) and plain decoders on tiny-shakespeare. Rows
+of `--length` characters are read by `transformer_xl` in segments with its memory. The plain decoder
+comes in two forms: `short` trains on rows of the length that a segment and its memory have, and
+`window` on the long rows, each position seeing as many. All three have the same width, layers and
+heads, train by the library for the same minutes, and are judged on the same characters of the last
+tenth of the file: those of the second half of each long row. `short` reads these in rows of its own
+that overlap by half, so that each of them has at least half a row before it: it is asked in a way
+that is kind to it, at twice the cost. The weights are those that sampling uses.
+
+    python -m benchmarks.long_context --minutes 10
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from benchmarks.harness import machine
+from benchmarks.shakespeare import held_out
+from benchmarks.shared import data_folder
+from genloom import artifact
+from genloom.models.autoregressive import Autoregressive
+from genloom.recipe import resolve
+from genloom.sampling import evaluating
+from genloom.trainer import train
+
+SIDES = ("transformer_xl", "window", "short")
+ROWS = 32  # at once
+
+
+def model_of(side: str, shape: dict[str, int], segment: int, memory: int) -> dict[str, Any]:
+    """The model's table of a recipe."""
+    if side == "transformer_xl":
+        return {"use": "transformer_xl", **shape, "segment": segment, "memory": memory}
+    window = {"window": segment + memory} if side == "window" else {}
+    return {"use": "autoregressive", "net": {"use": "transformer", **shape, **window}}
+
+
+@torch.inference_mode()
+def late(model: Autoregressive, rows: Tensor) -> Tensor:
+    """Nats of the characters of the second half of rows, (N, L) -> (N, L / 2)."""
+    half, reads = rows.shape[1] // 2, model.length
+    if reads == rows.shape[1]:
+        return -torch.cat([model.token_log_prob(x, {})[:, half:] for x in rows.split(ROWS)])
+    step = reads // 2  # each window tells of its second half
+    parts = []
+    for place in range(half, rows.shape[1], step):
+        first = min(place + step, rows.shape[1]) - reads
+        window = rows[:, first : first + reads]
+        found = torch.cat([model.token_log_prob(x, {}) for x in window.split(ROWS)])
+        parts.append(-found[:, place - first :])
+    return torch.cat(parts, 1)
+
+
+def judged(made: artifact.Artifact, path: Path, length: int) -> dict[str, Any]:
+    """The mean nats of all late characters, and of the four quarters of the second half."""
+    model = cast(Autoregressive, made.model)
+    ids = held_out(path, cast(Any, made.items.lexicon).alphabet)
+    rows = ids[: len(ids) // length * length].view(-1, length)
+    with evaluating(model):
+        each = late(model, rows).double()
+    spread = each.mean(1).std() / len(rows) ** 0.5  # of rows, which are hardly dependent
+    quarters = [round(part.mean().item(), 4) for part in each.chunk(4, 1)]
+    return {
+        "nats": round(each.mean().item(), 4),
+        "error": round(spread.item(), 4),
+        "quarters": quarters,
+        "n": each.numel(),
+        "parameters": sum(p.numel() for p in model.parameters()),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="what a memory is worth")
+    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--length", type=int, default=512)
+    parser.add_argument("--segment", type=int, default=64)
+    parser.add_argument("--memory", type=int, default=64)
+    parser.add_argument("--layers", type=int, default=4)
+    parser.add_argument("--width", type=int, default=128)
+    parser.add_argument("--heads", type=int, default=4)
+    parser.add_argument("--tokens", type=int, default=2048, help="of a batch, for all sides")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=1)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    path = data_folder("tiny-shakespeare") / "input.txt"
+    shape = {"width": args.width, "layers": args.layers, "heads": args.heads}
+    figures: dict[str, Any] = {}
+    for side in SIDES:
+        length = args.segment + args.memory if side == "short" else args.length
+        recipe = {
+            "data": {"source": str(path), "valid": 0.1, "test": 0.0, "length": length},
+            "model": model_of(side, shape, args.segment, args.memory),
+            "train": {
+                "minutes": args.minutes,
+                "batch": max(1, args.tokens // length),
+                "seed": args.seed,
+                "threads": args.threads,
+                "preview_every": 10**6,
+            },
+        }
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = Path(scratch, "run")
+            train(resolve(recipe), folder, quiet=True)
+            state = json.loads((folder / "run.json").read_text("utf-8"))
+            figures[side] = {
+                **judged(artifact.load(folder), path, args.length),
+                "steps": state["step"],
+            }
+        print(f"{side}: {figures[side]}", flush=True)
+    print(json.dumps({"benchmark": "long_context", **vars(args), **figures, **machine()}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""What compressors and an n-gram need for the text that a model is judged on, in bits per byte.
+
+Bytes are those of the text in UTF-8. Marks of roles and ends count for nothing, but the n-gram pays
+for them, as a model does, and a compressor for the line end between two documents.
+"""
+
+from __future__ import annotations
+
+import lzma
+import math
+import zlib
+from collections.abc import Callable
+
+from torch import Tensor
+
+from genloom.core import Items
+from genloom.metrics.ngram import ORDER, Ngram
+from genloom.metrics.text import sizes
+
+SEEN = 2**21  # ids at the end of the training part that are looked at: seconds of work
+_GZIP = 31  # as zlib calls it: the format of gzip with a window of 32 kB
+
+
+def baselines(train: Tensor, items: Tensor, about: Items) -> dict[str, float]:
+    """Bits per byte by name: "gzip -9", "xz -9e" and "5-gram".
+
+    A compressor gets the training part and then the items; what counts is by how much the second
+    lengthens the file. Of the training part gzip remembers the last 32 kB.
+
+    Args:
+        train: Training rows, (N, L).
+        items: Those the model is judged on, (n, L), in the order of the text.
+        about: What they are.
+    """
+    assert about.lexicon is not None
+    reach = sizes(train, about.end).flip(0).cumsum(0)  # of the last row, the last two, ...
+    train = train[-max(1, int((reach <= SEEN).sum())) :]
+    size = text_bytes(items, about)
+    known, wanted = _joined(train, about), _joined(items, about)
+    ngram = Ngram(train, about.lexicon.vocab, about.end).log_prob(items)
+    found = {
+        name: 8.0 * (len(compress(known + wanted)) - len(compress(known)))
+        for name, compress in _COMPRESSORS.items()
+    }
+    found[f"{ORDER}-gram"] = -float(ngram.sum()) / math.log(2)
+    return {name: bits / size for name, bits in found.items()}
+
+
+def text_bytes(items: Tensor, about: Items) -> int:
+    """Bytes of the text of rows (n, L), without their marks."""
+    return sum(len(_text(row, about).encode()) for row in items)
+
+
+def _text(row: Tensor, about: Items) -> str:
+    assert about.lexicon is not None
+    return about.lexicon.decode(row[row < about.lexicon.letters].tolist())
+
+
+def _joined(rows: Tensor, about: Items) -> bytes:
+    """Rows of a running text follow each other; each document ends in a line end."""
+    close = "" if about.end is None else "\n"
+    return "".join(_text(row, about) + close for row in rows).encode()
+
+
+def _gzip(data: bytes) -> bytes:
+    made = zlib.compressobj(9, zlib.DEFLATED, _GZIP)
+    return made.compress(data) + made.flush()
+
+
+def _xz(data: bytes) -> bytes:
+    return lzma.compress(data, preset=9 | lzma.PRESET_EXTREME)
+
+
+_COMPRESSORS: dict[str, Callable[[bytes], bytes]] = {"gzip -9": _gzip, "xz -9e": _xz}

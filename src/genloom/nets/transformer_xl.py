@@ -1,0 +1,283 @@
+"""Transformer-XL: a row is read in segments, and each sees the end of what was read before it.
+
+Dai et al., Transformer-XL, 2019 (arXiv:1901.02860). A segment attends to itself and to a memory:
+what the last positions before it were, at the input of the same layer, without a gradient (section
+3.2). Positions enter by their distances alone: the four terms of section 3.3, with the sinusoids R
+and the biases u and v. The memory is carried inside one datum, from segment to segment of a row,
+and never from one datum to the next: for long contexts, let `data.length` be many segments. As in
+the decoder (see `transformer`) norms stand before each part, queries and keys are normed, the first
+input is mixed into each layer, and outputs start at zero; the paper has norms after each part.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, final
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from genloom.core import Condition, Interval, Space, Tokens
+from genloom.decoding import Fresh
+from genloom.nets.apart import apart
+from genloom.nets.attention import SHARPNESS
+from genloom.nets.embed import ConditionVector, Dropout
+from genloom.nets.pointwise import feed_forward, rms_norm
+from genloom.nets.stack import check_heads
+from genloom.nets.transformer import CAP
+
+Hold = Callable[[int, int, Tensor, Tensor], None]
+"""(layer, place of the first, keys and values of a segment, each (B, heads, T, features))."""
+
+
+@final
+@dataclass
+class Cache:
+    """What rows have read; see `TransformerXl.follow`.
+
+    Args:
+        keys: (layers, rows, heads, room, features): a ring of as many places as a memory and a
+            segment have.
+        values: The same.
+        cond: What the conditions add to each position, (rows, D).
+        lengths: How many tokens each row has read, (rows,).
+    """
+
+    keys: Tensor
+    values: Tensor
+    cond: Tensor
+    lengths: Tensor
+
+    def move(self, source: int, target: int) -> None:
+        """Make one row what another one is."""
+        for part in (self.keys, self.values):
+            part[:, target] = part[:, source]
+        for part in (self.cond, self.lengths):
+            part[target] = part[source]
+
+
+@final
+class Layer(nn.Module):
+    """Attention by content and by distance, then a feed-forward net; both start at zero."""
+
+    def __init__(self, width: int, heads: int, expand: int, dropout: float):
+        super().__init__()
+        self.heads, self.scale = heads, SHARPNESS / math.sqrt(width // heads)
+        self.maps = nn.Parameter(torch.empty(4, width, width))  # of q, k, v and R
+        self.biases = nn.Parameter(torch.zeros(2, heads, 1, width // heads))  # u and v
+        self.out = nn.Linear(width, width, bias=False)
+        self.up = nn.Linear(width, expand * width, bias=False)
+        self.down = nn.Linear(expand * width, width, bias=False)
+        self.dropout = Dropout(dropout)
+        bound = math.sqrt(3 / width)  # uniform with deviation 1 / sqrt(width)
+        for weight in (self.maps, self.up.weight):
+            nn.init.uniform_(weight, -bound, bound)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.down.weight)
+
+    def split(self, x: Tensor, first: int, count: int) -> list[Tensor]:
+        """Some of the four maps of (B, T, D), by heads: (B, heads, T, features) each."""
+        y = F.linear(x, self.maps[first : first + count].flatten(0, 1))
+        return list(y.unflatten(-1, (count, self.heads, -1)).permute(2, 0, 3, 1, 4))
+
+    def read(self, x: Tensor, seen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries of (B, T, D); keys and values of (B, S, D)."""
+        (q,) = self.split(rms_norm(x), 0, 1)
+        k, v = self.split(rms_norm(seen), 1, 2)
+        return rms_norm(q), rms_norm(k), v
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor, by_place: Tensor) -> Tensor:
+        """What is found by content, (q + u) k, and by place, -inf where nothing is seen."""
+        found = F.scaled_dot_product_attention(
+            q + self.biases[0], k, v, by_place * self.scale, scale=self.scale
+        )
+        return found.transpose(1, 2).flatten(2)
+
+    def distances(self, q: Tensor, waves: Tensor) -> Tensor:
+        """(q + v) W R for each distance: (B, heads, T, features), (S, D) -> (B, heads, T, S)."""
+        (r,) = self.split(waves[None], 3, 1)
+        return (q + self.biases[1]) @ r.mT
+
+    def finish(self, x: Tensor, found: Tensor) -> Tensor:
+        """Both branches, added to their input."""
+        x = x + self.dropout(self.out(found))
+        return x + self.dropout(feed_forward(rms_norm(x), self.up.weight, self.down.weight))
+
+
+@final
+class TransformerXl(nn.Module):
+    """net(tokens, cond) -> logits: position i sees tokens 0 to i, as far as its memory goes.
+
+    What a position sees itself has seen what lay before it, so that the farthest token that can
+    matter is about layers * memory away.
+
+    Args:
+        space: Of a datum; its vocabulary and one start token are read, in raster order. Where it
+            has an end, each document of a row is read from a fresh memory.
+        conditions: Those that enter as a vector are added to every position; others are not read.
+        width: Features of a position.
+        layers: Of the net.
+        heads: Of attention; width / heads must be even.
+        expand: Hidden features of the feed-forward net, in widths.
+        dropout: Share of each branch's output that is dropped in training.
+        segment: Positions that are read at once.
+        memory: Positions before a segment that it sees besides itself; 0: none.
+    """
+
+    waves: Tensor
+
+    def __init__(
+        self,
+        space: Tokens,
+        conditions: Mapping[str, Space],
+        *,
+        width: Annotated[int, Interval(ge=2)] = 96,
+        layers: Annotated[int, Interval(ge=1)] = 4,
+        heads: Annotated[int, Interval(ge=1)] = 2,
+        expand: Annotated[int, Interval(ge=1)] = 4,
+        dropout: Annotated[float, Interval(ge=0, le=0.9)] = 0.0,
+        segment: Annotated[int, Interval(ge=1)] = 64,
+        memory: Annotated[int, Interval(ge=0)] = 64,
+    ):
+        super().__init__()
+        check_heads(width, heads)
+        self.start, self.closes = space.vocab, space.end is not None
+        self.segment, self.memory = segment, memory
+        self.embed = nn.Embedding(space.vocab + 1, width)
+        self.cond = ConditionVector(conditions, width, scale=0.05)
+        self.mix = nn.Parameter(torch.full((layers - 1,), 0.1))
+        self.blocks = nn.ModuleList(Layer(width, heads, expand, dropout) for _ in range(layers))
+        self.head = nn.Linear(width, space.vocab, bias=False)
+        nn.init.normal_(self.embed.weight, std=0.05)
+        nn.init.normal_(self.head.weight, std=0.001)
+        self.register_buffer("waves", waves(memory + segment, width), persistent=False)
+
+    def forward(self, tokens: Tensor, cond: Condition) -> Tensor:
+        """(B, L) -> (B, L, V).
+
+        Args:
+            tokens: Integers in [0, vocab]; the last, vocab, is the start token.
+            cond: Name -> (B, ...).
+        """
+        if not self.closes:
+            return self._whole(tokens, cond)
+        return apart(
+            lambda documents, row: self._whole(documents, {k: v[row] for k, v in cond.items()}),
+            tokens,
+            self.start,
+        )
+
+    def cache(self, n: int) -> Cache:
+        """Room for n rows, on the device of the weights."""
+        weight, heads = self.embed.weight, self._layers()[0].heads
+        shape = len(self.blocks), n, heads, len(self.waves), weight.shape[1] // heads
+        lengths = torch.zeros(n, dtype=torch.long, device=weight.device)
+        zeros = weight.new_zeros  # what is masked is multiplied by 0, which does not rid of a NaN
+        return Cache(zeros(shape), zeros(shape), zeros(n, weight.shape[1]), lengths)
+
+    @torch.no_grad()
+    def begin(self, cache: Cache, fresh: Sequence[Fresh]) -> None:
+        """Let rows of a cache begin anew; each is read alone, so that its company is nothing."""
+        for one in fresh:
+            for i, tokens in enumerate(one.tokens.split(1)):
+                row, cond = one.first + i, {k: v[i : i + 1] for k, v in one.cond.items()}
+                cache.cond[row], cache.lengths[row] = self.cond(cond, 1)[0], tokens.shape[1]
+
+                def hold(layer: int, place: int, k: Tensor, v: Tensor, row: int = row) -> None:
+                    slots = torch.arange(place, place + k.shape[2], device=k.device)
+                    for part, new in ((cache.keys, k), (cache.values, v)):
+                        part[layer, row, :, slots % len(self.waves)] = new[0]
+
+                self._segments(self.embed(tokens) + cache.cond[row], hold)
+
+    @torch.no_grad()
+    def follow(self, cache: Cache, tokens: Tensor, fresh: Sequence[Fresh] = ()) -> Tensor:
+        """Let the first n rows of a cache read one more token each, then let rows begin anew.
+
+        A row's logits are the same, bit for bit, in any company of 4, 8, ... rows.
+
+        Args:
+            cache: Of `cache`.
+            tokens: (n,).
+            fresh: Rows that begin; where they lie among the n, what those read is lost.
+
+        Returns:
+            Logits of the token after it, (n, V).
+        """
+        n, room = len(tokens), len(self.waves)
+        place, rows = cache.lengths[:n].clone(), torch.arange(n, device=tokens.device)
+        back = (place[:, None] - torch.arange(room, device=tokens.device)) % room
+        inside = place % self.segment
+        seen = back <= (inside + (place - inside).clamp(max=self.memory))[:, None]
+        x = first = rms_norm(self.embed(tokens) + cache.cond[:n])
+        for i, layer in enumerate(self._layers()):
+            x = torch.addcmul(x, first, self.mix[i - 1]) if i else x
+            q, k, v = (part.transpose(0, 2) for part in layer.read(x[None], x[None]))
+            for part, new in ((cache.keys, k), (cache.values, v)):
+                part[i, rows, :, place % room] = new[:, :, 0]
+            by_place = layer.distances(q.transpose(0, 2), self.waves).transpose(0, 2)
+            by_place = by_place.gather(3, back[:, None, None].expand_as(by_place))
+            by_place = by_place.masked_fill(~seen[:, None, None], -torch.inf)
+            found = layer.attend(q, cache.keys[i, :n], cache.values[i, :n], by_place)
+            x = layer.finish(x, found[:, 0])
+        cache.lengths[:n] += 1
+        self.begin(cache, fresh)
+        return self._logits(x)
+
+    def _whole(self, tokens: Tensor, cond: Condition) -> Tensor:
+        """The logits of rows of one document each."""
+        x = self.embed(tokens) + self.cond(cond, len(tokens))[:, None]
+        return self._logits(self._segments(x))
+
+    def _segments(self, x: Tensor, hold: Hold | None = None) -> Tensor:
+        """All layers, segment by segment: (B, L, D) -> the same."""
+        made, layers = [x[:, :0]], self._layers()
+        memories = [x[:, :0]] * len(layers)
+        for place in range(0, x.shape[1], self.segment):
+            h = first = rms_norm(x[:, place : place + self.segment])
+            for i, layer in enumerate(layers):
+                h = torch.addcmul(h, first, self.mix[i - 1]) if i else h
+                length, known = h.shape[1], memories[i].shape[1]
+                both = torch.cat([memories[i], h], 1)
+                memories[i] = both[:, max(known + length - self.memory, 0) :].detach()
+                q, k, v = layer.read(h, both)
+                if hold is not None:
+                    hold(i, place, k[:, :, known:], v[:, :, known:])
+                by_place = shifted(layer.distances(q, self.waves[: known + length].flip(0)))
+                later = torch.ones(length, known + length, dtype=torch.bool, device=x.device)
+                later = later.triu(known + 1)
+                h = layer.finish(h, layer.attend(q, k, v, by_place.masked_fill(later, -torch.inf)))
+            made.append(h)
+        return torch.cat(made, 1)
+
+    def _layers(self) -> list[Layer]:
+        return [layer for layer in self.blocks if isinstance(layer, Layer)]
+
+    def _logits(self, x: Tensor) -> Tensor:
+        return CAP * (self.head(rms_norm(x)) / CAP).tanh()
+
+
+def shifted(scores: Tensor) -> Tensor:
+    """From distances to places: Dai et al., 2019, appendix B.
+
+    Args:
+        scores: (..., T, S), the farthest distance, S - 1, first.
+
+    Returns:
+        (..., T, S): row i, column j is the score of the distance i + S - T - j; where that is
+        negative it is a score of another row.
+    """
+    length, places = scores.shape[-2:]
+    if length == 1:
+        return scores
+    return scores.flatten(-2)[..., length - 1 :].unfold(-1, places, places - 1)
+
+
+def waves(count: int, width: int) -> Tensor:
+    """Sinusoids of distances, (count, width): Vaswani et al., 2017 (arXiv:1706.03762), 3.5."""
+    rate = 1e4 ** -(torch.arange(0, width, 2, dtype=torch.float64) / width)
+    angle = torch.arange(count, dtype=torch.float64)[:, None] * rate
+    return torch.cat([angle.sin(), angle.cos()], 1).float()

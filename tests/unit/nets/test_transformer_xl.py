@@ -1,0 +1,199 @@
+"""Transformer-XL: what a segment sees, what its scores are, and that sampling equals training."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from genloom import sampling
+from genloom.core import Real, Rng, Tokens
+from genloom.decoding import Fresh
+from genloom.models.autoregressive import Autoregressive
+from genloom.models.transformer_xl import transformer_xl
+from genloom.nets.attention import SHARPNESS
+from genloom.nets.transformer_xl import TransformerXl, shifted, waves
+from genloom.optim import build
+
+KNOWN = {"label": Tokens((), 3), "pose": Real((5,))}
+SMALL = {"width": 16, "layers": 2, "segment": 3, "memory": 4}
+
+
+def awake(space=Tokens((12,), 7), conditions=KNOWN, **options) -> TransformerXl:  # noqa: B008
+    """A net whose weights are not small."""
+    torch.manual_seed(0)
+    net = TransformerXl(space, conditions, **{**SMALL, **options})
+    for p in net.parameters():
+        torch.nn.init.normal_(p, std=0.3)
+    return net.eval()
+
+
+def told(n: int) -> dict[str, torch.Tensor]:
+    """Conditions of n rows, some of them hidden."""
+    return {"label": torch.arange(n) % 4 - 1, "pose": torch.linspace(-1, 1, 5 * n).view(n, 5)}
+
+
+def started(n: int, length: int = 12, vocab: int = 7) -> torch.Tensor:
+    """The start token, then n rows of a datum but for its last."""
+    return F.pad(torch.randint(0, vocab, (n, length - 1)), (1, 0), value=vocab)
+
+
+@pytest.mark.parametrize("memory", [0, 2, 4])
+def test_a_position_sees_its_segment_and_the_memory_before_it(memory):
+    """In one layer; each further one sees what those places have seen."""
+    net, tokens = awake(layers=1, memory=memory), started(1)
+    before = net(tokens, told(1))
+    for i in range(12):
+        other = tokens.clone()
+        other[0, i] = (tokens[0, i] + 1) % 7
+        changed = (net(other, told(1)) - before).abs().amax(-1)[0] > 1e-5
+        reach = [j >= i and i >= j - j % 3 - memory for j in range(12)]
+        assert changed.tolist() == reach, i
+
+
+def test_layers_hand_on_what_they_remember():
+    net, tokens = awake(layers=3, memory=3), started(1)
+    before = net(tokens, {})
+    tokens[0, 1] = (tokens[0, 1] + 1) % 7
+    changed = (net(tokens, {}) - before).abs().amax(-1)[0]
+    assert changed[1:].min() > 1e-5  # two segments back and more
+
+
+def test_memories_have_no_gradient():
+    net = awake(memory=12)
+    x = torch.randn(1, 12, 16, requires_grad=True)
+    net._segments(x)[0, 11].sum().backward()
+    assert torch.equal(x.grad[0, :9], torch.zeros(9, 16))
+    assert x.grad[0, 9:].abs().amax(1).min() > 1e-4
+
+
+def test_scores_have_the_four_terms_of_the_article():
+    """q k + q W R + u k + v W R of each pair of places, one by one."""
+    net = awake(layers=1, heads=2)
+    (layer,) = net.blocks
+    x, memory = torch.randn(1, 3, 16), torch.randn(1, 4, 16)
+    q, k, v = layer.read(x, torch.cat([memory, x], 1))
+    by_place = shifted(layer.distances(q, net.waves[:7].flip(0)))
+    found = layer.attend(q, k, v, by_place.masked_fill(torch.ones(3, 7).triu(5) > 0, -torch.inf))
+    u, w = layer.biases[:, :, 0]
+    for head in range(2):
+        for i in range(3):
+            scores = []
+            for j in range(i + 5):
+                r = (layer.maps[3] @ net.waves[i + 4 - j]).view(2, 8)[head]
+                key, query = k[0, head, j], q[0, head, i]
+                scores.append((query + u[head]) @ key + (query + w[head]) @ r)
+            share = (torch.stack(scores) * SHARPNESS / math.sqrt(8)).softmax(0)
+            wanted = share @ v[0, head, : i + 5]
+            torch.testing.assert_close(found[0, i].view(2, 8)[head], wanted, atol=1e-5, rtol=1e-4)
+
+
+def test_waves_are_sinusoids_of_the_distance():
+    found = waves(5, 6)
+    for distance in range(5):
+        angles = [distance * 10_000 ** -(2 * i / 6) for i in range(3)]
+        wanted = [*map(math.sin, angles), *map(math.cos, angles)]
+        torch.testing.assert_close(found[distance], torch.tensor(wanted))
+
+
+@pytest.mark.parametrize("length", [1, 2, 5])
+def test_shifting_gives_each_pair_its_distance(length):
+    """A segment of so many after two places of memory; a score is its distance."""
+    places = length + 2
+    far = torch.arange(places).flip(0).expand(length, places)
+    found = shifted(far)
+    for i in range(length):
+        assert found[i, : i + 3].tolist() == [i + 2 - j for j in range(i + 3)]
+
+
+@pytest.mark.parametrize("space", [Tokens((12,), 7), Tokens((3, 4), 7)])
+@pytest.mark.parametrize("memory", [0, 4])
+def test_logits_one_by_one_equal_those_of_the_whole_sequence(space, memory):
+    """In rows that begin with 0 to 11 tokens."""
+    net, cond = awake(space, memory=memory), told(5)
+    tokens, cache = started(5), net.cache(5)
+    full = net(tokens, cond)
+    for known in (0, 1, 6, 11):
+        net.begin(cache, [Fresh(0, tokens[:, :known], cond)])
+        for i in range(known, 12):
+            assert cache.lengths.tolist() == [i] * 5
+            found = net.follow(cache, tokens[:, i])
+            torch.testing.assert_close(found, full[:, i], atol=1e-5, rtol=1e-4)
+
+
+def test_documents_of_a_row_are_what_they_are_alone():
+    net = awake(Tokens((12,), 7, end=6), conditions={})
+    row = started(1)
+    row[0, 5] = 7
+    together = net(row, {})[0]
+    torch.testing.assert_close(together[:5], net(row[:, :5], {})[0])
+    torch.testing.assert_close(together[5:], net(row[:, 5:], {})[0])
+
+
+@pytest.mark.parametrize("width", [16, 20])
+def test_rows_at_different_places_do_not_see_each_other(width):
+    """Bit for bit: a row that joins late, moves and follows others is what it is alone."""
+    space = Tokens((30,), 7)
+    model = Autoregressive(space, KNOWN, net=partial(TransformerXl, width=width)).eval()
+    model.net = awake(space, width=width)
+
+    def draw(late: int) -> tuple[torch.Tensor, torch.Tensor]:
+        decoding = model.decoding(8, fill=4)
+        nothing, others = torch.zeros(1, 0, dtype=torch.long), []
+        for k in range(late):
+            others += decoding.join(Rng([100 + k]), {"label": torch.tensor([0])}, nothing)
+            decoding.step()
+        cond = {"label": torch.tensor([1]), "pose": torch.ones(1, 5)}
+        (row,) = decoding.join(Rng([7]), cond, torch.tensor([[2, 0, 6]]))
+        if late:
+            decoding.step()  # it reads what it was given
+        for _ in range(5):
+            decoding.step()
+        if late:
+            decoding.leave(others[0])
+        for _ in range(22):
+            decoding.step()
+        assert decoding.logits is not None
+        return decoding.data(row.place, 1).clone(), decoding.logits[row.place].clone()
+
+    for alone, late in zip(draw(0), draw(3), strict=True):
+        assert torch.equal(alone, late)
+
+
+def test_a_sample_depends_on_its_seed_alone():
+    model = Autoregressive(Tokens((12,), 7), KNOWN, net=TransformerXl).eval()
+    model.net = awake()
+    cond = {"label": torch.arange(6) % 3}
+    together = sampling.sample(model, 6, cond)
+    assert torch.equal(together, sampling.sample(model, 6, cond, batch=1))
+
+
+@pytest.mark.parametrize(("memory", "knows"), [(4, True), (0, False)])
+def test_training_finds_what_an_earlier_segment_says(memory, knows):
+    """The first token comes again, two segments later; nothing else can be known."""
+    torch.manual_seed(0)
+    small = {"width": 32, "layers": 2, "segment": 2, "memory": memory}
+    model = transformer_xl(Tokens((6,), 8), {}, **small)
+    (optimizer,) = build(model, lr=1e-2)
+
+    def draw() -> torch.Tensor:
+        first = torch.randint(0, 4, (64, 1))
+        return torch.cat([first, torch.arange(4, 8).expand(64, 4), first], 1)
+
+    for _ in range(80):
+        model.loss(draw(), {})["nats"].backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    nats = -model.eval().log_prob(draw(), {}).mean().item()
+    least = math.log(4) if knows else 2 * math.log(4)
+    assert least - 0.05 < nats < least + 0.4
+
+
+def test_the_preset_makes_its_net():
+    model = transformer_xl(Tokens((9,), 4), {}, width=8, layers=3, segment=2, memory=5, drop=0.3)
+    net = model.net
+    assert isinstance(net, TransformerXl) and len(net.blocks) == 3 and model.drop == 0.3
+    assert (net.segment, net.memory, net.embed.embedding_dim) == (2, 5, 8)
