@@ -28,6 +28,8 @@ from genloom.checkpoint import digest
 from genloom.conditions import Label, Text, hash_of
 from genloom.core import Codec, Condition, Generative, Items, check_options, options
 from genloom.errors import BadInput, nearest
+from genloom.lexicon import Lexicon
+from genloom.penalties import NEUTRAL
 from genloom.recipe import model_of
 
 
@@ -162,6 +164,7 @@ class Artifact:
         source.
         """
         chosen = self.options() | check_options(self.model.sample_steps, options)
+        told = {name: v for name, v in chosen.items() if NEUTRAL.get(name) != v}
         cond = self.condition(range(seed, seed + n), label, caption, source, mask, negative)
         labels = cond.get("label")
         texts = {"caption": caption, "negative": negative}
@@ -171,7 +174,7 @@ class Artifact:
                 "model": self.hash,
                 "seed": str(seed + i),
                 "label": "" if labels is None else str(int(labels[i])),
-                "options": json.dumps(chosen),
+                "options": json.dumps(told),
                 "batch": str(min(batch, n)),
                 "threads": str(torch.get_num_threads()),
                 "recipe": toml.dumps(self.recipe),
@@ -227,6 +230,17 @@ def recipe_of(path: str | Path) -> dict[str, Any]:
 
         return causal.recipe(path)
     return artifact_folder.read_recipe(find(path) / RECIPE)
+
+
+def lexicon_of(path: str | Path) -> Lexicon | None:
+    """How a trained model reads texts, without its weights; None where it makes none."""
+    if is_checkpoint(path):
+        from genloom.hub import causal
+
+        return causal.lexicon(path)
+    folder = find(path)
+    content = artifact_folder.read_card(folder)
+    return artifact_folder.read_items(folder, content["items"]).lexicon
 
 
 def weights(folder: Path) -> list[Path]:

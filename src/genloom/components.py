@@ -88,6 +88,25 @@ def based(table: Mapping[str, Any]) -> Table:
     return {**table, "net": net}
 
 
+def check_base(table: Mapping[str, Any], items: Items) -> None:
+    """Refuse a model's base that reads other tokens than the data have, as many as they may be.
+
+    Raises:
+        BadInput: A number stands for one text there and for another here.
+    """
+    base, ours = table.get("base", "none"), items.lexicon
+    if base == "none" or ours is None:
+        return
+    from genloom.artifact import lexicon_of
+
+    theirs = lexicon_of(base)
+    if theirs is None or theirs == ours:
+        return
+    both = range(min(theirs.letters, ours.letters))
+    if any(theirs.decode([i]) != ours.decode([i]) for i in both):
+        raise BadInput(f"{base} reads other tokens; set data.tokenizer to that of the base.")
+
+
 def with_net(table: Mapping[str, Any], space: Space, *, allow_code: bool = False) -> Table:
     """A model's table that names its net, also where it left the choice to the family."""
     target = catalog.find(use_of(table), "model", allow_code=allow_code)

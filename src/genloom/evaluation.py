@@ -383,7 +383,7 @@ def _likelihood(
     if estimate is not None and against.items.medium == "text":
         in_order = real[against.rows[:n].argsort()]
         floors = baselines(against.train.items, in_order, against.items)
-        estimate = replace(per_byte(estimate, real, against.items), baselines=floors)
+        estimate = replace(per_byte(estimate, in_order, against.items), baselines=floors)
         found.estimates[estimate.name] = estimate
 
 

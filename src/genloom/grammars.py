@@ -10,6 +10,7 @@ Both are sound and neither is complete: a token is refused where no way was foun
 from __future__ import annotations
 
 import json
+from bisect import bisect_left
 from collections.abc import Set
 from functools import lru_cache
 from typing import Any, NamedTuple, final
@@ -20,13 +21,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from genloom.constraints import too_short
-from genloom.errors import BadInput, need
-from genloom.lexicon import Lexicon
+from genloom.errors import BadInput, MissingExtra, need
+from genloom.lexicon import Lexicon, is_text
 from genloom.spelling import spelling
 
 KINDS = ("regex", "json_schema")
 LONGEST = 2**16  # characters of a regular expression or a schema
 LAYERS, WIDTH, TRIED = 128, 4, 128  # of a search: its depth, states of a depth, tokens of a state
+EFFORT = 2**15  # states that all searches of one text look at, after its beginning
+ENDS = 4  # of a known way to an end: so many tokens are left out, or kept alone
+FUEL, STATES = 200_000, 50_000  # of llguidance, which fails beyond them
 CLOSING = b'"}]0123456789'  # what ends a JSON text soon: first of all a string
 LATE = b"{[,:"  # what makes it longer
 NEVER = b" \t\n\r\\"  # what may come for ever
@@ -36,26 +40,42 @@ NEVER = b" \t\n\r\\"  # what may come for ever
 class Reader:
     """A matcher that goes forth and back: unlike a copy, it keeps what it has worked out.
 
-    `useful` are tokens that were on ways to an end; a search looks at them first.
+    A matcher that fails, because a form takes too much work, fails from then on.
 
     Args:
         matcher: At the beginning of a text.
+        useful: Tokens that were on ways to an end; a search looks at them first.
+        effort: States that searches may still look at.
     """
 
-    def __init__(self, matcher: Any):
-        self.matcher, self.tokens = matcher, ()
-        self.useful: frozenset[int] = frozenset()
+    def __init__(self, matcher: Any, useful: frozenset[int] = frozenset(), effort: float = EFFORT):
+        self.matcher, self.useful, self.effort = matcher, useful, effort
+        self.tokens: tuple[int, ...] = ()
 
     def at(self, tokens: tuple[int, ...]) -> Any:
-        """The matcher, after these tokens; each of them may come after those before it."""
-        known = len(self.tokens)
-        while self.tokens[:known] != tokens[:known]:
-            known -= 1
-        self.matcher.rollback(len(self.tokens) - known)
+        """The matcher, after these tokens; each of them may come after those before it.
+
+        Raises:
+            BadInput: It has failed.
+        """
+        sizes, old = range(1, min(len(self.tokens), len(tokens)) + 1), self.tokens
+        known = bisect_left(sizes, True, key=lambda size: old[:size] != tokens[:size])
+        self.matcher.rollback(len(old) - known)
         self.matcher.consume_tokens(list(tokens[known:]))
-        assert not self.matcher.is_error(), self.matcher.get_error()
         self.tokens = tokens
+        return self.checked()
+
+    def checked(self) -> Any:
+        """The matcher where it is; raises as `at`."""
+        if self.matcher.is_error():
+            raise BadInput(f"the form takes too much work: {_line(self.matcher.get_error())}.")
         return self.matcher
+
+    def mask(self, tokens: tuple[int, ...]) -> NDArray[np.uint8]:
+        """Which tokens may come after these, 0 or more; raises as `at`."""
+        found = np.frombuffer(self.at(tokens).compute_logit_bias(), np.uint8)
+        self.checked()
+        return found
 
 
 class State(NamedTuple):
@@ -64,11 +84,6 @@ class State(NamedTuple):
     reader: Reader
     tokens: tuple[int, ...]
     closing: tuple[int, ...]
-
-    @property
-    def matcher(self) -> Any:
-        """There."""
-        return self.reader.at(self.tokens)
 
 
 @final
@@ -89,33 +104,53 @@ class Grammar:
             raise BadInput(f"a form is one of {', '.join(KINDS)}, not {kind!r}.")
         if len(source) > LONGEST:
             raise BadInput(f"a form has at most {LONGEST} characters, not {len(source)}.")
+        if not is_text(source):
+            raise BadInput("the form is no text: it holds a surrogate, which is half a character.")
         tokenizer, spelled = _tokenizer(lexicon)
         self.vocab = lexicon.vocab
         self.soonest = np.array(sorted(range(self.vocab), key=lambda i: _lateness(spelled[i])))
         self.all = frozenset(range(self.vocab))
         self.single = np.array([len(one) == 1 for one in spelled])
         self.first = _matcher(tokenizer, kind, source)
+        self.ways: dict[int, tuple[int, ...] | BadInput] = {}  # tokens left -> from the beginning
 
     def start(self, left: int) -> State:
-        """See `Constraint`."""
-        reader = Reader(self.first.deep_copy())
-        closing = self._closing(reader, (), left)
-        if closing is None:
-            raise BadInput(too_short(left))
-        return State(reader, (), closing)
+        """See `Constraint`; the way to an end is searched once."""
+        if left not in self.ways:
+            self.ways[left] = self._way(left)
+        way = self.ways[left]
+        if isinstance(way, BadInput):
+            raise BadInput(str(way))
+        return State(Reader(self.first.deep_copy(), frozenset(way)), (), way)
+
+    def _way(self, left: int) -> tuple[int, ...] | BadInput:
+        try:
+            reader = Reader(self.first.deep_copy(), effort=np.inf)
+            way = self._closing(reader, (), left)
+        except BadInput as error:
+            return error
+        return BadInput(too_short(left)) if way is None else way
 
     def allowed(self, state: State, left: int) -> Tensor:
-        """See `Constraint`."""
-        return torch.from_numpy(self._mask(state.matcher).astype(bool))
+        """See `Constraint`; where the matcher has failed, the known way to an end alone."""
+        try:
+            found = state.reader.mask(state.tokens)[: self.vocab].astype(bool)
+        except BadInput:
+            found = np.zeros(self.vocab, bool)
+            found[list(state.closing[:1])] = True
+        return torch.from_numpy(found)
 
     def advance(self, state: State, token: int, left: int) -> State | None:
         """See `Constraint`."""
         tokens = *state.tokens, token
         if state.closing[:1] == (token,):
             return State(state.reader, tokens, state.closing[1:])
-        closing = self._rest(state.reader, tokens, state.closing[-left:] if left else ())
-        if closing is None:
-            closing = self._closing(state.reader, tokens, left)
+        try:
+            closing = self._rest(state.reader, tokens, state.closing[-left:] if left else ())
+            if closing is None:
+                closing = self._closing(state.reader, tokens, left)
+        except BadInput:
+            return None
         return None if closing is None else State(state.reader, tokens, closing)
 
     def nearest(self, state: State) -> int | None:
@@ -124,11 +159,10 @@ class Grammar:
 
     def complete(self, state: State) -> bool:
         """See `Constraint`."""
-        return state.matcher.is_accepting()
-
-    def _mask(self, matcher: Any) -> NDArray[np.uint8]:
-        """Which tokens may come next, 0 or more, (V,)."""
-        return np.frombuffer(matcher.compute_logit_bias(), np.uint8)[: self.vocab]
+        try:
+            return state.reader.at(state.tokens).is_accepting()
+        except BadInput:
+            return not state.closing
 
     def _closing(
         self, reader: Reader, tokens: tuple[int, ...], left: int
@@ -145,9 +179,10 @@ class Grammar:
     def _rest(
         self, reader: Reader, tokens: tuple[int, ...], known: tuple[int, ...]
     ) -> tuple[int, ...] | None:
-        """The last of the tokens that were a way to an end before: often they still are one."""
-        for first in range(len(known), -1, -1):
-            rest = known[first:]
+        """Of the tokens that were a way to an end before, a few or nearly all: often still one."""
+        n = len(known)
+        for size in (*range(min(ENDS, n + 1)), *range(max(ENDS, n + 1 - ENDS), n + 1)):
+            rest = known[n - size :]
             fits = reader.at(tokens).validate_tokens(list(rest)) == len(rest)
             if fits and reader.at((*tokens, *rest)).is_accepting():
                 return rest
@@ -158,9 +193,10 @@ class Grammar:
     ) -> tuple[int, ...] | None:
         """Always by the token that ends a JSON text soonest."""
         first = len(tokens)
-        while not (matcher := reader.at(tokens)).is_accepting():
-            mask = self._mask(matcher)[self.soonest]
-            if len(tokens) == first + left or not mask.any():
+        while not reader.at(tokens).is_accepting():
+            mask = reader.mask(tokens)[self.soonest]
+            reader.effort -= 1
+            if len(tokens) == first + left or reader.effort < 0 or not mask.any():
                 return None
             tokens = *tokens, int(self.soonest[mask.argmax()])
         return tokens[first:]
@@ -174,31 +210,45 @@ class Grammar:
             found: dict[bytes, tuple[int, ...]] = {}
             for path in layer:
                 matcher = reader.at(path)
-                for token in self._tried(matcher, known):
+                for token in self._tried(reader.mask(path), known):
+                    reader.effort -= 1
+                    if reader.effort < 0:
+                        return None
                     matcher.consume_token(token)
                     ended, may = matcher.is_accepting(), matcher.compute_bitmask()
-                    matcher.rollback(1)
+                    reader.checked().rollback(1)
                     if ended:
                         return *path[first:], token
                     found.setdefault(may, (*path, token))
             layer = list(found.values())[:WIDTH]
         return None
 
-    def _tried(self, matcher: Any, known: Set[int]) -> list[int]:
+    def _tried(self, mask: NDArray[np.uint8], known: Set[int]) -> list[int]:
         """Some of the tokens that may come next: where there are many, single bytes first."""
-        mask = self._mask(matcher)
         if known is not self.all:
             return [token for token in sorted(known) if mask[token]]
-        tokens = np.flatnonzero(mask)
+        tokens = np.flatnonzero(mask[: self.vocab])
         if len(tokens) > TRIED:
             tokens = tokens[np.argsort(~self.single[tokens], kind="stable")][:TRIED]
         return tokens.tolist()
 
 
-@lru_cache(maxsize=64)
 def grammar(lexicon: Lexicon, kind: str, source: str) -> Grammar:
-    """The same, made once; see `Grammar`."""
-    return Grammar(lexicon, kind, source)
+    """The same, made or refused once; see `Grammar`."""
+    found = _made(lexicon, kind, source)
+    if isinstance(found, BadInput):
+        raise BadInput(str(found))
+    return found
+
+
+@lru_cache(maxsize=64)
+def _made(lexicon: Lexicon, kind: str, source: str) -> Grammar | BadInput:
+    try:
+        return Grammar(lexicon, kind, source)
+    except MissingExtra:
+        raise
+    except BadInput as error:
+        return error
 
 
 @lru_cache(maxsize=16)
@@ -233,7 +283,7 @@ class _Told:
 
 
 def _matcher(tokenizer: Any, kind: str, source: str) -> Any:
-    from llguidance import LLMatcher
+    from llguidance import LLMatcher, LLParserLimits
 
     if kind == "json_schema":
         try:
@@ -245,7 +295,8 @@ def _matcher(tokenizer: Any, kind: str, source: str) -> Any:
         made = LLMatcher.grammar_from_json_schema(source)
     else:
         made = LLMatcher.grammar_from_regex(source)
-    matcher = LLMatcher(tokenizer, made, log_level=0)
+    limits = LLParserLimits(initial_lexer_fuel=FUEL, max_lexer_states=STATES)
+    matcher = LLMatcher(tokenizer, made, log_level=0, limits=limits)
     if matcher.is_error():
         what = "JSON schema" if kind == "json_schema" else "regular expression"
         raise BadInput(f"the {what} cannot be used: {_line(matcher.get_error())}.")

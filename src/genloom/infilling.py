@@ -61,5 +61,6 @@ def infill(
     source = torch.tensor([[*ids, *[rest] * (length - len(ids))]])
     mask, chosen = source[:, None] < 0, check_options(model.sample_steps, options)
     cond = artifact.condition(seeds, label, caption)
-    made = sampling.edit(model, seeds, cond, source.clamp(min=0), mask, **chosen)
+    source = source.masked_fill(source < 0, int(lexicon.end == 0))  # no end
+    made = sampling.edit(model, seeds, cond, source, mask, **chosen)
     return artifact.codec.decode(made.cpu())[:, : len(ids)]

@@ -55,7 +55,9 @@ class Packed:
         x, packed = args[:2]
         flat = x.flatten(0, -2).bfloat16()
         y = torch._weight_int8pack_mm(flat, packed.rows, packed.scale)
-        return y.to(x.dtype).unflatten(0, x.shape[:-1])
+        y = y.to(x.dtype).unflatten(0, x.shape[:-1])
+        bias = args[2] if len(args) > 2 else (more or {}).get("bias")
+        return y if bias is None else y + bias
 
 
 @torch.no_grad()

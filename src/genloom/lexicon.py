@@ -21,6 +21,11 @@ Turns = Sequence[tuple[str, str]]
 """A document: (role, text), with "" as the role of plain text."""
 
 
+def is_text(text: str) -> bool:
+    """Whether it can be written in UTF-8: it holds no half of a UTF-16 pair, a surrogate."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
 @dataclass(frozen=True)
 class Lexicon(ABC):
     """How documents become numbers in [0, vocab), and numbers texts.

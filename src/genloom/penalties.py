@@ -58,7 +58,9 @@ class Penalties:
 
 
 NONE = Penalties()
-PENALTIES = tuple(field.name for field in fields(Penalties))
+NEUTRAL = {f.name: f.default for f in fields(Penalties)}
+"""Values that change nothing: records leave them out, like those of before there were any."""
+PENALTIES = tuple(NEUTRAL)
 
 
 def _counts(tokens: Tensor, counted: Tensor, logits: Tensor) -> Tensor:

@@ -36,7 +36,15 @@ GRAM = 4  # tokens that a lookup compares at most
 
 @runtime_checkable
 class Ahead(Protocol):
-    """A `Caching` net that reads several tokens of a row in one pass, and takes some back."""
+    """A `Caching` net that reads several tokens of a row in one pass, and takes some back.
+
+    Args:
+        length: Tokens of a datum.
+        span: How many of them a position sees; what is taken back must not have slid out.
+    """
+
+    length: int
+    span: int
 
     def follow_on(self, cache: Any, tokens: Tensor) -> Tensor:
         """See `Transformer.follow_on`."""
@@ -83,10 +91,18 @@ class Draft:
 
     Args:
         net: See `Caching`; of the same tokens and conditions.
+
+    Raises:
+        BadInput: What it has read cannot be taken back.
     """
 
     def __init__(self, net: Any):
         self.net: Caching = net
+        if not isinstance(net, Ahead) or net.span < net.length:
+            raise BadInput(
+                f"{type(net).__name__} cannot take a guess back: a draft is a transformer without "
+                "a window."
+            )
 
     def begin(self, row: Tensor, held: int, cond: Condition, pick: Pick) -> None:
         """See `Guess`."""

@@ -57,7 +57,7 @@ def of_form(
     assert lexicon is not None
     with evaluating(model), torch.inference_mode():
         for seeds, cond in _batches(artifact, range(seed, seed + n), batch, condition):
-            rows, device = model.decoding(len(seeds)), device_of(model)
+            rows, device = model.decoding(len(seeds), fill=4), device_of(model)
             given = torch.zeros(len(seeds), 0, dtype=torch.long, device=device)
             limit = {"constraint": grammar(lexicon, *form)}
             joined = rows.join(Rng(seeds, device), cond, given, **limit, **chosen)
@@ -147,9 +147,15 @@ def way(
         return partial(guessed, guess=guess_of(artifact, smaller)), told
     if not given:
         return None, told
-    source = regex if json_schema is None else json_schema.read_text("utf-8")
-    form = given[0], str(source)
+    form = given[0], str(regex) if json_schema is None else _read(json_schema)
     return partial(of_form, form=form), told | dict([form])
+
+
+def _read(schema: Path) -> str:
+    try:
+        return schema.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"{schema} cannot be read: {' '.join(str(error).split())}.") from None
 
 
 def guess_of(artifact: Artifact, draft: Artifact | None) -> Guess:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from genloom import checkpoint, ranks
 from genloom.access import Access, Open
+from genloom.components import check_base
 from genloom.core import Condition
 from genloom.errors import BadInput, Diverged, Interrupted
 from genloom.given import encoded
@@ -177,6 +178,7 @@ class _Run:
 
     def _prepare(self) -> None:
         """Let the model measure the data."""
+        check_base(self.plan.recipe["model"], self.plan.dataset.items)
         reseed(self.options.seed, 0, "prepare")
         x, cond = self._encode(*self.access.first(PREPARED))
         self.learner.model.prepare(x, cond)

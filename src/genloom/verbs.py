@@ -116,14 +116,20 @@ def sample(args: argparse.Namespace) -> None:
     options = _family_options(args, artifact)
     source = None if args.picture is None else gallery.picture(args.picture)
     mask = None if args.mask is None else gallery.mask_of(args.mask, artifact.items)
+    how = {name: getattr(args, name) for name in texts.WAYS}
     if args.again is not None:
+        flags = [
+            name for name, value in {**how, "int8": args.int8}.items() if value not in (None, False)
+        ]
+        if flags:
+            named = ", ".join("--" + name.replace("_", "-") for name in flags)
+            raise BadInput(f"--again draws as its record says: it does not go with {named}.")
         record = gallery.record_of(args.again)
         items = gallery.again(artifact, record, source=source, mask=mask)
         args.out.mkdir(parents=True, exist_ok=True)
         path = args.out / f"{int(record['seed']):06d}.png"
         artifact.codec.write(items, [path], [record])
         return show(args, {"files": [str(path)], "model": artifact.hash}, str(path))
-    how = {name: getattr(args, name) for name in texts.WAYS}
     draw, told = texts.way(artifact, device=args.device, int8=args.int8, **how)
     paths, items = gallery.write(
         artifact,

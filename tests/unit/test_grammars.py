@@ -13,7 +13,7 @@ import torch
 
 from genloom.core import Rng, Tokens
 from genloom.errors import BadInput
-from genloom.grammars import grammar
+from genloom.grammars import ENDS, Reader, grammar
 from genloom.lexicon import END, Bytes, Letters, Lexicon, Pieces, learn_pieces
 from genloom.models.autoregressive import Autoregressive
 from genloom.nets.transformer import Transformer
@@ -151,12 +151,68 @@ def test_the_bytes_of_pieces_are_those_of_their_texts():
         ("json_schema", '{"$ref": "http://localhost/x"}', "not present"),
         ("lark", "start: x", "one of regex, json_schema"),
         ("regex", "a" * 70000, "at most"),
+        ("regex", "a\ud800", "surrogate"),
+        ("json_schema", '{"const": "\\ud800"}', "cannot be used"),
     ],
 )
 def test_a_bad_form_is_one_clear_line(kind, source, message):
     with pytest.raises(BadInput, match=message) as caught:
         grammar(LEXICONS["bytes"], kind, source)
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 300
+
+
+def test_a_form_that_takes_too_much_work_is_one_clear_line():
+    form = grammar(LEXICONS["bytes"], "regex", "(a{1000}){1000}")
+    for _ in range(2):
+        with pytest.raises(BadInput, match="too much work") as caught:
+            form.start(2047)
+        assert "\n" not in str(caught.value) and len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize("source", ["([a-y]z){800}", "[a-z]{2000}"])
+def test_a_long_way_to_an_end_is_kept_in_few_looks(source, monkeypatch):
+    looks, whole = [], Reader.at
+    monkeypatch.setattr(Reader, "at", lambda self, tokens: looks.append(1) or whole(self, tokens))
+    form, dice = grammar(LEXICONS["bytes"], "regex", source), random.Random(0)
+    state, text = form.start(2047), []
+    looks.clear()
+    for left in range(2046, 1946, -1):
+        text.append(dice.choice(form.allowed(state, left + 1).nonzero().flatten().tolist()))
+        state = form.advance(state, text[-1], left)
+        assert state is not None
+    assert len(looks) < 100 * 4 * ENDS
+    assert re.fullmatch(source, bytes([*text, *state.closing]).decode())
+
+
+def test_the_way_from_the_beginning_is_searched_once(monkeypatch):
+    form, left = grammar(LEXICONS["bytes"], "regex", "[ab]{7}"), []
+    whole = form._closing
+    monkeypatch.setattr(form, "_closing", lambda *args: left.append(args[-1]) or whole(*args))
+    states = [form.start(size) for size in (9, 9, 8, 9)]
+    assert left == [9, 8] and len({id(state.reader) for state in states}) == 4
+
+
+def test_searches_end_with_the_effort_of_a_text_and_then_it_goes_the_known_way():
+    form = grammar(LEXICONS["bytes"], "regex", "[0-9]|ab*y")
+    state, a = form.start(9), ord("a")
+    assert form.advance(state, a, 8) is not None
+    spent = form.start(9)._replace(reader=Reader(form.first.deep_copy(), effort=0))
+    assert form.advance(spent, a, 8) is None
+    after = form.advance(spent, form.nearest(spent), 8)
+    assert after is not None and form.complete(after)
+
+
+def test_a_matcher_that_fails_under_way_leaves_the_known_way():
+    form = grammar(LEXICONS["bytes"], "regex", "[a-c]{3}")
+    state = form.start(9)
+    state.reader.matcher.consume_token(ord("z"))  # it fails from now on
+    for _ in range(3):
+        (only,) = form.allowed(state, 9).nonzero().flatten().tolist()
+        assert only == form.nearest(state) and not form.complete(state)
+        assert form.advance(state, only + 1, 8) is None
+        state = form.advance(state, only, 8)
+        assert state is not None
+    assert form.complete(state) and not form.allowed(state, 6).any()
 
 
 def test_special_pieces_are_in_no_text():

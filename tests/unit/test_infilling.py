@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import pytest
+import torch
 
 from genloom import artifact, cli, runs
+from genloom.core import Tokens
 from genloom.errors import BadInput
 from genloom.infilling import infill
+from genloom.models.masked_diffusion import MaskedDiffusion
 
 NET = {"use": "bidirectional", "width": 16, "layers": 1, "heads": 2}
 WORDS = [f"{a}{b}{c}" for a in "bdkl" for b in "aeiou" for c in "nrst"]
@@ -47,6 +51,20 @@ def test_a_text_without_an_end_is_cut_where_it_was(made):
     model = artifact.load(made / "running")
     (row,) = infill(model, "n\nb__", [3], steps=2)
     assert row.shape == (5,) and model.items.read(row).startswith("n\nb")
+
+
+def test_the_end_may_be_the_first_token():
+    space = Tokens((6,), 4, end=0)
+    told = SimpleNamespace(vocab=4, end=0, encode=lambda text: ["~bkd".index(c) for c in text])
+    about = SimpleNamespace(
+        name="one",
+        model=MaskedDiffusion(space, {}).eval(),
+        items=SimpleNamespace(lexicon=told),
+        condition=lambda *_: {},
+        codec=SimpleNamespace(decode=lambda x: x),
+    )
+    found = infill(about, "b__k", range(8))
+    assert (found != 0).all() and (found[:, [0, 3]] == torch.tensor([1, 2])).all()
 
 
 @pytest.mark.parametrize(

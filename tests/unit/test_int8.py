@@ -7,6 +7,7 @@ from functools import partial
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from genloom.core import Rng, Tokens
 from genloom.errors import BadInput
@@ -27,6 +28,14 @@ def test_a_product_is_near_and_the_same_in_any_batch():
         for n in (1, 2, 3, 5, 8):
             assert F.linear(x[:1, :n], packed).equal(found[:1, :n])
     assert not Packed(torch.zeros(4, 16)).rows.any()
+
+
+def test_a_bias_is_added():
+    layer = nn.Linear(32, 8)
+    x, packed = torch.randn(2, 32), Packed(layer.weight.detach())
+    with torch.inference_mode():
+        for found in (F.linear(x, packed, layer.bias), F.linear(x, packed, bias=layer.bias)):
+            assert found.equal(F.linear(x, packed) + layer.bias)
 
 
 @pytest.mark.parametrize("gated", [False, True])

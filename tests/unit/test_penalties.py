@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import pytest
 import torch
 
@@ -10,6 +13,7 @@ from genloom.core import Rng, Tokens
 from genloom.errors import BadInput
 from genloom.penalties import NONE, Penalties
 from tests.unit.models.test_autoregressive import made
+from tests.unit.serve.engine.made import held
 
 # The start token is 4; the first row was given 1 and drew 0, 0, the second drew 3.
 TOKENS = torch.tensor([[4, 1, 0, 0, 2], [4, 3, 2, 2, 2]])
@@ -71,3 +75,12 @@ def test_a_row_draws_the_same_whoever_else_is_penalised():
     together = drawn(range(4))
     assert [drawn([i])[0] for i in range(4)] == together
     assert together[0] != drawn([1])[0]
+
+
+def test_records_tell_no_penalty_that_changes_nothing():
+    artifact = held("autoregressive")
+    given: dict[str, Any] = {"presence_penalty": 0.5, "repetition_penalty": 1.0}
+    plain = json.loads(artifact.records(1)[0]["options"])
+    told = json.loads(artifact.records(1, **given)[0]["options"])
+    assert plain == {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0}
+    assert told == plain | {"presence_penalty": 0.5}

@@ -106,3 +106,6 @@ def test_nets_that_take_nothing_back_are_refused():
         list(ahead.complete(Rng([0]), {"label": torch.tensor([0])}, torch.tensor([[1, 1, 1]])))
     with pytest.raises(BadInput, match="Recurrent reads one token at a time"):
         Speculation(Recurrent(SPACES[0], {}), SPACES[0], Lookup())
+    for net in (window.net, Recurrent(SPACES[0], {})):
+        with pytest.raises(BadInput, match="cannot take a guess back"):
+            Draft(net)

@@ -11,6 +11,7 @@ import torch
 
 from genloom.artifact import load, save
 from genloom.cli import main
+from genloom.models.autoregressive import Autoregressive
 from genloom.recipe import resolve
 from genloom.texts import of_form
 from tests.unit.test_artifact import folder as folder  # a fixture: an artifact without a run
@@ -56,6 +57,18 @@ def test_texts_do_not_depend_on_their_batch(run):
     assert all(torch.equal(a, b) for a, b in zip(whole, apart, strict=True))
 
 
+def test_rows_are_filled_so_that_their_last_bits_do_not_depend_on_the_batch(run, monkeypatch):
+    fills, whole = [], Autoregressive.decoding
+
+    def decoding(self, rows, **options):
+        fills.append(options.get("fill"))
+        return whole(self, rows, **options)
+
+    monkeypatch.setattr(Autoregressive, "decoding", decoding)
+    of_form(load(run), 1, ("regex", "a"))
+    assert fills == [4]
+
+
 def test_guesses_change_no_file(run, tmp_path):
     line = ["sample", str(run), "-n", "3", "--seed", "2", "--top-k", "4", "--no-grid", "--out"]
     for name, flags in (("plain", []), ("lookup", ["--lookup"]), ("draft", ["--draft", str(run)])):
@@ -80,11 +93,16 @@ def test_int8_is_told_and_needs_a_text(run, tmp_path, folder):
         (["--lookup", "--draft", "x"], "draft and lookup exclude"),
         (["--draft", "nowhere"], "nowhere"),
         (["--json-schema", "nowhere.json"], "nowhere.json"),
+        (["--json-schema", "latin.json"], "latin.json cannot be read: 'utf-8' codec"),
         (["--regex", "Z"], "was found"),
+        (["--again", "x.txt", "--regex", "a"], "does not go with --regex."),
+        (["--again", "x.txt", "--json-schema", "x", "--int8"], "with --json-schema, --int8."),
+        (["--again", "x.txt", "--draft", "x", "--lookup"], "with --draft, --lookup."),
     ],
 )
 def test_a_wrong_form_is_one_line(run, flags, part, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "latin.json").write_bytes(b'{"const": "\xe9"}')
     assert main(["sample", str(run), *flags]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert part in line and not (tmp_path / "samples").exists()

@@ -80,7 +80,7 @@ class ImportOptions:
             raise BadInput(f"length is for text; this is {kind}.")
         _check_whole("vocab", self.vocab, 256, 2**20)
         if self.tokenizer and kind != "text":
-            raise BadInput("tokenizer reads documents, or captions with captions = true.")
+            raise BadInput("tokenizer reads documents, or captions: set data.captions=true.")
         if self.talks and (self.tokenizer is None or kind != "text"):
             raise BadInput("talks is for documents that the tokenizer of a checkpoint reads.")
         if self.vocab and self.tokenizer != "bpe":

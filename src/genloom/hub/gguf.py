@@ -63,7 +63,7 @@ def save(artifact: Artifact, path: str | Path) -> list[Path]:
         The file.
 
     Raises:
-        BadInput: It has another net, lexicon or ending.
+        BadInput: It has another net, lexicon or ending, or a form that is not written.
         MissingExtra: gguf is not installed.
     """
     try:
@@ -79,6 +79,11 @@ def save(artifact: Artifact, path: str | Path) -> list[Path]:
     model: Any = artifact.model
     net: Any = lora.merge(copy.deepcopy(model.net)).cpu()
     config = LLAMA.write(completed(table), net.start, net.positions)
+    if config["rope_scaling"] and config["model_type"] != "llama":
+        raise BadInput(
+            f"the form {config['model_type']} of GGUF has no scaled turns: train without "
+            "model.net.scaling, or with the form of llama."
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     with naming_a_full_disk(path.parent):

@@ -9,8 +9,9 @@ from __future__ import annotations
 import lzma
 import math
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
+import torch
 from torch import Tensor
 
 from genloom.core import Items
@@ -47,19 +48,28 @@ def baselines(train: Tensor, items: Tensor, about: Items) -> dict[str, float]:
 
 
 def text_bytes(items: Tensor, about: Items) -> int:
-    """Bytes of the text of rows (n, L), without their marks."""
-    return sum(len(_text(row, about).encode()) for row in items)
+    """Bytes of the text of rows (n, L) in the order of the text, without their marks."""
+    return sum(len(text.encode()) for text in _texts(items, about))
 
 
-def _text(row: Tensor, about: Items) -> str:
+def _texts(rows: Tensor, about: Items) -> Iterator[str]:
+    """The texts of rows, each up to an end: a border of rows may divide a letter's bytes."""
     assert about.lexicon is not None
-    return about.lexicon.decode(row[row < about.lexicon.letters].tolist())
+    closed = torch.zeros(len(rows)) if about.end is None else (rows == about.end).any(1)
+    run: list[int] = []
+    for row, ends in zip(rows, closed.tolist(), strict=True):
+        run += row[row < about.lexicon.letters].tolist()
+        if ends:
+            yield about.lexicon.decode(run)
+            run = []
+    if run:
+        yield about.lexicon.decode(run)
 
 
 def _joined(rows: Tensor, about: Items) -> bytes:
     """Rows of a running text follow each other; each document ends in a line end."""
     close = "" if about.end is None else "\n"
-    return "".join(_text(row, about) + close for row in rows).encode()
+    return "".join(text + close for text in _texts(rows, about)).encode()
 
 
 def _gzip(data: bytes) -> bytes:

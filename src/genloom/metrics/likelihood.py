@@ -97,7 +97,7 @@ def per_byte(found: Estimate, items: Tensor, about: Items) -> Estimate:
 
     Args:
         found: Of `items`, in bits per character.
-        items: Held-out rows, (n, L).
+        items: Held-out rows, (n, L), in the order of the text.
         about: What they are.
     """
     scale = _scale(about, items) / math.log(2) * len(items) / text_bytes(items, about)

@@ -61,7 +61,7 @@ class Autoregressive(Generative):
         alpha: How far the differences count; left out, twice the rank.
 
     Raises:
-        BadInput: A rank without a base, or of a net that cannot be adapted.
+        BadInput: A rank without a base, or of a net that cannot be adapted; or alpha without it.
     """
 
     spaces: ClassVar[tuple[type, ...]] = (Tokens,)
@@ -100,6 +100,8 @@ class Autoregressive(Generative):
         self.base = base
         if base is not None:
             self.recommended = {**TUNING, "lr": 2e-4 if rank else 5e-5}
+        if alpha is not None and not rank:
+            raise BadInput(f"alpha = {alpha} is of what a rank adds: set model.rank too.")
         if rank:
             if base is None:
                 raise BadInput(f"rank = {rank} adapts a trained model: name it, model.base.")
@@ -116,11 +118,23 @@ class Autoregressive(Generative):
         Raises:
             BadInput: It reads other tokens, or has another net.
         """
-        if self.base is not None and not lora.fill(self.net, _weights(self.base, self)):
-            raise BadInput(
-                f"{self.base} has another net than this model. Leave model.net out, or set it to "
-                "what the recipe.toml of the base has there."
-            )
+        if self.base is None:
+            return
+        found = _trained(self.base, self)
+        theirs, ours = lora.merge(found.net).state_dict(), self.net.state_dict()
+        if (name := lora.fill(self.net, theirs)) is None:
+            return
+        shapes = [tuple(w[name].shape) if name in w else () for w in (theirs, ours)]
+        longer = (found.length, self.length) in zip(*shapes) and found.length != self.length
+        cure = (
+            f"Set data.length = {found.length}, as the base has it."
+            if longer
+            else "Leave model.net out, or set it to what the recipe.toml of the base has there."
+        )
+        raise BadInput(
+            f"{self.base} has another net than this model: its {name} has the shape {shapes[0]}, "
+            f"not {shapes[1]}. {cure}"
+        )
 
     def loss(self, x: Tensor, cond: Condition) -> Terms:
         """Nats per token."""
@@ -128,10 +142,12 @@ class Autoregressive(Generative):
             cond = hide(cond, uniform(len(x), device=x.device) < self.drop)
         logits = self._logits(x, cond)
         wanted = self._wanted(x)
-        if self.roles:
-            own = answers(x.flatten(1), self.roles, self.end, closed=self.closed)
-            wanted = wanted.masked_fill(~own, UNASKED)
-        return {"nats": F.cross_entropy(logits.flatten(0, 1), wanted.flatten())}
+        if not self.roles:
+            return {"nats": F.cross_entropy(logits.flatten(0, 1), wanted.flatten())}
+        own = answers(x.flatten(1), self.roles, self.end, closed=self.closed)
+        wanted = wanted.masked_fill(~own, UNASKED)
+        nats = F.cross_entropy(logits.flatten(0, 1), wanted.flatten(), reduction="sum")
+        return {"nats": nats / (wanted != UNASKED).sum().clamp(min=1)}  # there may be no answer
 
     def token_log_prob(self, x: Tensor, cond: Condition) -> Tensor:
         """Nats of each token given those before it: (B, *shape) -> (B, L); 0 where ends fill up."""
@@ -260,8 +276,8 @@ def answers(
     return own & ~opening if closed else own
 
 
-def _weights(source: str, model: Autoregressive) -> Mapping[str, Tensor]:
-    """Those of the net of a trained model that reads the same tokens."""
+def _trained(source: str, model: Autoregressive) -> Autoregressive:
+    """A trained model that reads the same tokens."""
     from genloom import artifact
 
     found = artifact.load(source, device="cpu").model
@@ -273,4 +289,4 @@ def _weights(source: str, model: Autoregressive) -> Mapping[str, Tensor]:
             f"{source} reads {theirs[0]} tokens given {theirs[1]}, the data are {ours[0]} given "
             f"{ours[1]}. Set data.tokenizer to that of the base."
         )
-    return lora.merge(found.net).state_dict()
+    return found

@@ -137,7 +137,7 @@ class Frames(Generative):
         """
         pieces = self.pieces(x)
         known = {name: value[pieces.row] for name, value in cond.items()}
-        parts = (pieces.row, len(x), self.length) if len(pieces.row) > len(x) else None
+        parts = None if self.over is None else (pieces.row, len(x), self.length)
         memory = self.cells(self.head.one_hot(pieces.x[:, :-1]), known, parts)
         sounding = pieces.counted & ~pieces.over
         cells = memory.new_zeros(sounding.shape, dtype=torch.float32)

@@ -154,7 +154,7 @@ class MaskedDiffusion(Generative):
                 2025, Alg. 5), which is surer of itself and less diverse.
         """
         n, device = len(rng), rng.device
-        x = torch.zeros(n, self.length, dtype=torch.long, device=device)
+        x = torch.full((n, self.length), int(self.end == 0), device=device)  # no end
         if self.sizes is not None:
             size = rng.categorical(self.size + self.sizes(cond, n))
             place = torch.arange(self.length, device=device)
@@ -275,12 +275,11 @@ class MaskedDiffusion(Generative):
 
 
 def _drawn(logits: Tensor, u: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-    """Tokens and their probabilities: (K, V), (K,) -> (K,), (K,)."""
+    """Tokens and their probabilities before the temperature: (K, V), (K,) -> (K,), (K,)."""
     tokens, sure = [], []
     for some, draws in zip(logits.split(CHUNK), u[:, None].split(CHUNK), strict=True):
-        law = narrowed(some, temperature=temperature)
-        tokens.append(drawn(law, draws))
-        sure.append(law.softmax(-1).gather(1, tokens[-1][:, None])[:, 0])
+        tokens.append(drawn(narrowed(some, temperature=temperature), draws))
+        sure.append(some.double().softmax(-1).gather(1, tokens[-1][:, None])[:, 0])
     return torch.cat(tokens), torch.cat(sure)
 
 

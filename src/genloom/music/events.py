@@ -8,7 +8,9 @@ words is some score: what makes no sense where it stands is skipped.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections import ChainMap
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from genloom.music.notes import (
@@ -42,41 +44,61 @@ def velocity(level: int) -> int:
 
 def encode(score: Score) -> str:
     """The words of a score; they keep levels of velocities, and no empty bars at the end."""
-    words: list[str] = []
-    levels: dict[int, int] = {}
-    playing = -1
-    tempos = {tempo.start: tempo.beats for tempo in score.tempos}
-    struck: dict[int, list[tuple[int, Note]]] = {}
-    for i, track in enumerate(score.tracks):
-        for note in track.notes:
-            struck.setdefault(note.start, []).append((i, note))
-    places = sorted({*tempos, *struck})
-    last = places[-1] + 1
-    known = None
-    for start, meter in score.bars(last):
-        words.append("Bar")
-        if meter is not known:
+    bars = _Bars(score)
+    last = max(*bars.tempos, *bars.struck, 0)
+    return " ".join(word for bar in score.bars(last + 1) for word in bars.words(*bar))
+
+
+class _Bars:
+    """The words of bars that follow each other, which leave out what still holds."""
+
+    def __init__(self, score: Score):
+        self.score = score
+        self.struck: dict[int, list[tuple[int, Note]]] = {}
+        for i, track in enumerate(score.tracks):
+            for note in track.notes:
+                self.struck.setdefault(note.start, []).append((i, note))
+        self.tempos = dict(score.tempos)
+        self.begin()
+
+    def begin(self) -> None:
+        """Nothing holds."""
+        self.meter: Meter | None = None
+        self.playing = -1
+        self.levels: dict[int, int] = {}
+
+    def words(self, start: int, meter: Meter) -> list[str]:
+        """Of the bar that starts at a step; where nothing holds, its tempo is among them."""
+        words = ["Bar"]
+        tempos: Mapping[int, int] = self.tempos
+        if self.meter is None:
+            known = bisect_right(self.score.tempos, start, key=lambda tempo: tempo.start)
+            tempos = ChainMap({start: self.score.tempos[known - 1].beats}, tempos)
+        if meter is not self.meter:
             words.append(f"Meter_{meter.count}/{meter.unit}")
-            known = meter
+            self.meter = meter
         for place in range(start, start + meter.bar):
-            if place not in tempos and place not in struck:
+            if place not in tempos and place not in self.struck:
                 continue
             words.append(f"Position_{place - start}")
             if place in tempos:
                 words.append(f"Tempo_{tempos[place]}")
-            for i, note in struck.get(place, ()):
-                track = score.tracks[i]
-                if i != playing:
-                    words.append(f"Track_{i}")
-                    playing = i
-                if i not in levels:
-                    words.append("Drums" if track.drum else f"Program_{track.program}")
-                    levels[i] = USUAL_VELOCITY
-                if level(note.velocity) != levels[i]:
-                    levels[i] = level(note.velocity)
-                    words.append(f"Velocity_{levels[i]}")
-                words += [f"Pitch_{note.pitch}", f"Duration_{note.length}"]
-    return " ".join(words)
+            for i, note in self.struck.get(place, ()):
+                words += self._note(i, note)
+        return words
+
+    def _note(self, i: int, note: Note) -> Iterator[str]:
+        track = self.score.tracks[i]
+        if i != self.playing:
+            yield f"Track_{i}"
+            self.playing = i
+        if i not in self.levels:
+            yield "Drums" if track.drum else f"Program_{track.program}"
+            self.levels[i] = USUAL_VELOCITY
+        if level(note.velocity) != self.levels[i]:
+            self.levels[i] = level(note.velocity)
+            yield f"Velocity_{self.levels[i]}"
+        yield from (f"Pitch_{note.pitch}", f"Duration_{note.length}")
 
 
 @dataclass
@@ -170,22 +192,27 @@ def cut(text: str, most: int) -> list[str]:
     if len(text.split()) <= most:
         return [text]
     score = decode(text)
-    starts = [start for start, _ in score.bars(score.end)]
-    edges = [*starts, score.end]
-    parts, first = [], 0
-    while first < len(starts):
-        low, high = first + 1, len(starts)
-        while low < high:  # the farthest edge that does not make too many words
-            middle = (low + high + 1) // 2
-            if _words(score.part(edges[first], edges[middle])) <= most:
-                low = middle
-            else:
-                high = middle - 1
-        part = score.part(edges[first], edges[low])
-        parts += [encode(part)] if any(track.notes for track in part.tracks) else []
-        first = low
-    return parts
+    bars, parts = _Bars(score), list[list[str]]()
+    part, rest = list[str](), list[str]()  # up to its last note, and what comes after it
+    for bar in score.bars(score.end):
+        words, silent = _split(bars.words(*bar))
+        if words and (part or rest) and len(part) + len(rest) + len(words) > most:
+            parts.append(part)
+            bars.begin()
+            part, rest = [], []
+            words, silent = _split(bars.words(*bar))
+        if words:
+            part, rest = [*part, *rest, *words], []
+        rest += silent
+        if len(part) > most:
+            parts.append(part)
+            bars.begin()
+            part, rest = [], []
+    return [" ".join(part) for part in [*parts, part] if part]
 
 
-def _words(score: Score) -> int:
-    return len(encode(score).split())
+def _split(words: list[str]) -> tuple[list[str], list[str]]:
+    """The words of a bar up to its last note, and those after it."""
+    sizes = range(len(words), 0, -1)
+    size = next((size for size in sizes if words[size - 1].startswith("Duration")), 0)
+    return words[:size], words[size:]

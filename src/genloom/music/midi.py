@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import struct
-from collections import defaultdict
+from collections import defaultdict, deque
 from typing import Any
 
 from genloom.errors import need
@@ -32,7 +32,7 @@ from genloom.music.notes import (
 TICKS = 40  # a step, in the files that are written
 DRUMS = 9  # their channel, counted from 0
 CHANNELS = [channel for channel in range(16) if channel != DRUMS]
-MOST_BYTES = 2**24
+MOST_BYTES = 2**21
 MOST_STEPS = 2**20
 BROKEN = (OSError, ValueError, LookupError, TypeError, OverflowError, struct.error)
 MINUTE = 60_000_000  # microseconds
@@ -133,7 +133,7 @@ class _Reading:
 
     def _read(self, index: int, track: Any) -> None:
         tick, programs = 0, [0] * 16
-        sounding: defaultdict[tuple[int, int], list[tuple[int, int, int]]] = defaultdict(list)
+        sounding: defaultdict[tuple[int, int], deque[tuple[int, int, int]]] = defaultdict(deque)
         for message in track:
             tick += message.time
             if message.type == "set_tempo":
@@ -149,7 +149,7 @@ class _Reading:
             elif message.type in ("note_on", "note_off"):
                 struck = sounding[message.channel, message.note]
                 if struck:  # the earliest ends first
-                    self._add(index, message.channel, message.note, struck.pop(0), tick)
+                    self._add(index, message.channel, message.note, struck.popleft(), tick)
         for (channel, pitch), unclosed in sounding.items():
             for held in unclosed:
                 self._add(index, channel, pitch, held, tick)

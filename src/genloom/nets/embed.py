@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from genloom.core import Condition, Space, Tokens, like, uniform
+from genloom.errors import BadInput
 from genloom.nets.text import FrozenEncoder, FrozenRows, TextEncoder
 
 Way = Literal["vector", "sequence", "grid"]
@@ -30,6 +31,19 @@ def way(space: Space) -> Way:
 def entering(conditions: Mapping[str, Space], by: Way) -> dict[str, Space]:
     """Those of the conditions that enter a net in one way, in order of their names."""
     return {name: conditions[name] for name in sorted(conditions) if way(conditions[name]) == by}
+
+
+def vectors_alone(name: str, conditions: Mapping[str, Space]) -> None:
+    """Refuse conditions that a net of this name would not read.
+
+    Raises:
+        BadInput: One of them enters as a sequence or as a grid.
+    """
+    if unread := sorted(set(conditions) - set(entering(conditions, "vector"))):
+        raise BadInput(
+            f"{name} reads labels and vectors alone, not {', '.join(unread)}: take the family "
+            "autoregressive, or data without."
+        )
 
 
 @final

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genloom.core import Condition, Space
-from genloom.nets.embed import ConditionVector, Dropout
+from genloom.nets.embed import ConditionVector, Dropout, vectors_alone
 from genloom.nets.recurrent import CELLS
 
 States = Sequence[Sequence[Tensor]]
@@ -29,11 +29,14 @@ class FrameCells(nn.Module):
 
     Args:
         features: F, of a frame.
-        conditions: Those that enter as a vector are added to every input.
+        conditions: They enter as a vector and are added to every input.
         cell: A name in `recurrent.CELLS`.
         width: Features of an input and of a state.
         layers: Each reads the states of the one below.
         dropout: Share of each layer's output, and of the input's features, dropped in training.
+
+    Raises:
+        BadInput: A condition enters as no vector.
     """
 
     def __init__(
@@ -47,6 +50,7 @@ class FrameCells(nn.Module):
         dropout: float,
     ):
         super().__init__()
+        vectors_alone("frames", conditions)
         self.cell, self.width = CELLS[cell], width
         self.enter = nn.Linear(features, width)
         self.first = nn.Parameter(torch.zeros(width))  # what stands before the first frame

@@ -74,8 +74,13 @@ def merge(net: nn.Module) -> nn.Module:
 
 
 @torch.no_grad()
-def fill(net: nn.Module, weights: Mapping[str, Tensor]) -> bool:
-    """Put weights of a net without differences into one with or without them; False: none fit."""
+def fill(net: nn.Module, weights: Mapping[str, Tensor]) -> str | None:
+    """Put weights of a net without differences into one with or without them.
+
+    Returns:
+        The name of the first weight that one of the two has not, or in another shape: then none is
+        put. None: all are.
+    """
     adapted = {
         f"{path}.{part}"
         for path, layer in net.named_modules()
@@ -83,11 +88,12 @@ def fill(net: nn.Module, weights: Mapping[str, Tensor]) -> bool:
         if isinstance(layer, LowRank)
     }
     own = {name: v for name, v in net.state_dict().items() if name not in adapted}
-    if {k: v.shape for k, v in own.items()} != {k: v.shape for k, v in weights.items()}:
-        return False
+    for name in (*own, *weights):
+        if name not in own or name not in weights or own[name].shape != weights[name].shape:
+            return name
     for name, value in own.items():
         value.copy_(weights[name])
-    return True
+    return None
 
 
 def _layers(net: nn.Module, kind: type) -> list[tuple[nn.Module, str, Any]]:

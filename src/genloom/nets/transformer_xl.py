@@ -24,7 +24,7 @@ from genloom.core import Condition, Interval, Space, Tokens
 from genloom.decoding import Fresh
 from genloom.nets.apart import apart
 from genloom.nets.attention import SHARPNESS
-from genloom.nets.embed import ConditionVector, Dropout
+from genloom.nets.embed import ConditionVector, Dropout, vectors_alone
 from genloom.nets.pointwise import feed_forward, rms_norm
 from genloom.nets.stack import check_heads
 from genloom.nets.transformer import CAP
@@ -101,10 +101,13 @@ class Layer(nn.Module):
         (r,) = self.split(waves[None], 3, 1)
         return (q + self.biases[1]) @ r.mT
 
-    def finish(self, x: Tensor, found: Tensor) -> Tensor:
-        """Both branches, added to their input."""
-        x = x + self.dropout(self.out(found))
-        return x + self.dropout(feed_forward(rms_norm(x), self.up.weight, self.down.weight))
+    def finish(
+        self, x: Tensor, found: Tensor, parts: tuple[Tensor, int, int] | None = None
+    ) -> Tensor:
+        """Both branches, added to their input; `parts` as in `Dropout`."""
+        x = x + self.dropout(self.out(found), parts)
+        branch = feed_forward(rms_norm(x), self.up.weight, self.down.weight)
+        return x + self.dropout(branch, parts)
 
 
 @final
@@ -117,7 +120,7 @@ class TransformerXl(nn.Module):
     Args:
         space: Of a datum; its vocabulary and one start token are read, in raster order. Where it
             has an end, each document of a row is read from a fresh memory.
-        conditions: Those that enter as a vector are added to every position; others are not read.
+        conditions: Those that enter as a vector are added to every position.
         width: Features of a position.
         layers: Of the net.
         heads: Of attention; width / heads must be even.
@@ -125,6 +128,9 @@ class TransformerXl(nn.Module):
         dropout: Share of each branch's output that is dropped in training.
         segment: Positions that are read at once.
         memory: Positions before a segment that it sees besides itself; 0: none.
+
+    Raises:
+        BadInput: A condition enters as no vector, or heads do not divide the width.
     """
 
     waves: Tensor
@@ -144,6 +150,7 @@ class TransformerXl(nn.Module):
     ):
         super().__init__()
         check_heads(width, heads)
+        vectors_alone("transformer_xl", conditions)
         self.start, self.closes = space.vocab, space.end is not None
         self.segment, self.memory = segment, memory
         self.embed = nn.Embedding(space.vocab + 1, width)
@@ -164,11 +171,12 @@ class TransformerXl(nn.Module):
         """
         if not self.closes:
             return self._whole(tokens, cond)
-        return apart(
-            lambda documents, row: self._whole(documents, {k: v[row] for k, v in cond.items()}),
-            tokens,
-            self.start,
-        )
+
+        def read(documents: Tensor, row: Tensor) -> Tensor:
+            parts = (row, len(tokens), self.segment)
+            return self._whole(documents, {k: v[row] for k, v in cond.items()}, parts)
+
+        return apart(read, tokens, self.start)
 
     def cache(self, n: int) -> Cache:
         """Room for n rows, on the device of the weights."""
@@ -227,13 +235,26 @@ class TransformerXl(nn.Module):
         self.begin(cache, fresh)
         return self._logits(x)
 
-    def _whole(self, tokens: Tensor, cond: Condition) -> Tensor:
-        """The logits of rows of one document each."""
+    def _whole(
+        self, tokens: Tensor, cond: Condition, parts: tuple[Tensor, int, int] | None = None
+    ) -> Tensor:
+        """The logits of rows of one document each; `parts` as in `_segments`."""
         x = self.embed(tokens) + self.cond(cond, len(tokens))[:, None]
-        return self._logits(self._segments(x))
+        return self._logits(self._segments(x, parts=parts))
 
-    def _segments(self, x: Tensor, hold: Hold | None = None) -> Tensor:
-        """All layers, segment by segment: (B, L, D) -> the same."""
+    def _segments(
+        self,
+        x: Tensor,
+        hold: Hold | None = None,
+        parts: tuple[Tensor, int, int] | None = None,
+    ) -> Tensor:
+        """All layers, segment by segment: (B, L, D) -> the same.
+
+        Args:
+            x: Embedded tokens.
+            hold: Takes the keys and values of each segment.
+            parts: Of documents, as in `Dropout`, whose L is a segment: each one has its own draws.
+        """
         made, layers = [x[:, :0]], self._layers()
         memories = [x[:, :0]] * len(layers)
         for place in range(0, x.shape[1], self.segment):
@@ -249,7 +270,8 @@ class TransformerXl(nn.Module):
                 by_place = shifted(layer.distances(q, self.waves[: known + length].flip(0)))
                 later = torch.ones(length, known + length, dtype=torch.bool, device=x.device)
                 later = later.triu(known + 1)
-                h = layer.finish(h, layer.attend(q, k, v, by_place.masked_fill(later, -torch.inf)))
+                found = layer.attend(q, k, v, by_place.masked_fill(later, -torch.inf))
+                h = layer.finish(h, found, parts)
             made.append(h)
         return torch.cat(made, 1)
 

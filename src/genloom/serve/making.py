@@ -8,7 +8,8 @@ import secrets
 import time
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, final
 
 import torch
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from genloom.conditions import class_index
 from genloom.errors import BadInput
+from genloom.lexicon import is_text
 from genloom.safety.policy import Decision, Policy, Verdict
 from genloom.serve import media
 from genloom.serve.asked import Asked
@@ -36,6 +38,12 @@ if TYPE_CHECKING:
 
 
 SOFTWARE = ("genloom", "batch", "threads", "watermark")  # of what a worker tells of a sample
+WRITERS = {  # format -> libraries that files of it are made with
+    "mid": ("mido",),
+    "wav": ("numpy",),
+    "smi": ("rdkit", "selfies"),
+    "svg": ("rdkit", "selfies"),
+}
 
 
 @dataclass(frozen=True)
@@ -232,7 +240,7 @@ class Maker:
             seed=int(told["seed"]),
             label=told["label"] or None,
             options=asked.recorded(i),
-            software=software(told),
+            software=software(told, asked),
         )
         return Made(
             content=self.mark(plain, media_type, told),
@@ -251,10 +259,21 @@ def _why(decision: Decision) -> str | None:
     return "; ".join(finding.reason for finding in decision.findings) or None
 
 
-def software(told: Mapping[str, str]) -> dict[str, str]:
+def software(told: Mapping[str, str], asked: Asked) -> dict[str, str]:
     """What the last bits of a sample depend on, beside its request."""
     known = {key: told[key] for key in SOFTWARE if key in told}
-    return {**known, "torch": torch.__version__}
+    used = [*WRITERS.get(asked.form, ()), *(("llguidance",) if asked.grammar else ())]
+    there = {name: found for name in used if (found := _version(name))}
+    return {**known, "torch": torch.__version__, **there}
+
+
+@cache
+def _version(library: str) -> str | None:
+    """Of an installed library; None where it is not installed, and so did nothing."""
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return None
 
 
 def seeds_of(seed: int | None, n: int, limits: Limits) -> tuple[int, ...]:
@@ -308,6 +327,9 @@ def prompt_of(known: Known, text: str, limits: Limits) -> tuple[int, ...]:
         raise Problem(400, f"a prompt has at most {limits.prompt} characters.", param="prompt")
     if not text:
         return ()
+    if not is_text(text):
+        why = "a prompt is no text where it holds a surrogate, which is half a character."
+        raise Problem(400, why, param="prompt", code="unknown_character")
     if not known.tokens:
         raise Problem(400, f"{known.name} makes {known.items.kind}, not text.", param="prompt")
     assert known.items.lexicon is not None

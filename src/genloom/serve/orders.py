@@ -25,7 +25,8 @@ NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 WORDS = {"label", "prompt", "format", "options"}  # of a sample's body, as `asked_for` takes them
 SETTING = re.compile(
     r"train\.(lr|matrix_lr|batch|accumulate|seed|optimizer|weight_decay|clip|schedule|warmup"
-    r"|warmdown|ema|dp_epsilon|dp_noise|dp_clip|dp_delta)|data\.(size|channels|length)|model(\.[a-z0-9_]+){1,4}"
+    r"|warmdown|ema|dp_epsilon|dp_noise|dp_clip|dp_delta)|data\.(size|channels|length)"
+    r"|model(\.(?!(?:base|teacher|text_encoder)\b)[a-z0-9_]+){1,4}"
 )
 """Keys of a recipe that a request may set: none that names a file, a device or a budget."""
 

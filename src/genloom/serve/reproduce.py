@@ -91,7 +91,7 @@ async def remake(
     async with pool.submit(asked.request()) as events:
         done = await events.result()
     told = done.records[0]
-    _same(before, dict.fromkeys(before, "none") | software(told))
+    _same(before, dict.fromkeys(before, "none") | software(told, asked))
 
     def compared() -> Comparison:
         plain = asked.encode(asked.items(done)[0], told)

@@ -119,8 +119,10 @@ class Writing:
 
     def _needed(self, text: Text) -> int:
         """Of its tokens those that its text needs."""
-        sizes = (len(self.lexicon.decode(text.tokens[:k])) for k in range(len(text.tokens)))
-        return sum(size < len(text.text) for size in sizes)
+        size, decode = len(text.text), self.lexicon.decode  # half a letter reads as another one
+        return next(
+            k for k in range(len(text.tokens) + 1) if decode(text.tokens[:k])[:size] == text.text
+        )
 
     def _ready(self, text: Text) -> str:
         """What was not shown yet, without an ending that may become a stop or a letter."""

@@ -8,7 +8,7 @@ import torch
 from genloom import artifact
 from genloom.errors import BadInput
 from genloom.hub import gguf
-from tests.unit.hub.tiny_checkpoints import write
+from tests.unit.hub.tiny_checkpoints import KINDS, LLAMA3, write
 
 pytest.importorskip("transformers")
 pytest.importorskip("gguf")
@@ -73,3 +73,11 @@ def test_what_cannot_be_written_is_told(tmp_path):
     with pytest.raises(BadInput, match="with the net llama"):
         gguf.save(found, tmp_path / "model.gguf")
     assert not (tmp_path / "model.gguf").exists()
+
+
+def test_scaled_turns_are_of_the_form_llama_alone(tmp_path, monkeypatch):
+    monkeypatch.setitem(KINDS, "qwen3", ("Qwen3", {**KINDS["qwen3"][1], "rope_parameters": LLAMA3}))
+    write(tmp_path / "model", "qwen3")
+    found = artifact.load(tmp_path / "model", device="cpu")
+    with pytest.raises(BadInput, match="qwen3 of GGUF has no scaled turns"):
+        gguf.save(found, tmp_path / "model.gguf")

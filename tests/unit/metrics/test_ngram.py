@@ -10,7 +10,7 @@ import torch
 
 from genloom.core import Items
 from genloom.lexicon import END, Bytes, Letters
-from genloom.metrics.baselines import baselines, text_bytes
+from genloom.metrics.baselines import _joined, baselines, text_bytes
 from genloom.metrics.ngram import Ngram
 
 VOCAB, STOP = 4, 3
@@ -120,6 +120,14 @@ def test_bytes_are_those_of_the_text_alone():
     about = Items("text", (4,), lexicon=Letters("a\u671b", marks=("user", END)))
     rows = torch.tensor([[2, 0, 1, 3], [1, 1, 3, 3]])  # [user]a+end, two of three bytes
     assert text_bytes(rows, about) == 1 + 3 + 6
+
+
+def test_a_letter_that_a_border_of_rows_divides_is_read_whole():
+    for marks in ((), (END,)):
+        about = Items("text", (2,), lexicon=Bytes(marks=marks))
+        rows = torch.tensor([[97, 0xC3], [0xA9, 97], [98, 256 if marks else 98]])
+        assert text_bytes(rows, about) == 5 + (not marks)
+        assert _joined(rows, about).decode() == "a\u00e9ab" + ("\n" if marks else "b")
 
 
 def test_compressors_pay_for_new_text_alone():

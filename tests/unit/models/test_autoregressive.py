@@ -10,7 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from genloom import sampling
+from genloom import runs, sampling
 from genloom.core import Likelihood, Real, Rng, Tokens
 from genloom.decoding import narrowed
 from genloom.errors import BadInput
@@ -245,6 +245,7 @@ def test_of_a_talk_only_the_answers_are_learned():
     other = rows.clone()
     other[0, 1] = 2  # of the question
     assert model.loss(other, {})["nats"] != model.loss(rows, {})["nats"]  # it is read all the same
+    assert model.loss(torch.tensor([[3, *[0] * 11]]), {})["nats"] == 0  # no answer, and no NaN
 
 
 def test_openings_and_closings_may_be_runs_of_tokens():
@@ -255,3 +256,31 @@ def test_openings_and_closings_may_be_runs_of_tokens():
     assert own == [0, 0, 0, 0, 0, 0, 1, 1, 1, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1]
     open_ended = answers(rows, roles, 8).int().tolist()[0]  # the next opening closes
     assert open_ended == [0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1, 1, 1, 1, 1]
+
+
+def test_a_base_that_does_not_fit_is_told_apart(tmp_path):
+    """Other letters, as many as these; another length of a net with a row for each place."""
+    for name, letters in (("one", "abc\n"), ("two", "xyz\n")):
+        (tmp_path / f"{name}.txt").write_text(letters * 200)
+    net = {"use": "gpt2", "width": 8, "layers": 1, "heads": 1}
+
+    def trained(name: str, length: int, out: str, **model) -> None:
+        recipe = {
+            "data": {"source": str(tmp_path / f"{name}.txt"), "length": length},
+            "model": {"use": "autoregressive", "net": net, **model},
+            "train": {"batch": 2, "threads": 1},
+        }
+        runs.train(recipe, out=tmp_path / out, steps=1, quiet=True)
+
+    trained("one", 8, "base")
+    base = str(tmp_path / "base")
+    trained("one", 8, "tuned", base=base)
+    with pytest.raises(BadInput, match=r"reads other tokens; set data\.tokenizer to that of"):
+        trained("two", 8, "other", base=base)
+    with pytest.raises(BadInput, match=r"places.* \(8, 8\), not \(12, 8\)\. Set data\.length = 8"):
+        trained("one", 12, "longer", base=base)
+
+
+def test_alpha_without_a_rank_is_refused():
+    with pytest.raises(BadInput, match=r"set model\.rank"):
+        made(Tokens((4,), 3), {}, alpha=4.0)

@@ -121,7 +121,7 @@ def test_it_learns_with_several_pieces_in_a_row():
 def test_micro_batches_of_several_pieces_equal_the_whole_batch():
     made = Frames(Tokens((6, 3), 3, 2), {}, width=8, hidden=4, dropout=0.4)
     x = torch.randint(0, 2, (4, 6, 3))
-    x[:, 2] = x[:, 5] = 2  # two pieces a row
+    x[:2, 3:] = x[2:, [1, 3, 4, 5]] = 2  # a piece in each of two rows, and two in each other
     grads = []
     for count in (1, 2):
         model, size = copy.deepcopy(made), 4 // count
@@ -131,6 +131,11 @@ def test_micro_batches_of_several_pieces_equal_the_whole_batch():
         grads.append(model.cells.enter.weight.detach())
     assert torch.allclose(*grads, atol=1e-6)
     assert not torch.allclose(grads[0], made.cells.enter.weight, atol=1e-3)
+
+
+def test_a_condition_that_it_would_not_read_is_refused():
+    with pytest.raises(BadInput, match="not caption: take"):
+        Frames(SMALL, {"caption": Tokens((4,), 5), "label": Tokens((), 2)})
 
 
 @torch.no_grad()

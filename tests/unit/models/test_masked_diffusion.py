@@ -145,6 +145,14 @@ def test_a_sample_is_one_document():
     assert len(counts.unique()) >= 6
 
 
+def test_the_end_may_be_the_first_token():
+    model = awake(Tokens((8,), 6, end=0))
+    with torch.no_grad():
+        model.size.zero_()[4:] = 50.0
+    x = last(model.sample_steps(Rng(range(8)), {}, steps=3))
+    assert (x[:, :4] != 0).all()
+
+
 @pytest.mark.parametrize(("steps", "order", "near"), [(3, "random", True), (1, "random", False)])
 def test_one_token_a_step_follows_the_law(steps, order, near):
     """Tokens of one step do not know of each other."""
@@ -180,6 +188,11 @@ def test_the_confident_order_keeps_what_is_sure():
     assert len(second[:, 0].unique()) == 3
     cold = last(model.sample_steps(Rng(range(40)), {}, steps=2, temperature=0.0))
     assert (cold == 2).all()
+    told = model.sample_steps(Rng(range(40)), {}, steps=2, temperature=0.0, order="confident")
+    seen = []
+    model.net.register_forward_pre_hook(lambda _, args: seen.append(args[0].clone()))
+    last(told)
+    assert (seen[1] == torch.tensor([3, 2])).all()  # the second was drawn first
 
 
 def test_infilling_keeps_the_rest():

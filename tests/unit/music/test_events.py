@@ -5,7 +5,7 @@ from itertools import islice
 
 import pytest
 
-from genloom.music import midi, roll, synth
+from genloom.music import events, midi, roll, synth
 from genloom.music.events import cut, decode, encode, level, velocity
 from genloom.music.notes import LONGEST, TRACKS, Meter, Note, Score, Tempo, Track
 
@@ -103,6 +103,15 @@ def test_a_long_piece_is_cut_at_bars_into_the_same_music():
     assert found == notes
     assert set(" ".join(parts).split()) <= set(encode(whole).split())
     assert cut(encode(whole), 10**6) == [encode(whole)]
+
+
+def test_a_cut_looks_at_each_bar_twice_at_most(monkeypatch):
+    bars, whole = [], events._Bars.words
+    text = encode(Score((Track(tuple(Note(12 * i, 60, 12, 79) for i in range(800))),)))
+    monkeypatch.setattr(
+        events._Bars, "words", lambda self, *bar: bars.append(bar) or whole(self, *bar)
+    )
+    assert len(cut(text, 60)) > 40 and len(bars) <= 2 * text.split().count("Bar")
 
 
 def test_a_bar_that_is_too_long_is_a_part_alone():

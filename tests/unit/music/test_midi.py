@@ -102,6 +102,7 @@ def test_extreme_tempos_are_bounded():
         (file_of(), "no_text"),
         (file_of(*note(0, 480), kind=2), "unsupported"),
         (file_of(*note(2**27, 2**27 + 9), ticks=1), "too_big"),
+        (b"MThd".ljust(2**21 + 1, b"\0"), "too_big"),
     ],
 )
 def test_damaged_files_say_why(data, code):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from functools import partial
 
@@ -10,8 +11,9 @@ import torch
 import torch.nn.functional as F
 
 from genloom import sampling
-from genloom.core import Real, Rng, Tokens
+from genloom.core import Real, Rng, Tokens, rows
 from genloom.decoding import Fresh
+from genloom.errors import BadInput
 from genloom.models.autoregressive import Autoregressive
 from genloom.models.transformer_xl import transformer_xl
 from genloom.nets.attention import SHARPNESS
@@ -131,6 +133,33 @@ def test_documents_of_a_row_are_what_they_are_alone():
     together = net(row, {})[0]
     torch.testing.assert_close(together[:5], net(row[:, :5], {})[0])
     torch.testing.assert_close(together[5:], net(row[:, 5:], {})[0])
+
+
+def test_documents_of_a_batch_that_is_drawn_in_parts_lose_the_same_numbers():
+    """Micro-batches are the whole batch, dropout and all, and each segment has its own draws."""
+    net = awake(Tokens((12,), 8, end=7), {}, dropout=0.5).train()
+    tokens = torch.randint(0, 7, (4, 12))
+    tokens[:, 0] = tokens[2:, 5] = tokens[3:, 9] = net.start
+
+    def drawn(start: int, stop: int) -> torch.Tensor:
+        torch.manual_seed(1)
+        with rows(start, 4):
+            return net(tokens[start:stop], {})
+
+    whole, lost = drawn(0, 4), []
+    for halves in ((0, 2, 4), (0, 3, 4)):
+        made = torch.cat([drawn(a, b) for a, b in itertools.pairwise(halves)])
+        torch.testing.assert_close(whole, made)
+    layer = net._layers()[0].dropout
+    layer.register_forward_hook(lambda _, args, made: lost.append(made[0] == 0))
+    drawn(0, 1)
+    assert len(lost) == 8 and not torch.equal(lost[0], lost[2])  # two branches a segment
+
+
+@pytest.mark.parametrize("space", [Tokens((4,), 5), Real((1, 3, 4))])
+def test_a_condition_that_it_would_not_read_is_refused(space):
+    with pytest.raises(BadInput, match="not seen: take"):
+        TransformerXl(Tokens((12,), 7), {**KNOWN, "seen": space})
 
 
 @pytest.mark.parametrize("width", [16, 20])

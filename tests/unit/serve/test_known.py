@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from genloom.lexicon import Bytes
 from genloom.serve.known import learn, named
 from genloom.serve.making import label_of, prompt_of, seeds_of
 from genloom.serve.problems import Problem
@@ -70,6 +73,10 @@ def test_seeds_labels_prompts_and_sizes_have_bounds(known):
     for name, prompt in (("words", "X"), ("words", "t" * 11), ("digits", "t")):
         with pytest.raises(Problem):
             prompt_of(known[name], prompt, limits)
+    words = known["words"]
+    any_text = replace(words, items=replace(words.items, lexicon=Bytes()))
+    with pytest.raises(Problem, match="surrogate"):
+        prompt_of(any_text, "a\ud800", limits)
     assert size_of("auto", 100) is None and size_of("30x100", 100) == (30, 100)
     for size in ("101x5", "0x5", "5", "5x5x5", "1e2x5"):
         with pytest.raises(Problem):

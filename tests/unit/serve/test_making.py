@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from genloom.serve.figures import Figures
-from genloom.serve.making import Maker
+from genloom.serve.making import Maker, software
 from genloom.serve.problems import Problem
 from genloom.serve.store import Keys, QuotaSpent, Store
 
@@ -57,3 +57,14 @@ def test_a_model_that_waits_at_the_gate_gives_no_codes(tmp_path):
         with pytest.raises(Problem, match="waits"):
             asyncio.run(made.encode(key, SimpleNamespace(name="codes"), torch.zeros(1, 1)))  # pyright: ignore
         assert pool.asked == 0
+
+
+def test_records_name_the_libraries_that_made_a_file_and_no_others():
+    def libraries(form: str, grammar: tuple[str, str] | None = None) -> set[str]:
+        asked: Any = SimpleNamespace(form=form, grammar=grammar)
+        return set(software({"genloom": "1", "seed": "3"}, asked)) - {"genloom", "torch"}
+
+    assert libraries("txt") == libraries("png") == set()
+    assert libraries("txt", ("regex", "a")) == {"llguidance"}
+    assert libraries("wav") == {"numpy"} and libraries("mid") == {"mido"}
+    assert libraries("smi") == {"rdkit", "selfies"}

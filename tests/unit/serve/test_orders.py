@@ -23,6 +23,12 @@ from genloom.serve.orders import SETTING, setting_words
         "train.tensorboard",
         "train.lr.x",
         "codec.use",
+        "codec.autoencoder",
+        "data.tokenizer",
+        "model.base",
+        "model.teacher",
+        "model.net.text_encoder",
+        "model.base.x",
         "model",
         "model.",
         "model.net\n.width",
@@ -34,7 +40,17 @@ def test_files_devices_and_budgets_are_not_set_by_requests(key):
     assert not SETTING.fullmatch(key)
 
 
-@pytest.mark.parametrize("key", ["train.lr", "train.seed", "data.size", "model.net.width"])
+@pytest.mark.parametrize(
+    "key",
+    [
+        "train.lr",
+        "train.seed",
+        "data.size",
+        "model.net.width",
+        "model.rank",
+        "model.net.base_width",
+    ],
+)
 def test_the_rest_of_a_recipe_is(key):
     assert SETTING.fullmatch(key)
 

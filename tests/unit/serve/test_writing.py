@@ -126,6 +126,16 @@ def test_a_stop_across_and_within_pieces():
         assert (found.count, found.reason) == (count, "stop")
 
 
+def test_a_stop_leaves_all_tokens_of_the_letter_before_it():
+    pieces = Pieces(learn_pieces(["hello hello"] * 9, 262))
+    text = "a\U0001f600hello"
+    writing = Writing(pieces, 1, 99, ("hello",))
+    writing.add([pieces.encode(text)])
+    (found,) = writing.texts
+    assert found.text == "a\U0001f600" == pieces.decode(found.tokens)
+    assert found.count == 5
+
+
 def test_a_whole_text_ends_at_its_first_stop_and_one_whose_form_is_over_has_stopped():
     writing = Writing(LETTERS, 2, 9, ("b ", "a"))
     writing.finish(0, "bb ab", stopped=True)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from genloom.errors import BadInput
+from genloom.lexicon import is_text
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -139,7 +140,7 @@ def _whole(value: Any, low: int, high: int | None = None) -> bool:
 
 
 def _strings(value: Any) -> bool:
-    return isinstance(value, tuple) and all(isinstance(one, str) for one in value)
+    return isinstance(value, tuple) and all(isinstance(s, str) and is_text(s) for s in value)
 
 
 def _nats(value: Any) -> bool:

@@ -76,10 +76,12 @@ class Drawing:
                 return len(sequence)
         for text in asked(self.job).stops:  # the last of its bytes is in the last token
             last = tail[-len(text.encode()) - 1 :]
-            place = self._read(last).find(text)
+            whole = self._read(last)
+            place = whole.find(text)
             if place >= 0:
-                needed = next(k for k in range(len(last) + 1) if len(self._read(last[:k])) >= place)
-                return len(last) - needed
+                before = whole[:place]  # half a letter reads as another one
+                reads = (self._read(last[:k])[:place] for k in range(len(last) + 1))
+                return len(last) - next(k for k, read in enumerate(reads) if read == before)
         return None
 
     def _read(self, tokens: Sequence[int]) -> str:

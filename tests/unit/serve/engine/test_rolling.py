@@ -22,6 +22,7 @@ from genloom.models.autoregressive import Autoregressive
 from genloom.nets.transformer import Transformer
 from genloom.safety.marks.tokens import Green, detect
 from genloom.serve.engine import rolling
+from genloom.serve.engine.admission import admit
 from genloom.serve.engine.batching import Batcher
 from genloom.serve.engine.marking import TextMark
 from genloom.serve.engine.messages import Done, Event, Failed, NewTokens, Preview
@@ -155,6 +156,21 @@ def test_a_stop_sequence_ends_its_row_before_it_and_no_other_row(models):
         assert (news[i, drawn:] == -1).all()
 
 
+@pytest.mark.parametrize("stop", ["hello", "lo", "h"])
+def test_a_stop_text_leaves_whole_letters_before_it(stop):
+    pieces = Pieces(learn_pieces(["hello hello"] * 9, 262))
+    artifact, text = writer(lexicon=pieces), "a\U0001f600hello"
+    job = admit(Request(model="t", seeds=(1,), stops=(stop,)), artifact, 1, 0.0)
+    tokens = pieces.encode(text)
+    one = rolling.Drawing(job, [None], len(tokens))
+    one.begin()
+    cuts = [one.stop(0, token) for token in tokens]
+    cut = next(i for i, found in enumerate(cuts) if found is not None)
+    needed = tokens[: cut + 1 - cuts[cut]]
+    assert pieces.decode(needed).startswith(text[: text.index(stop)])
+    assert not pieces.decode(needed[:-1]).startswith(text[: text.index(stop)])
+
+
 def test_rows_are_free_as_soon_as_they_end(models):
     batcher = Batcher(models, rows={"text": 8})
     batcher.add(Request(model="text", seeds=tuple(range(8)), most=3))
@@ -262,6 +278,8 @@ WRONG = [
     {"stop": ((),)},
     {"stop": (("a",),)},
     {"stops": ("a", "")},
+    {"stops": ("\ud800",)},
+    {"grammar": ("regex", "\ud800")},
     {"grammar": ("regex",)},
     {"grammar": ("regex", "(a")},
     {"grammar": ("regex", "a{9}"), "most": 8},
