@@ -13,6 +13,7 @@ import torch
 
 from genloom.core import Generative, Tokens
 from genloom.errors import BadInput
+from genloom.penalties import PENALTIES
 from genloom.serve.engine.batching import Batcher
 from genloom.serve.engine.crowd import PAD, shown
 from genloom.serve.engine.messages import Done, Failed, NewTokens, Preview
@@ -73,7 +74,8 @@ def test_it_is_the_sample_of_the_artifact(models, name):
     record = done.records[0]
     assert record["seed"] == "3" and record["label"] == "7" and record["model"] == "0" * 64
     options = json.loads(record["options"])
-    assert options == models[name].options()
+    known = models[name].options()
+    assert known | options == known and known.keys() - options.keys() <= set(PENALTIES)
     assert record["batch"] == str(PAD)
     again = models[name].sample(PAD, seed=3, label=7, **options)
     assert torch.equal(again[:1], done.items)
