@@ -50,8 +50,8 @@ def run(request, tmp_path_factory):
 
 def test_samples_are_files_that_play(run, tmp_path):
     paths, _ = gallery.write(artifact.load(run), 4, tmp_path)
-    assert [path.suffix for path in paths] == [".mid"] * 4
-    assert max(mido.MidiFile(path).length for path in paths) > 0
+    assert [path.suffix for path in paths] == [*[".mid"] * 4, ".png"]  # the rolls of all
+    assert max(mido.MidiFile(path).length for path in paths[:4]) > 0
 
 
 def test_a_verdict_measures_music_and_shows_it(run):
