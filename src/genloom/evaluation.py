@@ -360,7 +360,7 @@ def _likelihood(
     found: Measured, artifact: Trained, against: Bench, known: Condition, batch: int
 ) -> None:
     """Of models that answer `log_prob`; the global generator is left as it was."""
-    model, kind = artifact.model, against.items.kind
+    model, name = artifact.model, NAMES[against.items.medium]
     if not isinstance(model, Likelihood):
         return
     n = len(against.rows) if model.likelihood == "exact" else BOUNDED
@@ -371,11 +371,11 @@ def _likelihood(
         torch.manual_seed(0)
         model.eval()
         found.take(
-            NAMES[kind],
+            name,
             lambda: likelihood(model, artifact.codec, real, known, batch=batch, device=device),
         )
         model.train(mode)
-    estimate = found.estimates.get(NAMES[kind])
+    estimate = found.estimates.get(name)
     if estimate is not None and AS_STORED in estimate.id:
         plain = independent(against.train.items, real, against.items)
         estimate = replace(estimate, trivial=plain)

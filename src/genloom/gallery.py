@@ -15,20 +15,14 @@ from genloom import given, sampling
 from genloom.artifact import Artifact
 from genloom.codecs import grid
 from genloom.codecs.files import write_png
-from genloom.codecs.text import SHEETS
+from genloom.codecs.text import FILES, SHEETS
 from genloom.conditions import Label, Text, hash_of
 from genloom.core import Edits, Interval, Items, Option, check_options
 from genloom.data.decode import decode
 from genloom.errors import BadInput
 
 # Medium -> how its files end.
-ENDINGS = {
-    "image": ".png",
-    "points": ".csv",
-    "text": ".txt",
-    "music": ".mid",
-    "molecule": ".smi",
-}
+ENDINGS = {"image": ".png", "points": ".csv", **{name: next(iter(FILES[name])) for name in FILES}}
 
 
 def write(

@@ -1,4 +1,4 @@
-"""Likelihoods in one unit: bits per original dimension, per character, or nats of a density.
+"""Likelihoods in one unit: bits per dimension, per character or word, or nats of a density.
 
 A likelihood is comparable only for the same data in the same form (Theis et al. 2016,
 arXiv:1511.01844, Section 3.1), so the id says whether the codec keeps every item as it is.
@@ -20,9 +20,20 @@ from genloom.metrics.baselines import text_bytes
 from genloom.metrics.estimate import Estimate, enough, finite, mean_interval
 from genloom.metrics.text import inside
 
-NAMES = {"image": "bits_per_dim", "text": "bits_per_char", "points": "nll"}
+NAMES = {  # by what the items stand for
+    "image": "bits_per_dim",
+    "points": "nll",
+    "text": "bits_per_char",
+    "molecule": "bits_per_char",
+    "music": "bits_per_word",
+}
 AS_STORED = "items as stored"
-UNITS = {"image": "bits/dim", "text": "bits/char", "points": "nats"}
+UNITS = {
+    "bits_per_dim": "bits/dim",
+    "bits_per_char": "bits/char",
+    "bits_per_word": "bits/word",
+    "nll": "nats",
+}
 
 
 def likelihood(
@@ -48,8 +59,8 @@ def likelihood(
         Refused: Fewer than 30 items, a likelihood that is not finite, or a density where the items
             are discrete.
     """
-    kind = codec.items.kind
-    enough(NAMES[kind], len(items), 30)
+    kind, name = codec.items.kind, NAMES[codec.items.medium]
+    enough(name, len(items), 30)
     space = codec.space
     if kind == "image" and isinstance(space, Real) and space.levels is None:
         raise Refused(
@@ -57,7 +68,7 @@ def likelihood(
         )
     if isinstance(codec, Latent):
         raise Refused(
-            f"{NAMES[kind]} of codes says nothing of the items: the autoencoder loses some of them."
+            f"{name} of codes says nothing of the items: the autoencoder loses some of them."
         )
     parts = []
     for i in range(0, len(items), batch):
@@ -66,11 +77,11 @@ def likelihood(
         known = {name: value.to(device) for name, value in known.items()}
         parts.append(-model.log_prob(x.to(device), known).cpu().double())
     nats = torch.cat(parts)
-    finite(NAMES[kind], nats)
+    finite(name, nats)
     value, low, high = mean_interval(nats / _scale(codec.items, items))
     tag, how = model.likelihood, getattr(model, "estimator", "")
     id = f"{tag}{how and f' ({how})'}; {_form(codec, items)}"
-    return Estimate(NAMES[kind], value, low, high, len(items), id, unit=UNITS[kind], tag=tag)
+    return Estimate(name, value, low, high, len(items), id, unit=UNITS[name], tag=tag)
 
 
 def _scale(about: Items, items: Tensor) -> float:
@@ -79,7 +90,8 @@ def _scale(about: Items, items: Tensor) -> float:
         return 1.0
     if about.end is None:
         return math.log(2) * math.prod(about.shape)
-    return math.log(2) * sum(len(about.read(item)) for item in items) / len(items)
+    parts = str.split if about.medium == "music" else str  # an event is a word of any length
+    return math.log(2) * sum(len(parts(about.read(item))) for item in items) / len(items)
 
 
 def _form(codec: Codec, items: Tensor) -> str:

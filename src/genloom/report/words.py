@@ -145,6 +145,14 @@ MEASURES = {
         headline=True,
         features=False,
     ),
+    "bits_per_word": Measure(
+        "Bits per event",
+        "Best likelihood",
+        "How many bits the model needs for one event of unseen music: a bar, a place, a note.",
+        15,
+        headline=True,
+        features=False,
+    ),
     "bits_per_byte": Measure(
         "Bits per byte",
         "Packs unseen text best",

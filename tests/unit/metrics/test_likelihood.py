@@ -15,6 +15,7 @@ from genloom.errors import Refused
 from genloom.lexicon import END, Letters
 from genloom.metrics.likelihood import independent, likelihood, per_byte
 from genloom.models.masked_diffusion import DRAWS, MaskedDiffusion
+from genloom.words import Words
 
 PICTURES = Items("image", (1, 4, 4))
 WORDS = Items("text", (8,), lexicon=Letters("abcd"))
@@ -52,6 +53,16 @@ def test_four_characters_are_worth_two_bits():
     items = torch.randint(4, (40, 8))
     found = likelihood(Uniform(codec.space, {}), codec, items, {})
     assert found.name == "bits_per_char" and found.value == pytest.approx(2.0)
+
+
+def test_an_event_of_music_is_a_word_however_long_its_name_is():
+    words = Words(("Bar", "Pitch_60"), "events", marks=(END,))
+    codec = Text(Items("text", (8,), lexicon=words))
+    items = torch.randint(2, (40, 8))
+    items[:, -1] = words.end
+    found = likelihood(Uniform(codec.space, {}), codec, items, {})
+    assert (found.name, found.unit) == ("bits_per_word", "bits/word")
+    assert found.value == pytest.approx(8 * math.log2(3) / 7)
 
 
 def test_the_batch_does_not_matter_and_too_few_are_refused():

@@ -7,6 +7,7 @@ from functools import partial
 import pytest
 import torch
 import torch.nn.functional as F
+from tests.unit.nets.company import drawn
 
 from genloom import sampling
 from genloom.core import Real, Rng, Tokens
@@ -118,29 +119,11 @@ def test_rows_at_different_places_do_not_see_each_other(width):
     space = Tokens((30,), 8, roles=((USER,), (ASKED,)))
     model = Autoregressive(space, ALL, net=partial(EncoderDecoder, width=width)).eval()
     model.net = awake(space, width=width)
-
-    def draw(late: int) -> tuple[torch.Tensor, torch.Tensor]:
-        decoding = model.decoding(8, fill=4)
-        nothing, others = torch.zeros(1, 0, dtype=torch.long), []
-        for k in range(late):
-            cond = {"label": torch.tensor([0]), "caption": torch.full((1, 4), k)}
-            others += decoding.join(Rng([100 + k]), cond, nothing)
-            decoding.step()
-        cond = {"label": torch.tensor([1]), "caption": torch.tensor([[3, 1, 4, -1]])}
-        (row,) = decoding.join(Rng([7]), cond, torch.tensor([[USER, 2, 0, 1, ASKED]]))
-        if late:
-            decoding.step()  # it reads what it was given
-        for _ in range(5):
-            decoding.step()
-        if late:
-            decoding.leave(others[0])
-        for _ in range(20):
-            decoding.step()
-        assert decoding.logits is not None
-        return decoding.data(row.place, 1).clone(), decoding.logits[row.place].clone()
-
-    for alone, late in zip(draw(0), draw(3), strict=True):
-        assert torch.equal(alone, late)
+    cond = {"label": torch.tensor([1]), "caption": torch.tensor([[3, 1, 4, -1]])}
+    others = {"label": lambda _: torch.tensor([0]), "caption": lambda k: torch.full((1, 4), k)}
+    both = (drawn(model, [USER, 2, 0, 1, ASKED], cond, others, late, 20) for late in (0, 3))
+    for alone, together in zip(*both, strict=True):
+        assert torch.equal(alone, together)
 
 
 def test_a_sample_depends_on_its_seed_alone():

@@ -9,9 +9,10 @@ from functools import partial
 import pytest
 import torch
 import torch.nn.functional as F
+from tests.unit.nets.company import drawn
 
 from genloom import sampling
-from genloom.core import Real, Rng, Tokens, rows
+from genloom.core import Real, Tokens, rows
 from genloom.decoding import Fresh
 from genloom.errors import BadInput
 from genloom.models.autoregressive import Autoregressive
@@ -168,28 +169,11 @@ def test_rows_at_different_places_do_not_see_each_other(width):
     space = Tokens((30,), 7)
     model = Autoregressive(space, KNOWN, net=partial(TransformerXl, width=width)).eval()
     model.net = awake(space, width=width)
-
-    def draw(late: int) -> tuple[torch.Tensor, torch.Tensor]:
-        decoding = model.decoding(8, fill=4)
-        nothing, others = torch.zeros(1, 0, dtype=torch.long), []
-        for k in range(late):
-            others += decoding.join(Rng([100 + k]), {"label": torch.tensor([0])}, nothing)
-            decoding.step()
-        cond = {"label": torch.tensor([1]), "pose": torch.ones(1, 5)}
-        (row,) = decoding.join(Rng([7]), cond, torch.tensor([[2, 0, 6]]))
-        if late:
-            decoding.step()  # it reads what it was given
-        for _ in range(5):
-            decoding.step()
-        if late:
-            decoding.leave(others[0])
-        for _ in range(22):
-            decoding.step()
-        assert decoding.logits is not None
-        return decoding.data(row.place, 1).clone(), decoding.logits[row.place].clone()
-
-    for alone, late in zip(draw(0), draw(3), strict=True):
-        assert torch.equal(alone, late)
+    cond = {"label": torch.tensor([1]), "pose": torch.ones(1, 5)}
+    others = {"label": lambda _: torch.tensor([0])}
+    both = (drawn(model, [2, 0, 6], cond, others, late, 22) for late in (0, 3))
+    for alone, together in zip(*both, strict=True):
+        assert torch.equal(alone, together)
 
 
 def test_a_sample_depends_on_its_seed_alone():

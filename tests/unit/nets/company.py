@@ -1,0 +1,42 @@
+"""A row that is drawn alone, and one that joins late, moves and follows others."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from genloom.core import Rng
+from genloom.models.autoregressive import Autoregressive
+
+NOTHING = torch.zeros(1, 0, dtype=torch.long)
+
+
+def drawn(
+    model: Autoregressive, given: list[int], cond: dict, others: dict, late: int, after: int
+) -> tuple[Tensor, Tensor]:
+    """What a row holds at last, and its last logits.
+
+    Args:
+        model: Draws it.
+        given: Its first tokens.
+        cond: Its conditions, name -> (1, ...).
+        others: Those of the rows before it; a function of their number gives one.
+        late: How many rows there are before it joins; the first of them leaves.
+        after: Tokens that are drawn after that.
+    """
+    decoding, before = model.decoding(8, fill=4), []
+    for k in range(late):
+        known = {name: value(k) for name, value in others.items()}
+        before += decoding.join(Rng([100 + k]), known, NOTHING)
+        decoding.step()
+    (row,) = decoding.join(Rng([7]), cond, torch.tensor([given]))
+    if late:
+        decoding.step()  # it reads what it was given
+    for _ in range(5):
+        decoding.step()
+    if late:
+        decoding.leave(before[0])
+    for _ in range(after):
+        decoding.step()
+    assert decoding.logits is not None
+    return decoding.data(row.place, 1).clone(), decoding.logits[row.place].clone()
