@@ -27,9 +27,9 @@ from genloom.artifact_folder import save as save
 from genloom.checkpoint import digest
 from genloom.conditions import Label, Text, hash_of
 from genloom.core import Codec, Condition, Generative, Items, check_options, options
+from genloom.decoding.penalties import NEUTRAL
 from genloom.errors import BadInput, nearest
 from genloom.lexicon import Lexicon
-from genloom.penalties import NEUTRAL
 from genloom.recipe import model_of
 
 

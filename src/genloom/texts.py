@@ -15,13 +15,13 @@ from torch import Tensor
 
 from genloom.artifact import Artifact, load
 from genloom.core import Condition, Rng, check_options
+from genloom.decoding.grammars import grammar
+from genloom.decoding.speculation import Draft, Guess, Lookup, Speculation
 from genloom.errors import BadInput
-from genloom.grammars import grammar
 from genloom.int8 import pack
 from genloom.memory import kept_pages
 from genloom.models.autoregressive import Autoregressive
 from genloom.sampling import device_of, evaluating
-from genloom.speculation import Draft, Guess, Lookup, Speculation
 
 WAYS = ("regex", "json_schema", "draft", "lookup")
 
@@ -42,7 +42,7 @@ def of_form(
     Args:
         artifact: A model of text that draws token by token.
         n: How many.
-        form: Kind and source, see `grammars.Grammar`.
+        form: Kind and source, see `decoding.grammars.Grammar`.
         seed: Of the first.
         batch: How many at a time; it changes speed and memory, not the texts.
         options: Those of the family.

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from genloom.chemistry import canonical
+from genloom.molecules.chemistry import canonical
 from tests.e2e.server import serving
 
 PAGE = Path(__file__).parents[2] / "docs" / "molecules.md"

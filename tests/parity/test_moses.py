@@ -13,8 +13,8 @@ from rdkit.Chem import QED, Crippen, Descriptors, rdFingerprintGenerator
 from rdkit.Chem.Scaffolds import MurckoScaffold
 from scipy.stats import wasserstein_distance
 
-from genloom.chemistry import canonical
 from genloom.metrics import molecules
+from genloom.molecules.chemistry import canonical
 
 # The strings and the answers of tests/test_metrics.py of molecularsets/moses at 1786291b; the two
 # strings are no molecules that RDKit can read.

@@ -8,11 +8,11 @@ from typing import ClassVar, final
 
 from torch import Tensor
 
-from genloom.chemistry import to_smi, told
 from genloom.codecs.files import each, write_beside
 from genloom.core import Codec, Items, Tokens
-from genloom.depiction import to_sheet, to_svg
 from genloom.lexicon import Lexicon
+from genloom.molecules.chemistry import to_smi, told
+from genloom.molecules.depiction import to_sheet, to_svg
 from genloom.music.files import to_midi, to_rolls, to_wav
 
 # Medium -> ending -> what makes a file of a text and its lexicon; every text is a .txt too.

@@ -24,13 +24,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from genloom import chemistry
 from genloom.data.documents import ROWS, chosen_columns
 from genloom.data.findings import Finding
 from genloom.data.source import Entry, Source
 from genloom.data.tables import has_pictures
 from genloom.data.trees import Folder
 from genloom.errors import BadInput, MissingExtra
+from genloom.molecules import chemistry
 from genloom.words import words_of
 
 FORMS = SMILES, SELFIES = "smiles", "selfies"

@@ -10,12 +10,12 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from genloom.chemistry import to_smiles
 from genloom.core import Codec, Generative, Items, options
 from genloom.data import Dataset, Split
 from genloom.metrics import trivial
 from genloom.metrics.bench import Bench
 from genloom.metrics.pictures import grid, heard, png
+from genloom.molecules.chemistry import to_smiles
 
 LOSSY = {".jpg", ".jpeg", ".webp"}
 PIECES = 3  # of music that are shown and can be heard

@@ -20,7 +20,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from genloom import chemistry
 from genloom.core import Items
 from genloom.metrics.estimate import (
     GROUPS,
@@ -31,6 +30,7 @@ from genloom.metrics.estimate import (
     mean_interval,
     wilson,
 )
+from genloom.molecules import chemistry
 
 NEEDED = 30  # of molecules, or of samples
 RADIUS, BITS = 2, 1024

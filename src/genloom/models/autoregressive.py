@@ -25,7 +25,7 @@ from genloom.core import (
     hide,
     uniform,
 )
-from genloom.decoding import Bias, Decoding
+from genloom.decoding.rows import Bias, Decoding
 from genloom.errors import BadInput
 from genloom.nets import lora
 from genloom.nets.transformer import Transformer
@@ -48,7 +48,7 @@ class Autoregressive(Generative):
         net: Makes a causal net(tokens, cond) -> logits from (space, conditions). Tokens are (B, L)
             and begin with the start token, whose number is the vocabulary's size; logits are
             (B, L, V), those at position i for the token after it. To sample, it reads one token
-            at a time, see `decoding.Caching`.
+            at a time, see `decoding.rows.Caching`.
         learned: "answers" leaves out of the loss what a talk is given: of a document with roles,
             all but the answers and what closes them.
         drop: Share of training rows whose conditions are hidden, so that the model can also be
@@ -173,8 +173,8 @@ class Autoregressive(Generative):
     ) -> Iterator[Tensor]:
         """Yield the data after each token; what is not drawn yet is 0, or an end.
 
-        The options are those of `decoding.narrowed` and of `penalties.Penalties`; without them
-        the draws follow the model.
+        The options are those of `decoding.filters.narrowed` and `decoding.penalties.Penalties`;
+        without them the draws follow the model.
         """
         start = torch.zeros(len(rng), 0, dtype=torch.long, device=rng.device)
         yield from self.complete(

@@ -30,7 +30,7 @@ from genloom.core import (
     uniform,
 )
 from genloom.core import options as options_of
-from genloom.decoding import drawn, narrowed
+from genloom.decoding.rows import drawn, narrowed
 from genloom.models.autoregressive import Autoregressive
 from genloom.nets.attention import begins
 from genloom.nets.bidirectional import Bidirectional

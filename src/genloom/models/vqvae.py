@@ -136,7 +136,7 @@ class Vqvae(Generative):
     ) -> Iterator[Tensor]:
         """Yield the data after each row of codes; what is not drawn yet is code 0.
 
-        The options are those of `decoding.narrowed`; without them the draws follow the prior.
+        The options are those of `decoding.filters.narrowed`; without them draws follow the prior.
         """
         drawn = self.prior.sample_steps(
             rng, cond, temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p

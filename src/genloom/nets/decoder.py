@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genloom.core import Condition, Space, Tokens
-from genloom.decoding import Fresh
+from genloom.decoding.rows import Fresh
 from genloom.errors import BadInput
 from genloom.nets.attention import SHARPNESS, Attend, apart, begins, causal, sliding
 from genloom.nets.transformer_cache import BLOCK, CHUNK, Cache

@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genloom.core import Condition, Interval, Space, Tokens
-from genloom.decoding import Fresh
+from genloom.decoding.rows import Fresh
 from genloom.nets.attention import Attend, begins, causal, turns
 from genloom.nets.embed import ConditionSequence, ConditionVector, Dropout
 from genloom.nets.encoder_decoder_cache import Cache, Look

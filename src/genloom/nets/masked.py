@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genloom.core import Condition, Space, Tokens
-from genloom.decoding import Fresh
+from genloom.decoding.rows import Fresh
 from genloom.errors import BadInput
 from genloom.nets.embed import ConditionVector
 
@@ -126,7 +126,7 @@ class Window(nn.Module):
 
 
 class Raster(nn.Module, ABC):
-    """net(tokens, cond) -> logits over a grid of tokens, read row by row; see `decoding.Caching`.
+    """net(tokens, cond) -> logits over a grid of tokens, row by row; see `decoding.rows.Caching`.
 
     Args:
         space: (H, W) tokens.

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genloom.core import Condition, Interval, Space, Tokens
-from genloom.decoding import Fresh
+from genloom.decoding.rows import Fresh
 from genloom.nets.apart import apart
 from genloom.nets.embed import ConditionSequence, ConditionVector, Dropout
 from genloom.nets.masked import BLOCK

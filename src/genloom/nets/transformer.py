@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genloom.core import Condition, Interval, Space, Tokens
-from genloom.decoding import Fresh
+from genloom.decoding.rows import Fresh
 from genloom.errors import BadInput
 from genloom.nets.attention import Attend, apart, begins, causal, sliding, turns
 from genloom.nets.embed import ConditionSequence, ConditionVector

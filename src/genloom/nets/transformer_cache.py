@@ -13,7 +13,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from genloom.decoding import Fresh
+from genloom.decoding.rows import Fresh
 from genloom.nets.attention import Attend, attention, causal, sliding
 
 BLOCK = 4  # rows that the kernels of a CPU sum in one and the same way, wherever they lie

@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genloom.core import Condition, Interval, Space, Tokens
-from genloom.decoding import Fresh
+from genloom.decoding.rows import Fresh
 from genloom.nets.apart import apart
 from genloom.nets.attention import SHARPNESS
 from genloom.nets.embed import ConditionVector, Dropout, vectors_alone

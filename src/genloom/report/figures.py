@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from markupsafe import Markup
 
-from genloom.depiction import draw, size_of
+from genloom.molecules.depiction import draw, size_of
 
 POINTS = 160  # of a curve, after averaging neighbours
 WIDTH, HEIGHT = 600, 160

@@ -10,10 +10,10 @@ from collections import Counter
 import pytest
 
 from genloom import data
-from genloom.chemistry import canonical, to_smiles
 from genloom.data.molecules import usual_form
 from genloom.errors import BadInput
 from genloom.lexicon import Letters
+from genloom.molecules.chemistry import canonical, to_smiles
 from genloom.words import Words
 
 # 60 chains in a form that RDKit does not write, and as it does

@@ -7,7 +7,6 @@ import random
 import pytest
 import torch
 
-from genloom import chemistry
 from genloom.core import Items
 from genloom.data import open_dataset, open_test
 from genloom.errors import Refused
@@ -16,6 +15,7 @@ from genloom.metrics import molecules
 from genloom.metrics.bench import bench
 from genloom.metrics.copies import copy_test
 from genloom.metrics.text import recapture, verbatim
+from genloom.molecules import chemistry
 from genloom.words import Words
 
 LINKS = ("C", "N", "O", "C(C)", "C(=O)", "C(F)", "c1ccccc1", "C1CC1", "C(CC(C)=O)")

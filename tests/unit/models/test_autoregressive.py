@@ -12,7 +12,7 @@ import torch.nn.functional as F
 
 from genloom import runs, sampling
 from genloom.core import Likelihood, Real, Rng, Tokens
-from genloom.decoding import narrowed
+from genloom.decoding.rows import narrowed
 from genloom.errors import BadInput
 from genloom.models.autoregressive import Autoregressive, answers
 from genloom.nets.recurrent import Recurrent

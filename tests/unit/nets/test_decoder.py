@@ -10,7 +10,7 @@ import torch
 
 from genloom import catalog, sampling
 from genloom.core import Tokens
-from genloom.decoding import Fresh
+from genloom.decoding.rows import Fresh
 from genloom.errors import BadInput
 from genloom.models.autoregressive import Autoregressive
 from genloom.nets.gpt2 import Gpt2

@@ -11,7 +11,7 @@ from tests.unit.nets.company import drawn
 
 from genloom import sampling
 from genloom.core import Real, Rng, Tokens
-from genloom.decoding import Fresh
+from genloom.decoding.rows import Fresh
 from genloom.models.autoregressive import Autoregressive
 from genloom.models.seq2seq import seq2seq
 from genloom.nets.encoder_decoder import EncoderDecoder

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 
 from genloom import sampling
 from genloom.core import Rng, Tokens
-from genloom.decoding import Fresh
+from genloom.decoding.rows import Fresh
 from genloom.errors import BadInput
 from genloom.models.autoregressive import Autoregressive
 from genloom.nets.masked import Reach, Window

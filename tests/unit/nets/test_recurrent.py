@@ -12,7 +12,7 @@ from tests.unit.nets.company import drawn
 
 from genloom import sampling
 from genloom.core import Real, Tokens, rows
-from genloom.decoding import Fresh
+from genloom.decoding.rows import Fresh
 from genloom.models.autoregressive import Autoregressive
 from genloom.nets.recurrent import CELLS, Recurrent
 from genloom.optim import build

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from genloom.core import Rng, Tokens
-from genloom.decoding import Fresh
+from genloom.decoding.rows import Fresh
 from genloom.learner import Learner, Micro
 from genloom.models.autoregressive import Autoregressive
 from genloom.nets.dit import Dit

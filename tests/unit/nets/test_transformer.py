@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from genloom.core import Tokens
-from genloom.decoding import Fresh
+from genloom.decoding.rows import Fresh
 from genloom.errors import BadInput
 from genloom.nets.pointwise import feed_forward, rms_norm, rotate
 from genloom.nets.transformer import Transformer

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from genloom.core import Rng, Tokens
-from genloom.decoding import Fresh
+from genloom.decoding.rows import Fresh
 from genloom.errors import BadInput
 from genloom.models.autoregressive import Autoregressive
 from genloom.nets.attention import sliding

@@ -13,7 +13,7 @@ from tests.unit.nets.company import drawn
 
 from genloom import sampling
 from genloom.core import Real, Tokens, rows
-from genloom.decoding import Fresh
+from genloom.decoding.rows import Fresh
 from genloom.errors import BadInput
 from genloom.models.autoregressive import Autoregressive
 from genloom.models.transformer_xl import transformer_xl

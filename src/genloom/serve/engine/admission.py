@@ -10,11 +10,11 @@ from torch import Tensor
 
 from genloom import core
 from genloom.artifact import Artifact
-from genloom.constraints import Constraint
 from genloom.core import Condition, Edits, Latents, Tokens
-from genloom.decoding import Bias, Decoding
+from genloom.decoding.constraints import Constraint
+from genloom.decoding.grammars import grammar
+from genloom.decoding.rows import Bias, Decoding
 from genloom.errors import BadInput, nearest
-from genloom.grammars import grammar
 from genloom.serve.engine.crowd import Job
 from genloom.serve.engine.request import Encode, Request
 
@@ -27,7 +27,7 @@ class Draws(Protocol):
     vocab: int
 
     def decoding(self, rows: int, *, fill: int = 1, bias: Bias | None = None) -> Decoding:
-        """See `decoding.Decoding`."""
+        """See `decoding.rows.Decoding`."""
         ...
 
 

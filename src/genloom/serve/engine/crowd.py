@@ -13,8 +13,8 @@ from torch import Tensor
 
 from genloom.artifact import Artifact
 from genloom.conditions import hash_of
-from genloom.constraints import Constraint
 from genloom.core import Condition, Rng, Walk
+from genloom.decoding.constraints import Constraint
 from genloom.sampling import device_of
 from genloom.serve.engine.messages import Done, Encoded, Event, Preview
 from genloom.serve.engine.request import Encode, Request

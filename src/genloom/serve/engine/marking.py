@@ -15,7 +15,7 @@ from genloom.safety.marks.tokens import Green, biased
 @final
 @dataclass(frozen=True)
 class TextMark:
-    """A `decoding.Bias` that favours the green tokens of a mark.
+    """A `decoding.rows.Bias` that favours the green tokens of a mark.
 
     Args:
         green: Key and parameters.

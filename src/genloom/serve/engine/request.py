@@ -31,8 +31,9 @@ class Request:
         stop: Sequences of tokens; a sample that has drawn one of them ends before it.
         stops: Texts; a sample that has written one of them ends with the token that its text
             before it needs last, however the tokens lie.
-        grammar: Kind and source of a form that every sample is to have, see `grammars.Grammar`.
-        logit_bias: See `penalties.Penalties`.
+        grammar: Kind and source of a form that every sample is to have; see
+            `decoding.grammars.Grammar`.
+        logit_bias: See `decoding.penalties.Penalties`.
         logprobs: Send with each token its log-probability, and those of so many of the likeliest,
             0 to 5; None: none. They are the model's own, before options and marks.
         toward: A second seed: sample i lies mix[i] of the way to it (see `core.Walk`).

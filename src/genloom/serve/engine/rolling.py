@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from genloom.artifact import Artifact
-from genloom.decoding import Bias, Decoding, Row
+from genloom.decoding.rows import Bias, Decoding, Row
 from genloom.sampling import device_of
 from genloom.serve.engine.crowd import PAD, Job, shown, streams, template_of
 from genloom.serve.engine.messages import Event, NewTokens, Preview

@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from genloom.core import Generative, Tokens
+from genloom.decoding.penalties import PENALTIES
 from genloom.errors import BadInput
-from genloom.penalties import PENALTIES
 from genloom.serve.engine.batching import Batcher
 from genloom.serve.engine.crowd import PAD, shown
 from genloom.serve.engine.messages import Done, Failed, NewTokens, Preview

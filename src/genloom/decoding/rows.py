@@ -14,10 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from genloom.constraints import Constraint, Strict
 from genloom.core import Condition, Rng, Tokens
-from genloom.filters import drawn, narrowed
-from genloom.penalties import NONE, PENALTIES, Penalties
+from genloom.decoding.constraints import Constraint, Strict
+from genloom.decoding.filters import drawn, narrowed
+from genloom.decoding.penalties import NONE, PENALTIES, Penalties
 
 REACH = 8  # tokens before the next one that a bias is shown
 

@@ -10,8 +10,8 @@ import torch
 
 from genloom import sampling
 from genloom.core import Rng, Tokens
+from genloom.decoding.penalties import NONE, Penalties
 from genloom.errors import BadInput
-from genloom.penalties import NONE, Penalties
 from tests.unit.models.test_autoregressive import made
 from tests.unit.serve.engine.made import held
 

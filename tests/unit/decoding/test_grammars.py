@@ -12,12 +12,12 @@ import pytest
 import torch
 
 from genloom.core import Rng, Tokens
+from genloom.decoding.grammars import ENDS, Reader, grammar
+from genloom.decoding.spelling import spelling
 from genloom.errors import BadInput
-from genloom.grammars import ENDS, Reader, grammar
 from genloom.lexicon import END, Bytes, Letters, Lexicon, Pieces, learn_pieces
 from genloom.models.autoregressive import Autoregressive
 from genloom.nets.transformer import Transformer
-from genloom.spelling import spelling
 
 ASCII = "".join(map(chr, range(32, 127)))
 WORDS = ['{"name": "ab", "age": 12}', "[true, false, null]", "abc abc bca cab", "01-02 2024 é ü 語"]

@@ -7,8 +7,8 @@ import itertools
 import pytest
 import torch
 
-from genloom.constraints import Automaton, Strict
 from genloom.core import Rng, Tokens
+from genloom.decoding.constraints import Automaton, Strict
 from genloom.errors import BadInput
 from tests.unit.models.test_autoregressive import made
 

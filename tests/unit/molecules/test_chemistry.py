@@ -7,7 +7,7 @@ import random
 import pytest
 from rdkit import Chem
 
-from genloom import chemistry
+from genloom.molecules import chemistry
 from genloom.words import Words
 
 SMILES, SELFIES = (Words((), form) for form in ("smiles", "selfies"))

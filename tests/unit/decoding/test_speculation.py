@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from genloom.core import Rng, Tokens
-from genloom.decoding import Fresh
+from genloom.decoding.rows import Fresh
+from genloom.decoding.speculation import Draft, Lookup, Speculation
 from genloom.errors import BadInput
 from genloom.models.autoregressive import Autoregressive
 from genloom.nets.recurrent import Recurrent
 from genloom.nets.transformer import Transformer
-from genloom.speculation import Draft, Lookup, Speculation
 
 LABEL = {"label": Tokens((), 3)}
 SPACES = [Tokens((36,), 5), Tokens((36,), 5, 4), Tokens((4, 9), 5)]

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from html import escape
 from textwrap import wrap
 
-from genloom import chemistry
 from genloom.lexicon import Lexicon
+from genloom.molecules import chemistry
 
 WIDTH, HEIGHT = 200, 150  # of one drawing, pixels
 COLUMNS = 4

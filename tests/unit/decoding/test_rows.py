@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from genloom.core import Rng
-from genloom.decoding import narrowed
+from genloom.decoding.rows import narrowed
 
 P = torch.tensor([[0.1, 0.4, 0.05, 0.3, 0.15], [0.2, 0.2, 0.2, 0.2, 0.2]])
 

@@ -24,10 +24,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from genloom.core import Condition, Rng, Tokens
-from genloom.decoding import Caching, Fresh
+from genloom.decoding.filters import drawn, narrowed
+from genloom.decoding.penalties import PENALTIES, Penalties
+from genloom.decoding.rows import Caching, Fresh
 from genloom.errors import BadInput
-from genloom.filters import drawn, narrowed
-from genloom.penalties import PENALTIES, Penalties
 
 K = 8  # tokens that a pass reads: one that is known, and guesses
 FILL = 4  # rows of a step at the end, see `Decoding`; K is a multiple of it

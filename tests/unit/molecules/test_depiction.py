@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xml.etree import ElementTree
 
-from genloom.depiction import HEIGHT, WIDTH, draw
+from genloom.molecules.depiction import HEIGHT, WIDTH, draw
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -20,10 +20,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from genloom.constraints import too_short
+from genloom.decoding.constraints import too_short
+from genloom.decoding.spelling import spelling
 from genloom.errors import BadInput, MissingExtra, need
 from genloom.lexicon import Lexicon, is_text
-from genloom.spelling import spelling
 
 KINDS = ("regex", "json_schema")
 LONGEST = 2**16  # characters of a regular expression or a schema

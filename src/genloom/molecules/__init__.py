@@ -1,0 +1,1 @@
+"""Molecules as strings: read, named, and drawn by RDKit."""
