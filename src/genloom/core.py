@@ -13,6 +13,7 @@ import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import (
     Annotated,
@@ -403,6 +404,11 @@ class Option:
 
 def options(function: Callable[..., Any]) -> dict[str, Option]:
     """The keyword-only options of a function, in order."""
+    return dict(_options(getattr(function, "__func__", function)))
+
+
+@cache
+def _options(function: Callable[..., Any]) -> dict[str, Option]:
     hints = get_type_hints(function, include_extras=True)
     return {
         name: _option(name, hints[name], parameter.default)

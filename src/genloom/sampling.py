@@ -23,13 +23,14 @@ def device_of(model: nn.Module) -> torch.device:
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
     """Evaluation mode within this; each submodule's mode is put back afterwards."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
+    training = [module for module in model.modules() if module.training]
+    if training:
+        model.eval()
     try:
         yield
     finally:
-        for module, mode in modes:
-            module.training = mode
+        for module in training:
+            module.training = True
 
 
 def stream(
@@ -119,9 +120,10 @@ def sample(
     if n < 1:
         raise BadInput(f"n = {n} samples: it must be at least 1.")
     parts = []
-    for start in range(0, n, batch):
-        stop = min(start + batch, n)
-        part = {name: value[start:stop] for name, value in (cond or {}).items()}
-        guesses = stream(model, range(seed + start, seed + stop), part, **options)
-        parts.append(deque(guesses, maxlen=1).pop())
+    with evaluating(model):  # once for all batches
+        for start in range(0, n, batch):
+            stop = min(start + batch, n)
+            part = {name: value[start:stop] for name, value in (cond or {}).items()}
+            guesses = stream(model, range(seed + start, seed + stop), part, **options)
+            parts.append(deque(guesses, maxlen=1).pop())
     return torch.cat(parts)

@@ -117,8 +117,7 @@ class Decoder(nn.Module, ABC):
         """Let rows of a cache begin anew."""
         for one in fresh:
             known = one.tokens.shape[1]
-            for part in (cache.keys, cache.values):
-                part[:, one.rows] = 0  # what is masked is multiplied by 0, and NaN would stay
+            cache.clear(one.rows)
             # Whole blocks of positions: what a row holds does not depend on how many begin with it.
             places = torch.arange(known + -known % BLOCK, device=one.tokens.device)
             places = places.clamp_(max=self.length - 1)

@@ -246,8 +246,7 @@ class Transformer(nn.Module):
         """What the blocks read of rows that begin, (k, L, D), and its places, (L,)."""
         (k, known), rows, tokens = one.tokens.shape, one.rows, one.tokens
         cache.cond[rows], cache.tokens[rows] = self.cond(one.cond, k), self.start
-        for part in (cache.keys, cache.values):
-            part[:, rows] = 0  # masked positions are multiplied by 0, which does not rid of a NaN
+        cache.clear(rows)
         before = self.shifts[-1]
         cache.tokens[rows, before : before + known] = tokens
         # Whole blocks of positions: what a row holds does not depend on how many begin with it.

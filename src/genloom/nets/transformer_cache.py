@@ -3,11 +3,14 @@
 Keys and values of the conditions come first. Those of the tokens lie in a ring of as many slots as
 a position sees, so that a sliding window bounds memory too: the rolling buffer of Jiang et al.,
 2023 (arXiv:2310.06825), section 2. Keys are turned before they are held, so their order is free.
+
+A row has an address for each slot, and memory for those that it has used: the kernel gives pages to
+what is written (docs/decisions/0010-pages.md).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import final
 
 import torch
@@ -33,6 +36,8 @@ class Cache:
         lengths: How many tokens each row holds, (rows,).
         ahead: Positions of the conditions that are read before the tokens.
         span: Tokens that a position sees at most, itself among them.
+        clean: How many slots of each row hold numbers, and not what was there before: a slot that
+            is masked is multiplied by 0, and NaN would stay.
     """
 
     keys: Tensor
@@ -42,14 +47,24 @@ class Cache:
     lengths: Tensor
     ahead: int
     span: int
+    clean: list[int] = field(init=False)
+
+    def __post_init__(self):
+        self.clean = [0] * len(self.lengths)
 
     def move(self, source: int, target: int) -> None:
         """Make one row what another one is."""
-        held = slice(self.ahead + int(self.lengths[source]))
+        held = self.ahead + min(int(self.lengths[source]), self.span)
         for part in (self.keys, self.values):
-            part[:, target, :, held] = part[:, source, :, held]
+            part[:, target, :, :held] = part[:, source, :, :held]
+        self.clean[target] = max(self.clean[target], held)
         for part in (self.tokens, self.cond, self.lengths):
             part[target] = part[source]
+
+    def clear(self, rows: slice) -> None:
+        """Forget what rows held, before they begin anew."""
+        for row in range(rows.start, rows.stop):
+            self._wipe(row, 0, self.clean[row])
 
     def following(self, n: int, k: int = 1) -> Attend:
         """Attention of the first n rows, (1, n, ...), that read one more token each.
@@ -64,6 +79,10 @@ class Cache:
             at = at[0] + torch.arange(k, device=device)
         last = self.ahead + at.clamp(max=self.span - 1)
         read = -(-(int(last.max()) + 1) // CHUNK) * CHUNK
+        for row in range(n):
+            if self.clean[row] < read:
+                self._wipe(row, self.clean[row], read)
+                self.clean[row] = read
         hidden = torch.arange(read, device=device) > last[:, None]
         mask = self.cond.new_zeros(hidden.shape).masked_fill_(hidden, -torch.inf)[:, None, None]
         lanes = torch.arange(n * kv_heads, device=device).view(n, kv_heads).expand(len(at), -1)
@@ -92,6 +111,8 @@ class Cache:
         """
         known, device = one.tokens.shape[1], self.lengths.device
         mask = sliding(length, self.ahead, self.span, device) if known > self.span else None
+        for row in range(one.first, one.first + len(one.tokens)):
+            self.clean[row] = max(self.clean[row], self.ahead + min(known, self.span))
         first = torch.arange(self.ahead, device=device)
         last = torch.arange(max(known - self.span, 0), known, device=device)
         source = torch.cat([first, self.ahead + last])
@@ -103,3 +124,7 @@ class Cache:
             return causal(mask, i, q, k, v)
 
         return attend
+
+    def _wipe(self, row: int, start: int, stop: int) -> None:
+        for part in (self.keys, self.values):
+            part[:, row, :, start:stop] = 0

@@ -112,6 +112,35 @@ def test_cached_logits_equal_the_full_ones(name, conditions, space):
 
 
 @every_option
+def test_only_the_slots_that_are_used_are_written(name):
+    """Those of rows that have not begun, and beyond the fullest one, take no memory."""
+    net, tokens = awake(**OPTIONS[name]), torch.randint(0, 7, (2, 9))
+    cache, cond = net.cache(4), {"caption": torch.randint(0, 9, (2, 6))}
+    cache.keys.fill_(torch.nan)
+    net.begin(cache, [Fresh(0, tokens, cond)])
+    net.follow(cache, tokens[:, 0])
+    used = min(16, cache.keys.shape[3])
+    assert cache.keys[:, :2, :, :used].isfinite().all()
+    assert cache.keys[:, :2, :, used:].isnan().all()
+    assert cache.keys[:, 2:].isnan().all()
+
+
+@every_option
+def test_a_row_that_begins_anew_keeps_nothing(name):
+    """Not even what is no number, which no mask takes away."""
+    net, tokens = awake(**OPTIONS[name]), torch.randint(0, 7, (1, 30))
+    cache, cond = net.cache(1), {"caption": torch.randint(0, 9, (1, 6))}
+    net.begin(cache, [Fresh(0, tokens, cond)])
+    net.follow(cache, tokens[:, 0])
+    wanted = net(F.pad(tokens[:, :1], (1, 0), value=7), cond)
+    for part in (cache.keys, cache.values):
+        part[part.isfinite()] = torch.nan
+    net.begin(cache, [Fresh(0, torch.tensor([[7]]), cond)])
+    found = net.follow(cache, tokens[:, 0])
+    torch.testing.assert_close(found, wanted[:, 1], atol=1e-4, rtol=0)
+
+
+@every_option
 def test_a_row_is_what_it_was_after_a_move(name):
     net, tokens = awake(**OPTIONS[name]), torch.randint(0, 7, (2, 30))
     cache, caption = net.cache(2), torch.randint(0, 9, (2, 6))
