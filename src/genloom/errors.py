@@ -73,7 +73,7 @@ class DiskFull(GenloomError):
 
 
 class Overfitted(GenloomError):
-    """One player knows the training data by heart, so that it no longer leads the other."""
+    """The training data are known by heart: by a player that should lead another, or by all."""
 
     exit_code = 17
 

@@ -6,6 +6,7 @@ every `EVERY` steps; each rule says after how many steps at most it speaks.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from torch import Tensor
 from genloom import errors
 
 EVERY = 10
+RISE = 0.01  # of the held-out loss over its least, as a share: twice in a row is no noise
 HEALTH = "health/"  # how signs of health are called in a journal
 
 
@@ -100,6 +102,8 @@ class Monitor:
         self.since: dict[str, int] = {}  # figure -> step from which on it has been bad
         self.active: dict[str, Alarm] = {}
         self.losses: deque[tuple[int, float]] = deque()
+        self.least = math.inf  # held-out loss so far
+        self.risen = 0  # held-out losses in a row that are above it
 
     def check(self, step: int, figures: Mapping[str, float]) -> list[Alarm]:
         """The alarms that begin now. A figure that recovers ends its alarm."""
@@ -141,6 +145,24 @@ class Monitor:
         )
         alarm = Alarm("plateau", step, float(late.mean()), message, errors.Plateau)
         self.active["plateau"] = alarm
+        return [alarm]
+
+    def check_held_out(self, step: int, loss: float) -> list[Alarm]:
+        """The alarm of a held-out likelihood that gets worse, once.
+
+        Two losses in a row are above the least one by 1 % of its size.
+        """
+        self.least = min(self.least, loss)
+        self.risen = self.risen + 1 if loss > self.least + RISE * abs(self.least) else 0
+        if self.risen < 2 or "held_out" in self.active:
+            return []
+        message = (
+            f"the held-out loss was {self.least:.4g} and is {loss:.4g}: the model learns the "
+            "training data by heart. Train for less time, bring more data, set model.net.dropout "
+            "where the net has it, or train.best=true, which keeps the best weights."
+        )
+        alarm = Alarm("overfits", step, loss, message, errors.Overfitted)
+        self.active["held_out"] = alarm
         return [alarm]
 
 

@@ -37,6 +37,8 @@ class TrainOptions:
         ema: Relative width of the power-function average; None samples from the last weights.
         precision: "auto" lets a probe decide on an accelerator; a CPU stays at float32.
         compile: Try torch.compile; the rehearsal refuses it where it does not pay for itself.
+        best: The artifact holds the weights of the preview whose held-out loss was least, not the
+            last ones; for a family of one player. Checkpoints hold them too.
         keep: Checkpoints on disk.
         save_every: Steps between checkpoints; None for a twentieth of the run.
         preview_every: Steps between sample grids; None for ten a run, fewer where they are dear.
@@ -74,6 +76,7 @@ class TrainOptions:
     ema: Annotated[float | None, Interval(ge=0.01, le=0.25)] = 0.10
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     compile: bool = False
+    best: bool = False
     keep: Annotated[int, Interval(ge=1)] = 2
     save_every: Annotated[int | None, Interval(ge=1)] = None
     preview_every: Annotated[int | None, Interval(ge=1)] = None
@@ -130,6 +133,11 @@ class TrainOptions:
             raise BadInput(
                 'alarms = "stop" lets rows decide when a private run ends, and no noise protects '
                 'them there: leave it at "warn".'
+            )
+        if self.best:
+            raise BadInput(
+                "best = true lets held-out rows choose the weights, and no noise protects them "
+                "there: leave it out of a private run."
             )
         if self.dp_clip is None:
             object.__setattr__(self, "dp_clip", 1.0)  # so that a recipe records it

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from genloom import checkpoint, ranks
 from genloom.access import Access, Open
+from genloom.best import Best
 from genloom.components import check_base
-from genloom.core import Condition
+from genloom.core import Condition, Generative, Likelihood
 from genloom.errors import BadInput, Diverged, Interrupted
 from genloom.given import encoded
 from genloom.health import EVERY, HEALTH, Alarm, Monitor
@@ -102,6 +103,12 @@ class _Run:
         self.resumed_at = 0
         self.spent_s = 0.0  # in earlier stretches of this run
         self.previewer = Previewer(plan, out / "samples", self.device)
+        self.best = Best() if options.best else None
+        if options.best and len(plan.model.players) > 1:
+            raise BadInput(
+                f"best = true needs one held-out loss, and {plan.recipe['model']['use']} has "
+                f"{len(plan.model.players)} players: leave it out."
+            )
 
     def run(self) -> Path:
         """From wherever the run stands to its end."""
@@ -282,9 +289,17 @@ class _Run:
                 self.journal.picture(self.step, picture)
         valid = self.previewer.valid_loss(sampler, self._encode)
         self.journal.log(self.step, valid)
+        if valid and self.access.watched:
+            self._held_out(sum(valid.values()), sampler)
         if self.access.watched:
             self._heed({"diversity": self.previewer.diversity(sampler)})
         ranks.wait()
+
+    def _held_out(self, loss: float, sampler: Generative) -> None:
+        if self.best is not None:
+            self.best.offer(self.step, loss, sampler)
+        if isinstance(sampler, Likelihood):
+            self._ring(self.monitor.check_held_out(self.step, loss))
 
     def _save(self) -> Path:
         state = {
@@ -293,8 +308,11 @@ class _Run:
             "seconds": self.spent_s + time.monotonic() - self.began,
             "threads": torch.get_num_threads(),
         }
-        folder = self.out / "checkpoints"
-        return checkpoint.save(folder, self.learner.state(), state, keep=self.options.keep)
+        folder, tensors = self.out / "checkpoints", self.learner.state()
+        if self.best is not None and self.best.weights:
+            tensors["best"] = self.best.weights
+            state |= {"best": [self.best.step, self.best.loss]}
+        return checkpoint.save(folder, tensors, state, keep=self.options.keep)
 
     def _save_or_roll_back(self) -> None:
         """Save; but never write a weight that is not a number."""
@@ -307,6 +325,8 @@ class _Run:
     def _restore(self, path: Path) -> None:
         tensors, state = checkpoint.read(path, self.device)
         self.learner.restore(tensors)
+        if self.best is not None:
+            self.best = Best(*state.get("best", ()), weights=tensors.get("best", {}))
         self.step, self.spent_s = state["step"], state["seconds"]
         self.learner.halvings = state["halvings"]
         self.began = time.monotonic()
@@ -340,6 +360,9 @@ class _Run:
         from genloom import artifact
 
         seconds = self.spent_s + time.monotonic() - self.began
+        model = self.learner.sampler()
+        if self.best is not None and self.best.weights:
+            model.load_state_dict(self.best.weights)
         if self.rank == 0:
             card: dict[str, Any] = {
                 "training": {
@@ -352,10 +375,12 @@ class _Run:
                     "fingerprint": self.plan.dataset.fingerprint,
                 },
             }
+            if self.best is not None:
+                card["training"]["best"] = {"step": self.best.step, "loss": self.best.loss}
             self.access.sign(card)
             artifact.save(
                 self.out / "model",
-                model=self.learner.sampler(),
+                model=model,
                 recipe=self.plan.recipe,
                 items=self.plan.dataset.items,
                 card=card,

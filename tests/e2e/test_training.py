@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -101,27 +102,73 @@ class Stop(RuntimeError):
     """Pulls the plug in the middle of a step."""
 
 
-@pytest.mark.parametrize("at", [3, 17, 39])
-def test_a_run_that_was_cut_off_ends_with_the_same_bits(finished, tmp_path, at):
-    plan = resolve(FLOW)
-    calls = 0
+def cut_off(recipe: dict, run: Path, at: int) -> None:
+    """Train, and stop in the middle of step `at`, counted from 0."""
+    plan, calls = resolve(recipe), 0
     batch = plan.dataset.train.batch
 
     def failing(position: int, size: int, seed: int):
         nonlocal calls
-        calls += size == 32 and (tmp_path / "cut" / "metrics.jsonl").exists()
+        calls += size == plan.options.batch and (run / "metrics.jsonl").exists()
         if calls > at:
             raise Stop
         return batch(position, size, seed)
 
     plan.dataset.train.batch = failing
     with pytest.raises(Stop):
-        train(plan, tmp_path / "cut", quiet=True)
-    assert json.loads((tmp_path / "cut" / "run.json").read_text())["status"] == "stopped"
+        train(plan, run, quiet=True)
+    assert json.loads((run / "run.json").read_text())["status"] == "stopped"
+
+
+@pytest.mark.parametrize("at", [3, 17, 39])
+def test_a_run_that_was_cut_off_ends_with_the_same_bits(finished, tmp_path, at):
+    cut_off(FLOW, tmp_path / "cut", at)
     train(resolve(FLOW), tmp_path / "cut", quiet=True)
     assert weights(tmp_path / "cut") == weights(finished)
     steps = [line["step"] for line in Journal.read(tmp_path / "cut" / "metrics.jsonl")]
     assert steps == sorted(steps) and steps[-1] == 40
+
+
+def overfitting(folder: Path) -> dict:
+    """Sixty words of no law, and time enough to know them by heart."""
+    draw = random.Random(0)
+    words = {"".join(draw.choices("abcdefgh", k=6)) for _ in range(60)}
+    (folder / "words.txt").write_text("\n".join(sorted(words)))
+    net = {"use": "transformer", "width": 32, "layers": 1, "heads": 2}
+    return {
+        "data": {"source": str(folder / "words.txt"), "document": "line", "valid": 0.3},
+        "model": {"use": "autoregressive", "net": net},
+        "train": {"steps": 120, "batch": 4, "preview_every": 10, "save_every": 15, "best": True},
+    }
+
+
+def test_the_best_weights_are_kept_where_the_last_ones_know_the_data_by_heart(tmp_path):
+    run = train(resolve(overfitting(tmp_path)), tmp_path / "run", quiet=True)
+    lines = Journal.read(run / "metrics.jsonl")
+    held_out = {int(line["step"]): line["valid/nats"] for line in lines if "valid/nats" in line}
+    best = artifact.load(run).card["training"]["best"]
+    assert best["step"] == min(held_out, key=held_out.__getitem__) < 120
+    assert best["loss"] == held_out[best["step"]] < 0.9 * held_out[120]
+    rung = [line for line in lines if line.get("alarm") == "overfits"]
+    assert len(rung) == 1 and best["step"] < rung[0]["step"]
+
+    last = overfitting(tmp_path)
+    last["train"]["best"] = False
+    assert weights(train(resolve(last), tmp_path / "last", quiet=True)) != weights(run)
+
+
+def test_a_run_of_several_players_has_no_best_weights(tmp_path):
+    recipe = {"data": {"source": "moons"}, "model": {"use": "gan"}, "train": {"steps": 5}}
+    recipe["train"]["best"] = True
+    with pytest.raises(BadInput, match="best = true needs one held-out loss, and gan has 2"):
+        train(resolve(recipe), tmp_path / "run", quiet=True)
+
+
+def test_the_best_weights_outlive_a_kill(tmp_path):
+    recipe = overfitting(tmp_path)
+    whole = train(resolve(recipe), tmp_path / "whole", quiet=True)
+    cut_off(recipe, tmp_path / "cut", 95)
+    assert weights(train(resolve(recipe), tmp_path / "cut", quiet=True)) == weights(whole)
 
 
 def test_a_termination_saves_and_says_how_to_go_on(finished, tmp_path):

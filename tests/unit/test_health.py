@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -85,6 +87,25 @@ def test_a_plateau_is_told_from_progress(slope, expected):
         alarms += monitor.check_plateau(step, 1.0 + slope * step / 2000 + jitter)
     assert len(alarms) == expected
     assert all(1200 <= alarm.step <= 1600 for alarm in alarms)
+
+
+@pytest.mark.parametrize(
+    ("losses", "expected"),
+    [
+        ([2.0, 1.9, 1.85, 1.84, 1.835, 1.84], []),
+        ([2.0, 1.8, 1.83, 1.79, 1.82, 1.78], []),  # one step back, then a better one
+        ([2.0, 1.8, 1.83, 1.84, 1.9], [4]),
+        ([-5.0, -5.5, -5.4, -5.3], [4]),  # of a density
+        ([1.0, 0.5, math.nan, math.nan], []),  # NaN has an alarm of its own
+    ],
+)
+def test_a_held_out_loss_that_rises_twice_in_a_row_is_overfitting(losses, expected):
+    monitor, alarms = Monitor(1000), []
+    for step, loss in enumerate(losses, 1):
+        alarms += monitor.check_held_out(step, loss)
+    assert [alarm.step for alarm in alarms] == expected
+    assert all(alarm.error is errors.Overfitted for alarm in alarms)
+    assert all("train.best" in alarm.message for alarm in alarms)
 
 
 def ring_of_modes(n: int, modes: int, seed: int, apart: int = 1) -> torch.Tensor:
