@@ -34,6 +34,7 @@ from genloom.metrics.league import compare_verdicts
 from genloom.metrics.likelihood import AS_STORED, NAMES, independent, likelihood, per_byte
 from genloom.metrics.measures import Measured, side
 from genloom.metrics.paired import paired
+from genloom.metrics.preferences import preferences
 from genloom.metrics.retrieval import matcher, retrieval
 from genloom.sampling import evaluating
 
@@ -144,6 +145,9 @@ def evaluate(
     _paired(found, samples, known, against, test, dataset.items)
     if "caption" in known:
         found.take("retrieval", lambda: _retrieved(dataset, samples, known, against))
+    if "rejected" in test.cond:
+        real, rejected = against.real.items, test.cond["rejected"][against.rows]
+        found.take("preferred", lambda: preferences(artifact, real, rejected, known, batch=batch))
     copies = _copies(found, against.facing(samples), against.nearness(made), made.items)
     _likelihood(found, artifact, against, known, batch)
     _disentangled(found, artifact, test, batch)

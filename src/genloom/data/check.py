@@ -163,7 +163,7 @@ def _read_text(report: Report, reader: Source, options: ImportOptions) -> None:
 
 def _read_documents(report: Report, reader: Source, options: ImportOptions) -> None:
     seen = survey(reader)
-    report.n, report.counted, report.findings = len(seen.names), "documents", seen.findings
+    report.n, report.counted, report.findings = len(seen.names), seen.counted, seen.findings
     report.duplicates = sum(finding.code == "duplicate" for finding in seen.findings)
     report.notes.append(f"{len(seen.letters)} distinct {'words' if reader.words else 'characters'}")
     if seen.roles:

@@ -156,7 +156,9 @@ class Split:
     def given(self, ids: Tensor) -> dict[str, Tensor]:
         """The conditions of items (B,) as they are stored, always the same; see `batch`.
 
-        "label" (B,), "caption" (B, length), the first of each, and "source", uint8 (B, C, H, W).
+        "label" (B,), "caption" (B, length), the first of each, "source", uint8 (B, C, H, W), and
+        "rejected" (B, length), the document that an item is preferred to. No model is asked for the
+        last one: it is none of `core.Items.conditions`.
         """
         return self._given(ids)
 
@@ -287,7 +289,9 @@ def _part(
 ) -> Split:
     values = torch.from_numpy(store.map_array(pack / f"{part}.npy"))
     labels = pack / f"{part}.labels.npy"
+    rejected = pack / f"{part}.rejected.npy"
     cond = {"label": torch.from_numpy(store.map_array(labels))} if told["classes"] else {}
+    cond |= {"rejected": torch.from_numpy(store.map_array(rejected))} if rejected.is_file() else {}
     running = told["kind"] == "text" and "lexicon" not in told
     length = told["shape"][0] if running else None
     short = pack / f"{part}.packed.npy"

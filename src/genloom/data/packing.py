@@ -29,6 +29,30 @@ def cut_rows(ids: np.ndarray, starts: np.ndarray, length: int, end: int) -> np.n
     return rows
 
 
+def pair_rows(
+    ids: np.ndarray, starts: np.ndarray, length: int, end: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs of documents as rows, (pairs, 2, length), without those that are too long.
+
+    A pair is dropped whole: answers of which one is cut cannot be compared.
+
+    Args:
+        ids: As for `cut_rows`; documents 2 i and 2 i + 1 are a pair.
+        starts: As for `cut_rows`.
+        length: Of a row.
+        end: The number that closes a document.
+
+    Returns:
+        The rows, and of all pairs those that fit with their ends, bool.
+    """
+    sizes = np.diff(starts)
+    fits = sizes.reshape(-1, 2).max(1) <= length
+    kept = np.repeat(fits, 2)
+    within = np.concatenate([[0], sizes[kept].cumsum()])
+    rows = cut_rows(ids[np.repeat(kept, sizes)], within, length, end)
+    return rows.reshape(-1, 2, length), fits
+
+
 def sizes_of(rows: np.ndarray, end: int) -> np.ndarray:
     """How many numbers of each row count: those up to its first end, (N,)."""
     ends = rows == end

@@ -15,7 +15,7 @@ from genloom.data import molecules
 from genloom.data.cache import write_array
 from genloom.data.findings import Finding
 from genloom.data.metadata import decode_text
-from genloom.data.packing import cut_rows, packed
+from genloom.data.packing import cut_rows, packed, pair_rows
 from genloom.data.source import PARTS, Entry, Source
 from genloom.data.split import digest, parts_of
 from genloom.errors import BadInput
@@ -35,7 +35,7 @@ from genloom.words import Words, words_of
 LONGEST = 512  # numbers of a row, where nobody says more
 USUAL_PIECES = 1024
 LETTERS, BYTES, LEARNT = "letters", "bytes", "bpe"
-RULES = "tokenizer.json"
+RULES, CARD = "tokenizer.json", "card.json"
 
 
 @dataclass
@@ -43,11 +43,12 @@ class Seen:
     """What a first reading tells.
 
     Args:
-        digests: Of the documents.
+        digests: Of the documents; of pairs, of their prompts, where they have any.
         names: Of the documents.
         given: Their parts, as the files say.
         letters: Those of all documents, or the words where they are written in words.
         roles: Those of all documents.
+        pairs: How many are pairs.
         findings: What is worth knowing.
     """
 
@@ -56,7 +57,13 @@ class Seen:
     given: list[str] = field(default_factory=list)
     letters: set[str] = field(default_factory=set)
     roles: set[str] = field(default_factory=set)
+    pairs: int = 0
     findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def counted(self) -> str:
+        """What is counted, in words."""
+        return "pairs of documents" if self.pairs else "documents"
 
 
 def documents(source: Source, findings: list[Finding]) -> Iterator[Entry]:
@@ -72,15 +79,18 @@ def survey(source: Source) -> Seen:
     """Read all documents once."""
     seen, first = Seen(), dict[bytes, str]()
     for entry in documents(source, seen.findings):
-        content = digest(json.dumps(entry.turns).encode())
+        whole = [entry.turns, entry.rejected] if entry.rejected else entry.turns
+        content = digest(json.dumps(whole).encode())
         if content in first:
             reason = f"equals {first[content]}"
             seen.findings.append(Finding(entry.name, "duplicate", reason, kept=True))
         first.setdefault(content, entry.name)
-        seen.digests.append(content)
+        asked = entry.turns[:-1] if entry.rejected else ()
+        seen.digests.append(digest(json.dumps(asked).encode()) if asked else content)
         seen.names.append(entry.name)
         seen.given.append(entry.part)
-        for role, text in entry.turns:
+        seen.pairs += bool(entry.rejected)
+        for role, text in (*entry.turns, *entry.rejected):
             seen.letters.update(words_of(text, source.words) if source.words else text)
             seen.roles.update([role] if role else ())
     return seen
@@ -112,15 +122,16 @@ def lexicon_of(
         seen: What a first reading told.
         parts: Of the documents.
         reads: "letters", "bytes", "bpe", or a folder with a tokenizer.json; a checkpoint (see
-            `hub.causal`) brings its own end and form of talks.
+            `hub.causal`) brings its own end and form of talks, and a run its whole lexicon.
         vocab: Pieces of a BPE that is learnt.
         talks: How talks are written for a checkpoint; None: as its tokenizer is made for.
 
     Raises:
-        BadInput: The form of talks is unknown, or they are not read by a checkpoint's tokenizer.
+        BadInput: The form of talks is unknown, or they are not read by a checkpoint's tokenizer;
+            or a run's lexicon has no such documents.
     """
     marks = (*(ROLES if seen.roles else ()), END)
-    if talks is not None and _native(str(reads)) is None:
+    if talks is not None and _native(str(reads), talks) is None:
         raise BadInput(
             f"talks = {talks!r} is a form for checkpoints of others: set data.tokenizer to the "
             "folder of one, or leave it out."
@@ -140,7 +151,11 @@ def lexicon_of(
         learnt = (entry for entry, part in zip(documents(source, []), parts) if part == "train")
         texts = (text for entry in learnt for _, text in entry.turns)
         return Pieces(learn_pieces(texts, vocab or USUAL_PIECES), marks=marks)
-    return _native(reads, talks) or Pieces(_rules(reads), marks=marks)
+    found = _native(reads, talks) or Pieces(_rules(reads), marks=marks)
+    if found.end is None or not seen.roles <= set(found.roles):
+        what = f"parts of {', '.join(sorted(seen.roles))}" if found.end is not None else "an end"
+        raise BadInput(f"{reads} was trained on texts without {what}: choose another tokenizer.")
+    return found
 
 
 def write_documents(
@@ -169,9 +184,14 @@ def write_documents(
         talks: See `lexicon_of`.
 
     Raises:
-        BadInput: There are too few documents.
+        BadInput: There are too few documents, or some of them are pairs and some are not.
     """
     seen = survey(source)
+    if 0 < seen.pairs < len(seen.names):
+        raise BadInput(
+            f"{name} has {seen.pairs} pairs of documents and {len(seen.names) - seen.pairs} that "
+            "are none: give the tables of one form alone."
+        )
     parts, leaks = parts_of(seen.given, seen.digests, seen.names, shares, seed)
     if "train" not in parts:
         raise BadInput(f"{name} has {len(parts)} documents: too few to train on and to hold out.")
@@ -182,6 +202,8 @@ def write_documents(
     for entry, part in zip(documents(source, []), parts, strict=True):
         pieces = _pieces(source, entry.turns, length or LONGEST) if part else []
         severed += len(pieces) > 1
+        if pieces and entry.rejected:
+            pieces.append(entry.rejected)
         for turns in pieces:
             ids[part].extend(lexicon.document(turns))
             starts[part].append(len(ids[part]))
@@ -192,13 +214,23 @@ def write_documents(
     cut = severed
     for part in PARTS:
         begin = np.array(starts[part], np.int64)
-        rows = cut_rows(np.array(ids[part], kind), begin, length, lexicon.mark(END))
+        numbers, end = np.array(ids[part], kind), lexicon.mark(END)
+        if seen.pairs:
+            names = [name for name, own in zip(seen.names, parts) if own == part]
+            rows, fits = pair_rows(numbers, begin, length, end)
+            described[part] = _write_pairs(folder, part, rows)
+            said = f"with its end one of the two has over {length} numbers"
+            leaks += [Finding(n, "too_long", said) for n, fit in zip(names, fits) if not fit]
+            continue
+        rows = cut_rows(numbers, begin, length, end)
         cut += int((np.diff(begin) - 1 > length).sum())
         described[part] = {"n": len(rows), "sha256": _write(folder / f"{part}.npy", rows)}
         if part == "train":
-            _write(folder / "train.packed.npy", packed(rows, lexicon.mark(END)))
+            _write(folder / "train.packed.npy", packed(rows, end))
+    if not described["train"]["n"]:
+        raise BadInput(f"no pair of {name} fits {length} numbers: set a larger data.length.")
     tokens = sum(len(found) for found in ids.values())
-    notes = [f"{len(parts)} documents, {tokens} numbers in [0, {lexicon.vocab - 1}]"]
+    notes = [f"{len(parts)} {seen.counted}, {tokens} numbers in [0, {lexicon.vocab - 1}]"]
     notes += [f"{cut} documents longer than {length} numbers were cut into several"] if cut else []
     return {
         "shape": [length],
@@ -218,15 +250,16 @@ def _pieces(source: Source, turns: Turns, length: int) -> list[Turns]:
 
 
 def _native(folder: str, talks: str | None = None) -> Lexicon | None:
-    """The lexicon of a checkpoint; None of any other folder."""
+    """The lexicon of a checkpoint, or of a run or model of ours; None of any other folder."""
     from genloom import artifact
 
     path = Path(folder).expanduser()
-    if not artifact.is_checkpoint(path):
-        return None
-    from genloom.hub import causal
+    if artifact.is_checkpoint(path):
+        from genloom.hub import causal
 
-    return causal.lexicon(path, talks)
+        return causal.lexicon(path, talks)
+    trained = any((path / card).is_file() for card in (CARD, f"model/{CARD}"))
+    return artifact.lexicon_of(path) if trained and talks is None else None
 
 
 def _rules(folder: str) -> str:
@@ -239,9 +272,25 @@ def _rules(folder: str) -> str:
     if not path.is_file():
         raise BadInput(
             f"data.tokenizer = {folder!r} is neither {LETTERS}, {BYTES}, {LEARNT} nor one of "
-            f"{', '.join(molecules.FORMS)}, nor a folder with a {RULES}."
+            f"{', '.join(molecules.FORMS)}, nor a run, nor a folder with a {RULES}."
         )
     return decode_text(path.read_bytes(), RULES)
+
+
+def _write_pairs(folder: Path, part: str, rows: np.ndarray) -> dict[str, Any]:
+    """The chosen documents of a part as its items, and the rejected ones beside them.
+
+    Args:
+        folder: Of the pack.
+        part: Its name.
+        rows: (pairs, 2, length).
+    """
+    rejected = rows[:, 1].astype(np.int32)  # signed, as all conditions are
+    return {
+        "n": len(rows),
+        "sha256": _write(folder / f"{part}.npy", rows[:, 0]),
+        "rejected": _write(folder / f"{part}.rejected.npy", rejected),
+    }
 
 
 def _write(path: Path, rows: np.ndarray) -> str:

@@ -38,6 +38,8 @@ class Entry:
         source: Whether it is what another is made from, and no item itself.
         mate: What it shares with its mate on the other side; "" where it has none.
         turns: Of a document, see `lexicon.Turns`; it has no other value.
+        rejected: The same document with another answer, to which that of `turns` is preferred; ()
+            where it is no pair.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Entry:
     source: bool = False
     mate: str = ""
     turns: Turns = ()
+    rejected: Turns = ()
 
 
 @dataclass

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Annotated, Any, ClassVar, Literal, final
 
 import torch
@@ -27,6 +28,8 @@ from genloom.core import (
 )
 from genloom.decoding.rows import Bias, Decoding
 from genloom.errors import BadInput
+from genloom.models import bases, preferences
+from genloom.models.talks import answers
 from genloom.nets import lora
 from genloom.nets.transformer import Transformer
 
@@ -50,18 +53,25 @@ class Autoregressive(Generative):
             (B, L, V), those at position i for the token after it. To sample, it reads one token
             at a time, see `decoding.rows.Caching`.
         learned: "answers" leaves out of the loss what a talk is given: of a document with roles,
-            all but the answers and what closes them.
+            all but the answers and what closes them. "preferred" learns from pairs of documents
+            which answer to prefer, see `models.preferences`: the item, to the condition "rejected"
+            of a batch, which no net reads and no sample is asked for. It needs a base.
         drop: Share of training rows whose conditions are hidden, so that the model can also be
             sampled without conditions.
         base: A trained model whose weights this one begins with: a run, its model folder, its name,
             or a checkpoint (see `hub.causal`). It must read the same tokens, and its net is taken
-            where none is named. It is needed at the start of training alone.
+            where none is named. It is needed at the start of training alone; for preferences
+            without a rank, throughout.
         rank: Of the differences that are learned in place of the base's weights, which stay as
             they are (see `nets.lora`); 0: all weights learn.
         alpha: How far the differences count; left out, twice the rank.
+        beta: Of preferences: how dear it is to move away from the base; left out, 0.1.
+        nll: Of preferences: weight of the nats per token of the chosen answers, which else may
+            become less likely too (Pang et al., 2024, arXiv:2404.19733); left out, 0.
 
     Raises:
-        BadInput: A rank without a base, or of a net that cannot be adapted; or alpha without it.
+        BadInput: A rank or preferences without a base, a rank of a net that cannot be adapted, or
+            an option of what is not asked for.
     """
 
     spaces: ClassVar[tuple[type, ...]] = (Tokens,)
@@ -86,20 +96,29 @@ class Autoregressive(Generative):
         conditions: Mapping[str, Space],
         *,
         net: Callable[[Tokens, Mapping[str, Space]], nn.Module] | None = None,
-        learned: Literal["all", "answers"] = "all",
+        learned: Literal["all", "answers", "preferred"] = "all",
         drop: Annotated[float, Interval(ge=0, le=1)] = 0.1,
         base: str | None = None,
         rank: Annotated[int | None, Interval(ge=0)] = None,
         alpha: Annotated[float | None, Interval(ge=0)] = None,
+        beta: Annotated[float | None, Interval(ge=0)] = None,
+        nll: Annotated[float | None, Interval(ge=0)] = None,
     ):
         super().__init__(space, conditions)
         self.length, self.vocab, self.drop = math.prod(space.shape), space.vocab, drop
-        self.roles, self.closed = space.roles if learned == "answers" else (), space.closed
+        self.roles, self.closed = () if learned == "all" else space.roles, space.closed
         self.end = -1 if space.end is None else space.end  # no token is -1
         self.net = (net or self.usual_net(space))(space, conditions)
-        self.base = base
+        self.base, self.rank, self.preferring = base, rank or 0, learned == "preferred"
+        self.beta, self.nll = 0.1 if beta is None else beta, nll or 0.0
+        self._reference, self._vitals = preferences.Reference(), {}
         if base is not None:
-            self.recommended = {**TUNING, "lr": 2e-4 if rank else 5e-5}
+            whole, low_rank = (1e-5, 1e-4) if self.preferring else (5e-5, 2e-4)
+            self.recommended = {**TUNING, "lr": low_rank if rank else whole}
+        if self.preferring and base is None:
+            raise BadInput("preferences change a trained model: name it, model.base.")
+        if not self.preferring and (beta is not None or nll is not None):
+            raise BadInput('beta and nll are of preferences: set model.learned = "preferred" too.')
         if alpha is not None and not rank:
             raise BadInput(f"alpha = {alpha} is of what a rank adds: set model.rank too.")
         if rank:
@@ -116,38 +135,61 @@ class Autoregressive(Generative):
         """Take the weights of the base, if there is one.
 
         Raises:
-            BadInput: It reads other tokens, or has another net.
+            BadInput: See `bases.take`; or there are no pairs to learn from.
         """
-        if self.base is None:
-            return
-        found = _trained(self.base, self)
-        theirs, ours = lora.merge(found.net).state_dict(), self.net.state_dict()
-        if (name := lora.fill(self.net, theirs)) is None:
-            return
-        shapes = [tuple(w[name].shape) if name in w else () for w in (theirs, ours)]
-        longer = (found.length, self.length) in zip(*shapes) and found.length != self.length
-        cure = (
-            f"Set data.length = {found.length}, as the base has it."
-            if longer
-            else "Leave model.net out, or set it to what the recipe.toml of the base has there."
-        )
-        raise BadInput(
-            f"{self.base} has another net than this model: its {name} has the shape {shapes[0]}, "
-            f"not {shapes[1]}. {cure}"
-        )
+        if self.preferring and "rejected" not in cond:
+            raise BadInput("there are no pairs: give rows with prompt, chosen and rejected.")
+        if self.base is not None:
+            bases.take(self.base, self)
 
     def loss(self, x: Tensor, cond: Condition) -> Terms:
         """Nats per token."""
+        pairs, cond = cond, {name: v for name, v in cond.items() if name in self.conditions}
         if cond and self.drop:
             cond = hide(cond, uniform(len(x), device=x.device) < self.drop)
+        if self.preferring:
+            return self._preferred(x, pairs["rejected"], cond)
         logits = self._logits(x, cond)
-        wanted = self._wanted(x)
+        wanted = self._learned(x)
         if not self.roles:
             return {"nats": F.cross_entropy(logits.flatten(0, 1), wanted.flatten())}
-        own = answers(x.flatten(1), self.roles, self.end, closed=self.closed)
-        wanted = wanted.masked_fill(~own, UNASKED)
         nats = F.cross_entropy(logits.flatten(0, 1), wanted.flatten(), reduction="sum")
         return {"nats": nats / (wanted != UNASKED).sum().clamp(min=1)}  # there may be no answer
+
+    def _preferred(self, x: Tensor, rejected: Tensor, cond: Condition) -> Terms:
+        """Both documents of each pair in one pass, and in another one as the base has them."""
+        both = torch.cat([x, rejected.to(x)])
+        cond = {name: torch.cat([v, v]) for name, v in cond.items()}
+        wanted = self._learned(both)
+
+        def said(net: nn.Module) -> Tensor:
+            """Nats of the answers, (2, B)."""
+            logits = self._logits(both, cond, net).float()
+            return -F.cross_entropy(logits.mT, wanted, reduction="none").sum(1).view(2, -1)
+
+        policy = said(self.net)
+        with torch.no_grad(), self._base_net(x.device) as net:
+            reference = said(net)
+        margins = preferences.margins(policy, reference, self.beta)
+        self._vitals = preferences.vitals(margins)
+        terms = {"preferred": preferences.loss(margins)}
+        if self.nll:
+            tokens = (wanted[: len(x)] != UNASKED).sum()
+            terms["nats"] = -self.nll * policy[0].sum() / tokens.clamp(min=1)
+        return terms
+
+    @contextmanager
+    def _base_net(self, device: torch.device) -> Iterator[nn.Module]:
+        """The net of the base: our own without what was learned, or a frozen one beside it."""
+        if self.rank:
+            with lora.set_aside(self.net):
+                yield self.net
+        else:
+            yield self._reference.net(lambda: bases.read(str(self.base), self).net, device)
+
+    def vitals(self) -> Mapping[str, Tensor]:
+        """Of preferences alone: see `preferences.vitals`."""
+        return self._vitals
 
     def token_log_prob(self, x: Tensor, cond: Condition) -> Tensor:
         """Nats of each token given those before it: (B, *shape) -> (B, L); 0 where ends fill up."""
@@ -237,56 +279,21 @@ class Autoregressive(Generative):
         device = next(self.net.parameters()).device
         return Decoding(self.net, self.space, rows, device, fill=fill, bias=bias)
 
-    def _logits(self, x: Tensor, cond: Condition) -> Tensor:
-        """(B, *shape) -> (B, L, V)."""
+    def _logits(self, x: Tensor, cond: Condition, net: nn.Module | None = None) -> Tensor:
+        """(B, *shape) -> (B, L, V), of this net or another one."""
         before = F.pad(x.flatten(1)[:, :-1], (1, 0), value=self.vocab)
-        return self.net(before.masked_fill(before == self.end, self.vocab), cond)
+        return (net or self.net)(before.masked_fill(before == self.end, self.vocab), cond)
+
+    def _learned(self, x: Tensor) -> Tensor:
+        """`_wanted`, and of talks the answers alone."""
+        wanted = self._wanted(x)
+        if not self.roles:
+            return wanted
+        own = answers(x.flatten(1), self.roles, self.end, closed=self.closed)
+        return wanted.masked_fill(~own, UNASKED)
 
     def _wanted(self, x: Tensor) -> Tensor:
         """What is to be predicted, (B, *shape) -> (B, L); UNASKED where ends fill up."""
         x = x.flatten(1)
         ends = F.pad(x == self.end, (1, 0))
         return x.masked_fill(ends[:, 1:] & ends[:, :-1], UNASKED)
-
-
-def answers(
-    x: Tensor, roles: tuple[tuple[int, ...], ...], end: int, *, closed: bool = False
-) -> Tensor:
-    """Which tokens of talks are the model's own: answers with what closes them, (B, L) -> (B, L).
-
-    Args:
-        x: Rows of documents.
-        roles: Runs of tokens that open a part of a document, the last of them an answer.
-        end: The token that closes a document. One without roles is its own throughout.
-        closed: Whether answers have a closing of their own; else the next opening closes them.
-    """
-    place = torch.arange(x.shape[1], device=x.device)
-    kind = torch.zeros_like(x)  # 1 where an opening is complete, 2 where that of an answer is
-    opening = torch.zeros_like(x, dtype=torch.bool)
-    for run in roles:
-        before = len(run) - 1
-        runs = F.pad(x, (before, 0), value=-1).unfold(1, len(run), 1)
-        found = (runs == torch.tensor(run, device=x.device)).all(-1)
-        kind = kind.masked_fill(found, 2 if run == roles[-1] else 1)
-        opening |= F.pad(found, (0, before)).unfold(1, len(run), 1).any(-1)
-    latest = torch.where((kind > 0) | (x == end), place, -1).cummax(1).values
-    last = F.pad(latest[:, :-1], (1, 0), value=-1)  # the last mark before each token
-    mark = kind.gather(1, last.clamp(min=0)).masked_fill(last < 0, 0)
-    own = torch.where(mark == 0, ~opening, mark == 2)
-    return own & ~opening if closed else own
-
-
-def _trained(source: str, model: Autoregressive) -> Autoregressive:
-    """A trained model that reads the same tokens."""
-    from genloom import artifact
-
-    found = artifact.load(source, device="cpu").model
-    if not isinstance(found, Autoregressive):
-        raise BadInput(f"{source} is a {type(found).__name__}: a base is autoregressive.")
-    theirs, ours = ((m.vocab, list(m.conditions)) for m in (found, model))
-    if theirs != ours:
-        raise BadInput(
-            f"{source} reads {theirs[0]} tokens given {theirs[1]}, the data are {ours[0]} given "
-            f"{ours[1]}. Set data.tokenizer to that of the base."
-        )
-    return found

@@ -6,7 +6,8 @@ those of the feed-forward nets too (Dettmers et al., 2023, arXiv:2305.14314, sec
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, final
 
 import torch
@@ -64,6 +65,20 @@ def adapt(net: nn.Module, rank: int, alpha: float) -> None:
     net.requires_grad_(False)
     for owner, name, layer in _layers(net, nn.Linear):
         setattr(owner, name, LowRank(layer, rank, alpha))
+
+
+@contextmanager
+def set_aside(net: nn.Module) -> Iterator[None]:
+    """Let a net compute without its differences, as it did before it was adapted."""
+    layers = [layer for _, _, layer in _layers(net, LowRank)]
+    scales = [layer.scale for layer in layers]
+    try:
+        for layer in layers:
+            layer.scale = 0.0
+        yield
+    finally:
+        for layer, scale in zip(layers, scales):
+            layer.scale = scale
 
 
 def merge(net: nn.Module) -> nn.Module:
