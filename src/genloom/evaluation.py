@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from genloom.answering import answered, prompts
 from genloom.core import Condition, Items, Latents, Likelihood, check_options
 from genloom.data import Dataset, Split, open_dataset, open_test
 from genloom.data.captions import lines
@@ -137,7 +138,7 @@ def evaluate(
     drawing = time.monotonic()
     known = _known(artifact, against, test)
     asked = _asked(known, test, against)
-    samples = artifact.sample(n, seed=first, batch=batch, **asked, **chosen)
+    samples = _drawn(artifact, against, known, {"seed": first, "batch": batch, **chosen}, asked)
     drawn = time.monotonic() - drawing
     say("measuring the samples")
     made = side(samples, against.extractor, against.judge, labels)
@@ -310,6 +311,20 @@ def _copies(
         "planted": {"share": 0.05, "detected": detected, "p_value": min(t.p_value for t in check)},
         "pairs": pairs,
     }
+
+
+def _drawn(
+    artifact: Trained,
+    against: Bench,
+    known: Condition,
+    options: Mapping[str, Any],
+    asked: Mapping[str, Any],
+) -> Tensor:
+    """As many samples as held-out items; of a model that answers, its answers to these."""
+    held_out = against.real.items
+    if (given := prompts(artifact.model, artifact.codec, held_out)) is None:
+        return artifact.sample(len(held_out), **asked, **options)
+    return artifact.codec.decode(answered(artifact.model, *given, known, **options))
 
 
 def _known(artifact: Trained, against: Bench, test: Split) -> Condition:

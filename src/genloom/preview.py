@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from genloom.answering import answered, prompts
 from genloom.checkpoint import naming_a_full_disk
 from genloom.codecs import grid
 from genloom.core import Condition, Generative, Step
@@ -129,8 +130,10 @@ class Previewer:
 
     def _items(self, model: Generative, n: int) -> Tensor:
         cond = {k: v[:n] for k, v in self._cond.items() if k in model.conditions}
-        x = sample(model, n, cond, batch=GRID)
-        return self.plan.codec.decode(x).cpu()
+        codec, held_out = self.plan.codec, self._other[:n]
+        if len(held_out) == n and (given := prompts(model, codec, held_out)):
+            return codec.decode(answered(model, *given, cond, batch=GRID)).cpu()
+        return codec.decode(sample(model, n, cond, batch=GRID)).cpu()
 
 
 def apart(texts: Tensor) -> Tensor:

@@ -29,7 +29,7 @@ from genloom.core import (
 from genloom.decoding.rows import Bias, Decoding
 from genloom.errors import BadInput
 from genloom.models import bases, preferences
-from genloom.models.talks import answers
+from genloom.models.talks import answers, last_answer
 from genloom.nets import lora
 from genloom.nets.transformer import Transformer
 
@@ -190,6 +190,15 @@ class Autoregressive(Generative):
     def vitals(self) -> Mapping[str, Tensor]:
         """Of preferences alone: see `preferences.vitals`."""
         return self._vitals
+
+    def asked(self, x: Tensor) -> Tensor:
+        """How many tokens of each document come before its last answer, (B, L) -> (B,).
+
+        0 where there is none, and where whole documents are learned.
+        """
+        if not self.roles:
+            return torch.zeros(len(x), dtype=torch.long, device=x.device)
+        return last_answer(x.flatten(1), self.roles, self.end, closed=self.closed)
 
     def token_log_prob(self, x: Tensor, cond: Condition) -> Tensor:
         """Nats of each token given those before it: (B, *shape) -> (B, L); 0 where ends fill up."""

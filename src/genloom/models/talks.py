@@ -32,3 +32,21 @@ def answers(
     mark = kind.gather(1, last.clamp(min=0)).masked_fill(last < 0, 0)
     own = torch.where(mark == 0, ~opening, mark == 2)
     return own & ~opening if closed else own
+
+
+def last_answer(
+    x: Tensor, roles: tuple[tuple[int, ...], ...], end: int, *, closed: bool = False
+) -> Tensor:
+    """Where the last answer of each talk begins, (B, L) -> (B,); 0 where there is none.
+
+    Args:
+        x: Rows of one document each.
+        roles: See `answers`.
+        end: See `answers`.
+        closed: See `answers`.
+    """
+    own = answers(x, roles, end, closed=closed)
+    begins = own & ~F.pad(own, (1, 0))[:, :-1]
+    place = torch.arange(x.shape[1], device=x.device)
+    over = F.pad(x == end, (1, 0))[:, :-1].cummax(1).values  # what only fills up
+    return torch.where(begins & ~over, place, 0).amax(1)

@@ -93,6 +93,25 @@ MEASURES = {
         percent=True,
         features=False,
     ),
+    "preferred": Measure(
+        "Preferred answers",
+        "Prefers what you prefer",
+        "The share of unseen pairs of answers of which the model finds the chosen one likelier; a "
+        "coin gets half. Long answers are less likely, so compare it with the same share before "
+        "training.",
+        41,
+        headline=True,
+        percent=True,
+        features=False,
+    ),
+    "preferred_by_base": Measure(
+        "Preferred answers, before",
+        "What it preferred before",
+        "The same share of the model that training began with.",
+        42,
+        percent=True,
+        features=False,
+    ),
     "diversity": Measure(
         "Diversity",
         "As varied as the data",
@@ -519,6 +538,13 @@ VITALS = (
         "How far the critic tells data from samples, in units of the data. It is large at first "
         "and falls as the samples come nearer.",
         {"wasserstein": "estimate"},
+    ),
+    Vital(
+        "Agreement with the preferences",
+        "How far training has moved the model towards the chosen answers of a batch. The share of "
+        "pairs that it moved the right way begins at 0 and rises to 1; the margin is the mean gain "
+        "of the chosen answer over the rejected one, times beta.",
+        {"reward_accuracy": "share of pairs", "reward_margin": "margin"},
     ),
     Vital(
         "Diversity",

@@ -1,0 +1,87 @@
+"""Talks: of a document a model may be given all but the last answer, and says that alone.
+
+A model that has learned answers has never begun a document, so it is shown and judged by what it
+answers to held-out prompts.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from genloom.core import Codec, Condition, Generative, Rng, Tokens, check_options
+from genloom.decoding.rows import Decoding, Row
+from genloom.memory import kept_pages
+from genloom.sampling import device_of, evaluating
+
+
+@runtime_checkable
+class Answers(Protocol):
+    """A model that draws token by token, and learns the answers of talks."""
+
+    def asked(self, x: Tensor) -> Tensor:
+        """How many tokens of each document it is given, (B, L) -> (B,); 0 where it says all."""
+        ...
+
+    def decoding(self, rows: int, *, fill: int = 1) -> Decoding:
+        """See `Autoregressive.decoding`."""
+        ...
+
+
+def prompts(model: Generative, codec: Codec, items: Tensor) -> tuple[Tensor, Tensor] | None:
+    """Data of held-out items, (B, L), and how many tokens of each a model is given, (B,).
+
+    None where it draws whole data.
+    """
+    if not isinstance(model, Answers):
+        return None
+    x = codec.encode(items)
+    known = model.asked(x)
+    return (x, known) if bool(known.any()) else None
+
+
+@kept_pages()
+def answered(
+    model: Generative,
+    x: Tensor,
+    known: Tensor,
+    cond: Condition,
+    *,
+    seed: int = 0,
+    batch: int = 64,
+    **options: Any,
+) -> Tensor:
+    """Documents with answers of the model in the place of their own: (n, L).
+
+    Args:
+        model: One with `Answers`.
+        x: Documents, (n, L).
+        known: How many tokens of each are given, (n,); see `prompts`.
+        cond: Name -> (n, ...).
+        seed: Of the first; the others have the next ones.
+        batch: How many at a time; it changes speed and memory, not the answers.
+        options: Those of the model's `sample_steps`.
+    """
+    assert isinstance(model, Answers) and isinstance(model.space, Tokens)
+    chosen = check_options(model.sample_steps, options)
+    made, device, end = torch.empty_like(x, device="cpu"), device_of(model), model.space.end
+    with evaluating(model), torch.inference_mode():
+        for rows in torch.arange(len(x)).split(batch):
+            decoding, left = model.decoding(len(rows), fill=4), dict[Row, tuple[int, int]]()
+            for i in rows.tolist():
+                given = x[i : i + 1, : int(known[i])].to(device)
+                own = {name: v[i : i + 1].to(device) for name, v in cond.items()}
+                (row,) = decoding.join(Rng([seed + i], device), own, given, **chosen)
+                left[row] = i, x.shape[1] - given.shape[1]
+            while left:
+                drawn = decoding.step().tolist()
+                for row, token in zip(tuple(decoding.rows), drawn, strict=False):
+                    i, more = left.pop(row)
+                    if token == end or more == 1:
+                        made[i] = decoding.data(row.place, 1)[0].cpu()
+                        decoding.leave(row)
+                    else:
+                        left[row] = i, more - 1
+    return made
