@@ -66,7 +66,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Tang poems")
     parser.add_argument("--model", default="autoregressive")
     parser.add_argument("--minutes", type=float, default=12)
-    parser.add_argument("--n", type=int, default=500, help="samples, and poems beside them")
+    parser.add_argument("--n", type=int, default=300, help="samples, and poems beside them")
     parser.add_argument("--temperature", type=float, default=1.0)
     parser.add_argument("--dropout", type=float, default=0.2)
     parser.add_argument("--shown", type=int, default=12)

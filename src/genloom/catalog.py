@@ -77,11 +77,17 @@ CATALOG: dict[str, Entry] = {
     "transformer_xl": _model(
         "transformer_xl:transformer_xl", "decoder with a memory of earlier segments of a row"
     ),
+    "music_transformer": _model(
+        "music_transformer:music_transformer", "decoder with learned embeddings of distances"
+    ),
     "seq2seq": _model(
         "seq2seq:seq2seq", "encoder and decoder over prompts and answers: data with roles"
     ),
     "mdlm": _model(
         "masked_diffusion:MaskedDiffusion", "masked diffusion over tokens, in any order; infilling"
+    ),
+    "music_vae": _model(
+        "music_vae:MusicVae", "codes of documents, decoded in segments; a likelihood bound"
     ),
     "frames": _model("frames:Frames", "recurrent net over frames of piano rolls; exact likelihood"),
     "pixelcnn": _model("pixel:pixelcnn", "gated masked convolutions over pixels; exact likelihood"),
@@ -98,6 +104,7 @@ CATALOG: dict[str, Entry] = {
     "transformer_xl_net": _net(
         "transformer_xl:TransformerXl", "segments with a memory and relative places, likewise"
     ),
+    "relative": _net("relative:Relative", "learned embeddings of distances, likewise"),
     "encoder_decoder": _net(
         "encoder_decoder:EncoderDecoder", "encoder of prompts, decoder of answers, likewise"
     ),
@@ -126,6 +133,7 @@ CATALOG: dict[str, Entry] = {
     "points": _codec("Points", "real vectors"),
     "text": _codec("Text", "text as character tokens"),
     "roll": _codec("Roll", "music as a piano roll: which keys sound in each frame"),
+    "voices": _codec("Voices", "music as a grid: what each voice sings in each frame; harmony"),
     "latent": _codec("Latent", "images as the codes of a trained autoencoder"),
 }
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from genloom import __version__, export_verb, tuning_verb, verbs
+from genloom import __version__, edit_verb, export_verb, tuning_verb, verbs
 from genloom.errors import BadInput, GenloomError, nearest
 from genloom.serve import verbs as serving
 
@@ -51,17 +51,20 @@ examples:
   genloom sample runs/digits-flow --label 7 --steps 20      options of the family are flags
   genloom sample runs/digits-flow --help                    lists those of this model
   genloom sample runs/names --regex "[A-Z][a-z]+"           or --json-schema FILE
+  genloom sample runs/qm9-autoregressive --form valid       every text is a molecule
+  genloom sample runs/tunes --prompt melody.mid -n 4        goes on with music, or with a text
   genloom sample runs/digits-flow --again samples/000003.png
   genloom sample runs/emoji-flow --caption "a red heart"    of data with data.captions=true
   genloom sample runs/photos-flow --source grey.png         of data with data.given=grey
 """
 
 EDIT = """\
-Change a picture with a trained model.
+Change a picture with a trained model, or complete a text or music.
 
 A model that was trained with a source (data.given) makes its datum from the picture; any other
 diffusion model covers it with noise and draws it anew, as far as --strength says. With a mask,
-only what is white in it may change. A model of masked diffusion fills the blanks of a text. RUN and
+only what is white in it may change. A model of masked diffusion fills the blanks of a text; where
+its data are music with codec.use=voices, it writes the voices that a MIDI file has not. RUN and
 PICTURE come before the options of the family.
 
 examples:
@@ -69,6 +72,8 @@ examples:
   genloom edit runs/emoji-flow heart.png --mask left.png --caption "a blue heart"
   genloom edit runs/photos-flow hole.png --mask hole-mask.png    trained with data.given=masked
   genloom edit runs/lines-mdlm "He said ____ to her"             each _ is a letter or a piece
+  genloom edit runs/chorales-mdlm soprano.mid -n 4               alto, tenor and bass to it
+  genloom edit runs/chorales-mdlm chorale.mid --keep 0,3         two new middle voices
   genloom edit runs/photos-flow --help                           lists the options of this model
 """
 
@@ -181,7 +186,7 @@ def parser() -> Parser:
 
     _add_train(verb("train", TRAIN, verbs.train))
     _add_sample(verb("sample", SAMPLE, verbs.sample, add_help=False))
-    _add_edit(verb("edit", EDIT, verbs.edit, add_help=False))
+    _add_edit(verb("edit", EDIT, edit_verb.edit, add_help=False))
     made = verb("evaluate", EVALUATE, verbs.evaluate, add_help=False)
     _add_model(made)
     made.add_argument("-n", type=int, help="samples to judge by; default: as many as test data")
@@ -248,8 +253,10 @@ def _add_sample(made: Parser) -> None:
     made.add_argument("--out", type=Path, default=Path("samples"), help="folder (samples)")
     made.add_argument("--batch", type=int, default=64, help="at a time; no effect on samples (64)")
     made.add_argument("--no-grid", action="store_true", help="no picture of all samples")
+    made.add_argument("--prompt", metavar="TEXT", help="what texts begin with; of music, a .mid")
     made.add_argument("--regex", metavar="REGEX", help="texts that match it as a whole")
     made.add_argument("--json-schema", type=Path, metavar="FILE", help="texts that are such JSON")
+    made.add_argument("--form", choices=("valid",), help="music or molecules without a wrong word")
     made.add_argument("--draft", metavar="RUN", help="a smaller model that guesses, for speed")
     made.add_argument("--lookup", action="store_true", help="guess by what the text said before")
     made.add_argument("--int8", action="store_true", help="weights of int8: faster, other samples")
@@ -265,10 +272,11 @@ def _add_conditions(made: Parser) -> None:
 
 def _add_edit(made: Parser) -> None:
     _add_model(made)
-    made.add_argument("picture", metavar="PICTURE", nargs="?", help="the original, or a text")
+    made.add_argument("picture", metavar="PICTURE", nargs="?", help="a file, or a text")
     made.add_argument("-n", type=int, default=4, help="how many results (4)")
     made.add_argument("--seed", type=int, default=0, help="of the first result (0)")
     made.add_argument("--strength", type=float, metavar="S", help="share drawn anew, 0 to 1 (0.6)")
+    made.add_argument("--keep", metavar="0,3", help="voices of music that stay; else all given")
     _add_conditions(made)
     made.add_argument("--out", type=Path, default=Path("edited"), help="folder (edited)")
 

@@ -45,8 +45,8 @@ def infill(
             long or has letters that the model does not know.
     """
     model, lexicon = artifact.model, artifact.items.lexicon
-    if lexicon is None or not isinstance(model.space, Tokens):
-        raise BadInput(f"{artifact.name} makes {artifact.items.kind}, not texts.")
+    if lexicon is None or artifact.items.medium == "music" or not isinstance(model.space, Tokens):
+        raise BadInput(f"{artifact.name} makes {artifact.items.medium}, not texts.")
     if not isinstance(model, Edits):
         raise BadInput(f"{artifact.name} draws in one order alone: train one with --model mdlm.")
     if BLANK not in text:

@@ -60,6 +60,16 @@ class Packed:
         return y if bias is None else y + bias
 
 
+def packs(net: Any) -> bool:
+    """Whether `pack` takes a net."""
+    return isinstance(net, Transformer) and net.embed.weight.device.type == "cpu"
+
+
+def packed(net: nn.Module) -> list[Packed]:
+    """The matrices of a net, or of a model with one, that were packed."""
+    return [v for module in net.modules() for v in vars(module).values() if isinstance(v, Packed)]
+
+
 @torch.no_grad()
 def pack(net: nn.Module) -> None:
     """Pack the large matrices of a net, which is for sampling alone from then on.
@@ -67,7 +77,7 @@ def pack(net: nn.Module) -> None:
     Raises:
         BadInput: It is not a transformer on a CPU.
     """
-    if not isinstance(net, Transformer) or net.embed.weight.device.type != "cpu":
+    if not packs(net):
         raise BadInput("int8 is for the transformer, on a CPU: leave it out.")
     for module in net.modules():
         if isinstance(module, nn.Linear | Block):

@@ -14,16 +14,20 @@ import torch
 from torch import Tensor
 
 from genloom.artifact import Artifact, load
+from genloom.codecs import Text
+from genloom.codecs.scores import Scores
 from genloom.core import Condition, Rng, check_options
-from genloom.decoding.grammars import grammar
+from genloom.data.music import MIDI
+from genloom.decoding.forms import form_of
 from genloom.decoding.speculation import Draft, Guess, Lookup, Speculation
 from genloom.errors import BadInput
 from genloom.int8 import pack
 from genloom.memory import kept_pages
 from genloom.models.autoregressive import Autoregressive
+from genloom.music.files import score_of
 from genloom.sampling import device_of, evaluating
 
-WAYS = ("regex", "json_schema", "draft", "lookup")
+WAYS = ("regex", "json_schema", "form", "draft", "lookup", "prompt")
 
 
 @kept_pages()
@@ -42,7 +46,7 @@ def of_form(
     Args:
         artifact: A model of text that draws token by token.
         n: How many.
-        form: Kind and source, see `decoding.grammars.Grammar`.
+        form: Kind and source, see `decoding.forms.form_of`.
         seed: Of the first.
         batch: How many at a time; it changes speed and memory, not the texts.
         options: Those of the family.
@@ -59,7 +63,7 @@ def of_form(
         for seeds, cond in _batches(artifact, range(seed, seed + n), batch, condition):
             rows, device = model.decoding(len(seeds), fill=4), device_of(model)
             given = torch.zeros(len(seeds), 0, dtype=torch.long, device=device)
-            limit = {"constraint": grammar(lexicon, *form)}
+            limit = {"constraint": form_of(lexicon, *form)}
             joined = rows.join(Rng(seeds, device), cond, given, **limit, **chosen)
             for _ in range(model.length):
                 rows.step()
@@ -111,13 +115,57 @@ def guessed(
     return texts
 
 
+@kept_pages()
+def continued(
+    artifact: Artifact,
+    n: int,
+    prompt: str,
+    *,
+    seed: int = 0,
+    batch: int = 64,
+    options: dict[str, Any] | None = None,
+    **condition: Any,
+) -> Tensor:
+    """Draw n texts that begin with a given one: (n, L).
+
+    Args:
+        artifact: See `of_form`.
+        n: How many.
+        prompt: What they begin with.
+        seed: Of the first.
+        batch: How many at a time; it changes speed and memory, not the texts.
+        options: Those of the family.
+        condition: See `Artifact.condition`.
+
+    Raises:
+        BadInput: The model writes no texts so, knows not all of the prompt, or has no room after.
+    """
+    model = writer(artifact)
+    chosen = check_options(model.sample_steps, options or {})
+    assert artifact.items.lexicon is not None
+    ids, texts = artifact.items.lexicon.encode(prompt), list[Tensor]()
+    if len(ids) >= model.length:
+        raise BadInput(f"the prompt has {len(ids)} tokens, and a text {model.length}: shorten it.")
+    with evaluating(model), torch.inference_mode():
+        for seeds, cond in _batches(artifact, range(seed, seed + n), batch, condition):
+            rows, device = model.decoding(len(seeds), fill=4), device_of(model)
+            given = torch.tensor([ids] * len(seeds), dtype=torch.long, device=device)
+            rows.join(Rng(seeds, device), cond, given, **chosen)
+            for _ in range(model.length - len(ids)):
+                rows.step()
+            texts.append(rows.data(0, len(seeds)).cpu())
+    return torch.cat(texts)
+
+
 def way(
     artifact: Artifact,
     *,
     regex: str | None,
     json_schema: Path | None,
+    form: str | None,
     draft: str | None,
     lookup: bool,
+    prompt: str | None,
     int8: bool,
     device: str,
 ) -> tuple[Callable[..., Any] | None, dict[str, str]]:
@@ -127,15 +175,17 @@ def way(
         artifact: The model; with `int8` its weights are packed.
         regex: A form; see `of_form`.
         json_schema: The file of one.
+        form: The lexicon's own, as `decoding.forms.VALID`.
         draft: A run that guesses; see `guessed`.
         lookup: Guess without one.
+        prompt: What the texts begin with; of music, the name of a MIDI file too.
         int8: See `int8.pack`.
         device: Of the draft.
 
     Raises:
         BadInput: Two ways at once, or one that the model does not know.
     """
-    chosen = (regex, json_schema, draft, lookup or None)
+    chosen = (regex, json_schema, form, draft, lookup or None, prompt)
     given = [name for name, value in zip(WAYS, chosen, strict=True) if value is not None]
     if len(given) > 1:
         raise BadInput(f"{' and '.join(given)} exclude each other: give one of them.")
@@ -147,8 +197,24 @@ def way(
         return partial(guessed, guess=guess_of(artifact, smaller)), told
     if not given:
         return None, told
-    form = given[0], str(regex) if json_schema is None else _read(json_schema)
-    return partial(of_form, form=form), told | dict([form])
+    if prompt is not None:
+        text = opening(artifact, prompt)
+        return partial(continued, prompt=text), told | {"prompt": text}
+    said = regex if form is None else form
+    wanted = given[0], str(said) if json_schema is None else _read(json_schema)
+    return partial(of_form, form=wanted), told | dict([wanted])
+
+
+def opening(artifact: Artifact, prompt: str) -> str:
+    """A prompt as text: itself, or of music a MIDI file of that name, see `Scores.opening`.
+
+    Raises:
+        BadInput: The file holds no music that can be read.
+    """
+    path = Path(prompt)
+    if artifact.items.medium != "music" or path.suffix.lower() not in MIDI:
+        return prompt
+    return Scores(artifact.items, "prompt").opening(score_of(path))
 
 
 def _read(schema: Path) -> str:
@@ -181,7 +247,7 @@ def writer(artifact: Artifact) -> Autoregressive:
         BadInput: It does not write texts token by token.
     """
     model = artifact.model
-    if not isinstance(model, Autoregressive) or artifact.items.lexicon is None:
+    if not isinstance(model, Autoregressive) or not isinstance(artifact.codec, Text):
         raise BadInput(f"{artifact.name} draws no text token by token: it takes no such flag.")
     return model
 

@@ -113,7 +113,7 @@ def sample(args: argparse.Namespace) -> None:
     from genloom.artifact import load
 
     artifact = load(args.source, device="cpu" if args.help else args.device)
-    options = _family_options(args, artifact)
+    options = family_options(args, artifact)
     source = None if args.picture is None else gallery.picture(args.picture)
     mask = None if args.mask is None else gallery.mask_of(args.mask, artifact.items)
     how = {name: getattr(args, name) for name in texts.WAYS}
@@ -156,57 +156,7 @@ def sample(args: argparse.Namespace) -> None:
     show(args, {"files": files, "model": artifact.hash, "seed": args.seed, **options}, text)
 
 
-def edit(args: argparse.Namespace) -> None:
-    """`genloom edit`: results named by their seeds, and a sheet with the original first."""
-    if args.source is None and args.help:
-        return args.parser.print_help()
-    if args.source is None or (args.picture is None and not args.help):
-        raise BadInput("change what? genloom edit RUN PICTURE. See: genloom edit --help")
-    from genloom import __version__, gallery
-    from genloom.artifact import load
-
-    artifact = load(args.source, device="cpu" if args.help else args.device)
-    options = _family_options(args, artifact)
-    if artifact.items.kind == "text":
-        return _infill(args, artifact, options)
-    mask = None if args.mask is None else gallery.mask_of(args.mask, artifact.items)
-    how = {name: getattr(args, name) for name in ("strength", "seed", "label", "caption")}
-    original = gallery.picture(str(args.picture))
-    before, made = gallery.edit(artifact, original, args.n, mask=mask, **how, **options)
-    args.out.mkdir(parents=True, exist_ok=True)
-    paths = [args.out / f"{args.seed + i:06d}.png" for i in range(args.n)]
-    told = {"genloom": __version__, "model": artifact.hash, "options": json.dumps(how | options)}
-    artifact.codec.write(
-        made, paths, [{**told, "edited": str(args.seed + i)} for i in range(args.n)]
-    )
-    paths.append(args.out / "sheet.png")
-    gallery.sheet(before, made, artifact.items).save(paths[-1])
-    report = {"files": [str(path) for path in paths], "model": artifact.hash, **how, **options}
-    show(args, report, f"{args.n} results in {args.out}/; the original first: {paths[-1]}")
-
-
-def _infill(args: argparse.Namespace, artifact: Artifact, options: Mapping[str, Any]) -> None:
-    """The blanks of a text filled, one file for each seed."""
-    from genloom import __version__, gallery
-    from genloom.infilling import infill
-
-    for name in ("mask", "strength"):
-        if getattr(args, name) is not None:
-            raise BadInput(f"--{name} is for pictures: the blanks of a text say what may change.")
-    how = {name: getattr(args, name) for name in ("label", "caption")}
-    seeds = range(args.seed, args.seed + args.n)
-    made = infill(artifact, str(args.picture), seeds, **how, **options)
-    args.out.mkdir(parents=True, exist_ok=True)
-    ending = gallery.ENDINGS[artifact.items.medium]
-    paths = [args.out / f"{seed:06d}{ending}" for seed in seeds]
-    told = {"genloom": __version__, "model": artifact.hash}
-    told["options"] = json.dumps({**how, **options})
-    artifact.codec.write(made, paths, [{**told, "edited": str(seed)} for seed in seeds])
-    report = {"files": list(map(str, paths)), "model": artifact.hash, **how, **options}
-    show(args, report, "\n".join(map(artifact.items.read, made)))
-
-
-def _family_options(
+def family_options(
     args: argparse.Namespace, artifact: Artifact, more: Flags | None = None
 ) -> dict[str, Any]:
     """Parse what is left of the command line by the signature of the model's `sample_steps`.
@@ -288,7 +238,7 @@ def evaluate(args: argparse.Namespace) -> int:
     from genloom.runs import judge
 
     artifact = load(args.source, device="cpu" if args.help else "auto")
-    options = _family_options(args, artifact, _add_steps_curve)
+    options = family_options(args, artifact, _add_steps_curve)
     if args.steps_curve is not None:
         options["steps_curve"] = _counts(args.steps_curve)
     if args.data is not None:

@@ -10,8 +10,9 @@ import mido
 import pytest
 
 from genloom import artifact, evaluation, gallery, runs
-from genloom.music import midi
+from genloom.music import events, midi
 from genloom.music.notes import Note, Score, Track
+from tests.e2e.asking import content, talk
 from tests.e2e.server import serving
 
 pytestmark = pytest.mark.slow
@@ -22,6 +23,7 @@ MODELS = {
             "net": {"use": "transformer", "width": 32, "layers": 1, "heads": 2},
         }
     },
+    "codes": {"model": {"use": "music_vae", "width": 32, "latent": 6}},
     "frames": {
         "codec": {"use": "roll", "frames": 48},
         "model": {"use": "frames", "width": 32, "hidden": 32},
@@ -70,3 +72,26 @@ def test_a_server_gives_sound(run, tmp_path):
         with urllib.request.urlopen(request, timeout=60) as answer:
             assert answer.headers["content-type"] == "audio/wav"
             assert answer.read(4) == b"RIFF"
+
+
+@pytest.mark.parametrize("run", ["codes"], indirect=True)
+def test_a_way_from_one_tune_to_another_is_made_of_tunes(run, tmp_path):
+    """Codes of given words or of outputs; between two of them, files that play."""
+    tunes = sorted((run.parent / "tunes").iterdir())[:2]
+    words = [events.encode(midi.read(tune.read_bytes())[0]) for tune in tunes]
+    with serving(tmp_path / "serve", {"music": run}) as server, talk(server) as http:
+        found = http.post("/v1/embeddings", json={"input": words}).json()["data"]
+        a, b = (one["embedding"] for one in found)
+        way = [[x + (y - x) * k / 4 for x, y in zip(a, b)] for k in range(5)]
+        made = http.post("/v1/generations", json={"latent": way}).json()["data"]
+        files = [http.get(one["url"]).content for one in made]
+        assert len(a) == 6 and a != b and len(files) == 5
+        assert all(midi.read(data)[0].tracks for data in files)
+        texts = http.post("/v1/generations", json={"latent": way[:1], "format": "txt"}).json()
+        output = texts["data"][0]
+        ids = [output["id"], made[0]["id"]]  # one piece as words and as a file that plays
+        codes = http.post("/v1/encodings", json={"outputs": ids}).json()["data"]
+        said = content(http, output["url"])
+        again = http.post("/v1/embeddings", json={"input": said}).json()["data"]
+        assert codes[0] == pytest.approx(again[0]["embedding"], abs=1e-5)
+        assert [len(code) for code in codes] == [6, 6]

@@ -198,6 +198,7 @@ def test_texts_of_a_form_and_tokens_that_are_favoured(client):
     [
         ({"regex": "(a"}, "unclosed group"),
         ({"regex": "a{13}"}, "allow more tokens"),
+        ({"response_format": {"type": "valid"}}, "no grammar of their own"),
         ({"response_format": {"type": "xml"}}, "json_object"),
         ({"response_format": {"type": "json_schema", "json_schema": {}}}, "json_schema"),
         ({"regex": "a", "response_format": {"type": "json_object"}}, "exclude each other"),

@@ -59,7 +59,7 @@ def test_the_end_may_be_the_first_token():
     about = SimpleNamespace(
         name="one",
         model=MaskedDiffusion(space, {}).eval(),
-        items=SimpleNamespace(lexicon=told),
+        items=SimpleNamespace(lexicon=told, medium="text"),
         condition=lambda *_: {},
         codec=SimpleNamespace(decode=lambda x: x),
     )

@@ -11,9 +11,13 @@ import torch
 
 from genloom.artifact import load, save
 from genloom.cli import main
+from genloom.errors import BadInput
 from genloom.models.autoregressive import Autoregressive
+from genloom.molecules.chemistry import canonical
+from genloom.music import midi
+from genloom.music.notes import Note, Score, Tempo, Track
 from genloom.recipe import resolve
-from genloom.texts import of_form
+from genloom.texts import continued, of_form, opening
 from tests.unit.test_artifact import folder as folder  # a fixture: an artifact without a run
 
 NET = {"use": "transformer", "width": 16, "layers": 1, "heads": 1}
@@ -48,6 +52,23 @@ def test_files_hold_texts_of_the_form(run, tmp_path, capsys):
     schema = ["sample", str(run), "-n", "2", "--out", str(out), "--json-schema"]
     assert main([*schema, str(tmp_path / "schema.json")]) == 0
     assert isinstance(json.loads((out / "000000.txt").read_text("utf-8")), dict)
+
+
+def test_molecules_of_a_valid_form_are_molecules(tmp_path, capsys):
+    chains = ["C" * i + end for i in range(1, 9) for end in ("O", "(=O)O", "C#N", "C1CC1")]
+    (tmp_path / "some.smi").write_text("\n".join(chains))
+    data = {"source": str(tmp_path / "some.smi"), "length": 16}
+    torch.manual_seed(0)
+    plan = resolve(
+        {"data": data, "model": {"use": "autoregressive", "net": NET}, "train": {"steps": 1}}
+    )
+    save(tmp_path / "m", model=plan.model, recipe=plan.recipe, items=plan.dataset.items)
+    line = ["sample", str(tmp_path / "m"), "-n", "9", "--json", "--out", str(tmp_path / "out")]
+    assert main([*line, "--form", "valid", "--no-grid"]) == 0
+    paths = [Path(path) for path in json.loads(capsys.readouterr().out)["files"]]
+    assert len(paths) == 9 and all(canonical(path.read_text().strip()) for path in paths)
+    beside = json.loads(Path(f"{paths[0]}.json").read_text("utf-8"))
+    assert beside["form"] == "valid"
 
 
 def test_texts_do_not_depend_on_their_batch(run):
@@ -90,6 +111,9 @@ def test_int8_is_told_and_needs_a_text(run, tmp_path, folder):
     [
         (["--regex", "(a"], "unclosed group"),
         (["--regex", "a", "--json-schema", "x"], "exclude each other"),
+        (["--form", "valid"], "no grammar of their own"),
+        (["--form", "valid", "--regex", "a"], "regex and form exclude each other"),
+        (["--form", "vaild"], "did you mean 'valid'"),
         (["--lookup", "--draft", "x"], "draft and lookup exclude"),
         (["--draft", "nowhere"], "nowhere"),
         (["--json-schema", "nowhere.json"], "nowhere.json"),
@@ -106,3 +130,66 @@ def test_a_wrong_form_is_one_line(run, flags, part, tmp_path, capsys, monkeypatc
     assert main(["sample", str(run), *flags]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert part in line and not (tmp_path / "samples").exists()
+
+
+def test_texts_begin_with_what_is_given(run, tmp_path, capsys):
+    artifact = load(run)
+    bold = {"temperature": 2.0}
+    whole = continued(artifact, 5, "ab 1", seed=3, options=bold)
+    texts = list(map(artifact.items.read, whole))
+    assert all(text.startswith("ab 1") for text in texts) and len(set(texts)) > 1
+    assert torch.equal(whole, continued(artifact, 5, "ab 1", seed=3, batch=2, options=bold))
+    assert torch.equal(continued(artifact, 3, "", seed=3), artifact.sample(3, seed=3))
+    line = ["sample", str(run), "-n", "1", "--seed", "3", "--out", str(tmp_path), "--prompt"]
+    assert main([*line, "ab 1", "--temperature", "2"]) == 0
+    assert (tmp_path / "000003.txt").read_text("utf-8") == texts[0]
+    assert json.loads((tmp_path / "000003.txt.json").read_text("utf-8"))["prompt"] == "ab 1"
+    capsys.readouterr()
+    for prompt, says in (("~", "'~'"), ("a" * 48, "48 tokens")):
+        assert main([*line, prompt]) == 2
+        assert says in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def tunes(tmp_path_factory) -> Path:
+    """A model of random weights, of music in eighth notes."""
+    folder = tmp_path_factory.mktemp("tunes")
+    (folder / "tunes").mkdir()
+    for i in range(12):
+        notes = [Note(6 * k, 60 + (i * k) % 8, 6 + 6 * (k % 2), 79) for k in range(32)]
+        score = Score((Track(tuple(notes), 40), Track((Note(0, 48, 12, 79),), 32)))
+        (folder / "tunes" / f"{i}.mid").write_bytes(midi.write(score))
+    data = {"source": str(folder / "tunes")}
+    model = {"use": "autoregressive", "net": NET}
+    torch.manual_seed(0)
+    plan = resolve({"data": data, "model": model, "train": {"steps": 1}})
+    save(folder / "m", model=plan.model, recipe=plan.recipe, items=plan.dataset.items)
+    return folder / "m"
+
+
+def test_music_goes_on_after_the_bars_that_are_given(tunes, tmp_path):
+    bars = (Note(0, 60, 12, 79), Note(12, 64, 12, 79), Note(60, 62, 6, 79))
+    melody = Score((Track(bars, 40),), (Tempo(0, 120),))
+    (tmp_path / "melody.mid").write_bytes(midi.write(melody))
+    line = ["sample", str(tunes), "-n", "4", "--prompt", str(tmp_path / "melody.mid")]
+    assert main([*line, "--out", str(tmp_path / "out")]) == 0
+    made = [midi.read(path.read_bytes())[0] for path in sorted((tmp_path / "out").glob("*.mid"))]
+    for part in (score.part(0, 96) for score in made):
+        assert sorted(n for t in part.tracks for n in t.notes) == list(bars)
+        assert part.tracks[0].program == 40
+    assert len(made) == 4 and sum(score.end > 96 for score in made) > 1
+
+
+def test_what_is_played_comes_to_the_steps_and_sounds_of_the_model(tunes, tmp_path):
+    artifact = load(tunes)
+    played = Score((Track((Note(1, 60, 4, 127), Note(14, 62, 7, 3)), 7),), (Tempo(0, 130),))
+    (tmp_path / "played.mid").write_bytes(midi.write(played))
+    assert opening(artifact, str(tmp_path / "played.mid")).split() == [
+        *("Bar", "Meter_4/4", "Position_0", "Tempo_120", "Track_0", "Program_32"),
+        *("Pitch_60", "Duration_6", "Position_12", "Pitch_62", "Duration_6", "Bar"),
+    ]
+    assert opening(artifact, "Bar Position_0") == "Bar Position_0"  # words are words
+    high = Score((Track((Note(0, 100, 12, 79),), 40),))
+    (tmp_path / "high.mid").write_bytes(midi.write(high))
+    with pytest.raises(BadInput, match="Pitch_100"):
+        continued(artifact, 1, opening(artifact, str(tmp_path / "high.mid")))

@@ -9,5 +9,6 @@ from genloom.codecs.pixels import Pixels
 from genloom.codecs.points import Points
 from genloom.codecs.roll import Roll
 from genloom.codecs.text import Text
+from genloom.codecs.voices import Voices
 
-__all__ = ["Image", "Latent", "Pixels", "Points", "Roll", "Text", "grid"]
+__all__ = ["Image", "Latent", "Pixels", "Points", "Roll", "Text", "Voices", "grid"]

@@ -6,7 +6,7 @@ the tokens that are left. So a text has its form even where it is as long as it 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, final
 
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor
 from genloom.errors import BadInput
 
 REFUSED = 8  # draws of one token that are refused, before the nearest end decides
+WRONG_START = "no text of the form that is asked for begins as the prompt does."
 
 
 class Constraint(Protocol):
@@ -24,11 +25,16 @@ class Constraint(Protocol):
     The end of a document is no token of the form; it may come where the text is `complete`.
     """
 
-    def start(self, left: int) -> Any:
+    def start(self, left: int, given: Sequence[int] = ()) -> Any:
         """The state before the first token.
 
+        Args:
+            left: Tokens that may be drawn.
+            given: Those before them, of which a form of what is drawn alone knows nothing.
+
         Raises:
-            BadInput: No text of at most `left` tokens has the form, as far as is known.
+            BadInput: No text of at most `left` tokens has the form, as far as is known, or none
+                begins as it is given.
         """
         ...
 
@@ -71,16 +77,21 @@ class Automaton:
                 break
             need = found
         self.need = self._after(need)  # tokens to an end, after each token: (S, V)
-        self.least = float(need[0])
+        self.least = need  # from each state: (S,)
 
     def _after(self, need: Tensor) -> Tensor:
         return torch.cat([need, need.new_tensor([torch.inf])])[self.table]  # -1 is the last one
 
-    def start(self, left: int) -> int:
+    def start(self, left: int, given: Sequence[int] = ()) -> int:
         """See `Constraint`."""
-        if self.least > left:
+        state = 0
+        for token in given:
+            state = int(self.table[state, token]) if token < self.table.shape[1] else -1
+            if state < 0:
+                raise BadInput(WRONG_START)
+        if self.least[state] > left:
             raise BadInput(too_short(left))
-        return 0
+        return state
 
     def allowed(self, state: int, left: int) -> Tensor:
         """See `Constraint`."""
@@ -116,14 +127,17 @@ class Strict:
         left: Tokens that it may still draw.
         vocab: Tokens that there are, V.
         end: The token that closes a document; -1 where there is none.
+        given: Tokens that it begins with.
 
     Raises:
         BadInput: See `Constraint.start`.
     """
 
-    def __init__(self, constraint: Constraint, left: int, vocab: int, end: int):
+    def __init__(
+        self, constraint: Constraint, left: int, vocab: int, end: int, given: Sequence[int] = ()
+    ):
         self.constraint, self.left, self.vocab, self.end = constraint, left, vocab, end
-        self.state = constraint.start(left)
+        self.state = constraint.start(left, given)
         self.over = False
 
     def allowed(self) -> Tensor | None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_left
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from functools import lru_cache
 from typing import Any, NamedTuple, final
 
@@ -114,8 +114,8 @@ class Grammar:
         self.first = _matcher(tokenizer, kind, source)
         self.ways: dict[int, tuple[int, ...] | BadInput] = {}  # tokens left -> from the beginning
 
-    def start(self, left: int) -> State:
-        """See `Constraint`; the way to an end is searched once."""
+    def start(self, left: int, given: Sequence[int] = ()) -> State:
+        """See `Constraint`; the way to an end is searched once. What is given has no form."""
         if left not in self.ways:
             self.ways[left] = self._way(left)
         way = self.ways[left]

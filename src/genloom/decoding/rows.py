@@ -155,7 +155,7 @@ class Decoding:
             rng: One stream for each.
             cond: Name -> (len(rng), ...).
             given: Their first tokens, (len(rng), P) with P less than a datum's length.
-            constraint: A form that what they draw is to have.
+            constraint: A form that what they draw is to have, or what they draw and are given.
             most: Tokens within which it must have it; None: as many as there is room for.
             options: Of `narrowed` and of `Penalties`.
 
@@ -167,8 +167,8 @@ class Decoding:
         left = self._draws.shape[1] - known
         left = left if most is None else min(most, left)
         strict = [
-            None if constraint is None else Strict(constraint, left, self.start, self.end)
-            for _ in range(n)
+            None if constraint is None else Strict(constraint, left, self.start, self.end, tokens)
+            for tokens in given.tolist()
         ]
         place = slice(first, first + n)
         tokens = F.pad(given, (1, 0), value=self.start)

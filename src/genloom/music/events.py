@@ -111,11 +111,15 @@ class _Player:
     notes: list[Note] = field(default_factory=list)
 
 
-def decode(text: str) -> Score:
+def decode(text: str, *, places: int = 0) -> Score:
     """The score of words, whatever they are.
 
     Notes before the first bar lie in it, notes before the first track are its; a program counts
     until the track plays, a time signature until its bar does.
+
+    Args:
+        text: The words.
+        places: So many of the first tracks keep their places, where they have no notes too.
     """
     bar, meter, position, fresh = -1, Meter(0, 4, 4), 0, True
     meters, tempos = [meter], {0: USUAL_TEMPO}
@@ -155,7 +159,9 @@ def decode(text: str) -> Score:
                 start = max(bar, 0) + position
                 player.notes.append(Note(start, held, length, velocity(player.level)))
         fresh = False
-    return _score(players, tempos, meters)
+    for number in range(places):
+        players.setdefault(number, _Player())
+    return _score(players, tempos, meters, places)
 
 
 def _meter(value: str, start: int) -> Meter | None:
@@ -168,13 +174,16 @@ def _meter(value: str, start: int) -> Meter | None:
     return meter if unit and meter.bar else None
 
 
-def _score(players: dict[int, _Player], tempos: dict[int, int], meters: Sequence[Meter]) -> Score:
+def _score(
+    players: dict[int, _Player], tempos: dict[int, int], meters: Sequence[Meter], places: int
+) -> Score:
     """Tracks in the order of their numbers; the first TRACKS with a pitch are kept."""
     tracks, pitched = [], 0
     for number in sorted(players):
         player = players[number]
         pitched += bool(player.notes) and not player.drum
-        if player.notes and (player.drum or pitched <= TRACKS):
+        sounds = bool(player.notes) or number < places
+        if sounds and (player.drum or pitched <= TRACKS):
             tracks.append(Track(tidy(player.notes), player.program, player.drum))
     last = max((note.start for track in tracks for note in track.notes), default=0)
     return Score(

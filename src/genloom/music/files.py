@@ -1,14 +1,29 @@
-"""Words of music as files: what codecs and servers hand out."""
+"""Words of music as files, which codecs and servers hand out, and scores of files."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from pathlib import Path
 
+from genloom.errors import BadInput
 from genloom.music import midi, roll, synth
 from genloom.music.events import decode
+from genloom.music.notes import Score, Unreadable
 
 ROLLS = 32  # pieces in one picture
+
+
+def score_of(path: Path) -> Score:
+    """The score of a MIDI file.
+
+    Raises:
+        BadInput: It is none that can be read.
+    """
+    try:
+        return midi.read(path.read_bytes())[0]
+    except Unreadable as error:
+        raise BadInput(f"{path} is no music that can be read: {error}.") from None
 
 
 def to_midi(words: str) -> bytes:

@@ -157,6 +157,19 @@ def _within(changes: Sequence[Change], start: int, stop: int) -> Iterator[Change
             yield change._replace(start=change.start - start)
 
 
+def quantized(score: Score, span: int) -> Score:
+    """Every note begins at the nearest multiple of `span` steps, and is as long as the nearest."""
+
+    def moved(note: Note) -> Note:
+        start, length = ((2 * steps + span) // (2 * span) for steps in (note.start, note.length))
+        return note._replace(start=start * span, length=max(length, 1) * span)
+
+    return replace(
+        score,
+        tracks=tuple(replace(one, notes=tidy(map(moved, one.notes))) for one in score.tracks),
+    )
+
+
 def tidy(notes: Iterable[Note]) -> tuple[Note, ...]:
     """Notes in order of start and pitch, of which one that is struck again ends there.
 

@@ -66,8 +66,9 @@ def _scale(x: Tensor) -> Tensor:
 
 
 def _pairs(x: Tensor) -> Tensor:
-    """Neighbouring features as complex numbers, without a copy where x is float32."""
-    return torch.view_as_complex(x.float().unflatten(-1, (-1, 2)))
+    """Neighbouring features as complex numbers; no copy of float32 where they lie side by side."""
+    x = x.float() if x.stride(-1) == 1 else x.float().contiguous()
+    return torch.view_as_complex(x.unflatten(-1, (-1, 2)))
 
 
 def _turned(y: Tensor, qkv: Tensor, turns: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -113,7 +113,9 @@ async def _remade(known: Known, record: Record, sent: Sent) -> Comparison:
     except Problem as error:
         raise BadInput(str(error)) from error
     first = {known.name: known.first()}
-    async with Pool({known.name: known.folder}, workers=1, threads=threads, first=first) as pool:
+    int8 = [known.name] if "int8" in record.origin.software else []
+    folders = {known.name: known.folder}
+    async with Pool(folders, workers=1, threads=threads, first=first, int8=int8) as pool:
         return await remake(pool, known, record, sent=sent)
 
 

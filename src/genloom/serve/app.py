@@ -64,6 +64,8 @@ def create_app(settings: Settings) -> FastAPI:
     settings = replace(settings, folder=settings.folder.absolute())
     settings.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     known = {name: learn(name, folder) for name, folder in settings.models.items()}
+    if settings.int8 and not any(one.packs for one in known.values()):
+        raise BadInput("--int8 is for models that draw with a transformer: leave it out.")
     parts = _parts(settings, known)
     settings.check(keyed=parts.keys.any())
 
@@ -175,6 +177,7 @@ def _pool(settings: Settings, known: Mapping[str, Known], identity: Identity | N
         threads=settings.threads or 1,
         idle_s=settings.idle_s,
         budget=settings.memory,
+        int8=[name for name, one in known.items() if settings.int8 and one.packs],
         first={name: one.first() for name, one in known.items()},
         mark=mark,
     )

@@ -1,4 +1,4 @@
-"""What callers send as data: pictures and numbers, brought to the form of a model's items."""
+"""What callers send as data: pictures, texts and numbers, in the form of a model's items."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ from torch import Tensor
 from genloom.core import Items
 from genloom.data.decode import conform, decode
 from genloom.data.findings import BROKEN, Damaged
+from genloom.errors import BadInput
 from genloom.given import fit, kind_of
+from genloom.lexicon import is_text
 from genloom.serve.problems import Problem
 
 MOST_PIXELS = 2**23
@@ -114,12 +116,14 @@ def rows(inputs: Sequence[str], items: Items) -> Tensor:
     """Texts that carry data, as items (n, *items.shape).
 
     Args:
-        inputs: Pictures in base64 or as data: URLs; points as JSON lists of numbers.
+        inputs: Pictures in base64 or as data: URLs; points as JSON lists of numbers; texts.
         items: Of the model.
 
     Raises:
         Problem: One of them is not that; which one is said.
     """
+    if items.kind == "text":
+        return torch.stack([document(one, items, f"input.{i}") for i, one in enumerate(inputs)])
     if items.kind != "image":
         return torch.stack([_point(text, items, f"input.{i}") for i, text in enumerate(inputs)])
     files = [bytes_of(text, f"input.{i}") for i, text in enumerate(inputs)]
@@ -128,6 +132,29 @@ def rows(inputs: Sequence[str], items: Items) -> Tensor:
         text = f"input has {pixels} pixels: at most {MOST_PIXELS} in all."
         raise Problem(400, text, param="input", code="image_too_large")
     return torch.stack([picture(data, items, f"input.{i}") for i, data in enumerate(files)])
+
+
+def document(said: str, items: Items, param: str = "text") -> Tensor:
+    """A text as an item, int64 (L,): a document, closed and filled up with ends.
+
+    Raises:
+        Problem: It has what the model's lexicon has not, or more or less than an item holds.
+    """
+    lexicon, (length,) = items.lexicon, items.shape
+    assert lexicon is not None
+    if not is_text(said):
+        why = f"{param} is no text: it holds a surrogate, which is half a character."
+        raise Problem(400, why, param=param, code="unknown_character")
+    try:
+        ids = lexicon.encode(said)
+    except BadInput as error:
+        why = f"{param}: {error}"
+        raise Problem(400, why, param=param, code="unknown_character") from None
+    if len(ids) > length or (lexicon.end is None and len(ids) < length):
+        why = f"{param} has {len(ids)} tokens, and an item of this model {length}."
+        raise Problem(400, why, param=param, code="invalid_value")
+    fill = [] if lexicon.end is None else [lexicon.end] * (length - len(ids))
+    return torch.tensor([*ids, *fill])
 
 
 def bytes_of(text: str, param: str) -> bytes:

@@ -12,9 +12,11 @@ from typing import Any, final
 import torch
 
 from genloom import artifact
-from genloom.core import Condition, Edits, Items, Latents, Option, Real, options
+from genloom.codecs import Text
+from genloom.core import Condition, Edits, Items, Latents, Option, options
 from genloom.errors import BadInput, nearest
 from genloom.given import space
+from genloom.int8 import packs
 from genloom.serve.engine.admission import Draws
 from genloom.serve.problems import Problem
 from genloom.serve.store.ids import shown
@@ -46,6 +48,7 @@ class Known:
         measures: That its card holds, by name, for what has no verdict beside it.
         given: The kind of source that its samples are made from, of `given.SOURCES`, or "none".
         needs_source: Whether it makes nothing without one.
+        packs: Whether its weights can be int8, see `int8.packs`.
     """
 
     name: str
@@ -64,6 +67,7 @@ class Known:
     measures: Mapping[str, Any] = field(default_factory=dict)
     given: str = "none"
     needs_source: bool = False
+    packs: bool = False
 
     def schema(self) -> dict[str, Any]:
         """JSON schema of the options, with a seed and what else it takes: a label, a source."""
@@ -152,7 +156,7 @@ def learn(name: str, folder: Path) -> Known:
         data=str(found.card.get("data", {}).get("fingerprint", "")),
         created=int(max(p.stat().st_mtime for p in artifact.weights(found.path))),
         items=found.items,
-        tokens=isinstance(model, Draws) and found.items.kind == "text",
+        tokens=isinstance(model, Draws) and isinstance(found.codec, Text),
         labelled="label" in model.conditions,
         latent=_latent(found),
         edits="source" in model.conditions
@@ -162,13 +166,14 @@ def learn(name: str, folder: Path) -> Known:
         measures=found.card.get("metrics") or {},
         given=found.items.given if "source" in model.conditions else "none",
         needs_source="source" in model.needs,
+        packs=isinstance(model, Draws) and packs(getattr(model, "net", None)),
     )
 
 
 def _latent(found: artifact.Artifact) -> int | None:
     """The size of a datum's code: that of one, as nothing else tells it."""
     model, codec = found.model, found.codec
-    if not isinstance(model, Latents) or not isinstance(model.space, Real):
+    if not isinstance(model, Latents):
         return None
     with torch.inference_mode():
         x = codec.encode(torch.zeros(1, *found.items.shape, dtype=STORED[found.items.kind]))

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from genloom.conditions import class_index
+from genloom.decoding import grammars
 from genloom.errors import BadInput
 from genloom.lexicon import is_text
 from genloom.safety.policy import Decision, Policy, Verdict
@@ -37,7 +38,8 @@ if TYPE_CHECKING:
     from genloom.serve.engine.request import Request
 
 
-SOFTWARE = ("genloom", "batch", "threads", "watermark")  # of what a worker tells of a sample
+# Of what a worker tells of a sample:
+SOFTWARE = ("genloom", "batch", "threads", "watermark", "int8")
 WRITERS = {  # format -> libraries that files of it are made with
     "mid": ("mido",),
     "wav": ("numpy",),
@@ -262,7 +264,8 @@ def _why(decision: Decision) -> str | None:
 def software(told: Mapping[str, str], asked: Asked) -> dict[str, str]:
     """What the last bits of a sample depend on, beside its request."""
     known = {key: told[key] for key in SOFTWARE if key in told}
-    used = [*WRITERS.get(asked.form, ()), *(("llguidance",) if asked.grammar else ())]
+    read = asked.grammar is not None and asked.grammar[0] in grammars.KINDS
+    used = [*WRITERS.get(asked.form, ()), *(("llguidance",) if read else ())]
     there = {name: found for name in used if (found := _version(name))}
     return {**known, "torch": torch.__version__, **there}
 

@@ -86,7 +86,7 @@ async def remake(
         Unavailable: No worker could do it.
     """
     asked = await asyncio.to_thread(wanted, known, record, sent)
-    before = record.origin.software
+    before = {"int8": "none", **record.origin.software}
     _same(before, {"genloom": __version__, "torch": torch.__version__})
     async with pool.submit(asked.request()) as events:
         done = await events.result()

@@ -55,6 +55,7 @@ class Settings:
         threads: Of each worker; None for torch's choice.
         memory: Bytes of weights that a worker holds at most; None for no bound.
         idle_s: After which a worker puts a model away that nobody asks for.
+        int8: Whether models that can be packed are, see `int8.pack`.
         hosts: More host names that the server answers to.
         policy: File of filters; None for none.
         gate: File of bounds that a model's verdict must keep; None for none.
@@ -74,6 +75,7 @@ class Settings:
     threads: int | None = None
     memory: int | None = None
     idle_s: float = 600.0
+    int8: bool = False
     hosts: tuple[str, ...] = ()
     policy: Path | None = None
     gate: Path | None = None

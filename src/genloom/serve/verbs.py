@@ -88,6 +88,7 @@ def _add_serve(made: Any) -> None:
     made.add_argument("--threads", type=int, help="of each worker; default: the cores, shared")
     made.add_argument("--memory", type=float, metavar="GB", help="of weights in each worker")
     made.add_argument("--idle", type=float, default=10.0, metavar="MIN", help="until a model goes")
+    made.add_argument("--int8", action="store_true", help="texts: faster, others than by float32")
     made.add_argument("--waiting", type=int, default=256, help="requests before a 429 (256)")
     made.add_argument("--policy", type=Path, metavar="TOML", help="filters of what comes and goes")
     made.add_argument("--gate", type=Path, metavar="TOML", help="bounds that verdicts must keep")
@@ -176,6 +177,7 @@ def settings_of(args: argparse.Namespace) -> Any:
         workers=args.workers,
         memory=None if args.memory is None else int(args.memory * 1e9),
         idle_s=60 * args.idle,
+        int8=args.int8,
         threads=args.threads or max(1, (cores or 1) // args.workers),
         hosts=tuple(name for name in args.hosts.split(",") if name),
         policy=args.policy,

@@ -91,3 +91,12 @@ def test_what_does_not_fit_is_refused():
     strict = Strict(brackets(), 1, 3, -1)
     assert strict.allowed().tolist() == [False, False, True]
     assert strict.take(2, lambda _: None) == 2 and strict.allowed() is None and strict.over
+
+
+def test_what_is_given_is_read_first():
+    assert brackets().start(2, [0]) == 1
+    with pytest.raises(BadInput, match="within the 1 tokens"):
+        brackets().start(1, [0])
+    for given in ([1], [0, 3]):
+        with pytest.raises(BadInput, match="begins as the prompt does"):
+            brackets().start(9, given)

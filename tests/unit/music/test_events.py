@@ -117,3 +117,10 @@ def test_a_cut_looks_at_each_bar_twice_at_most(monkeypatch):
 def test_a_bar_that_is_too_long_is_a_part_alone():
     full = Score((Track(tuple(Note(i, 60, 1, 79) for i in range(96))),))
     assert len(cut(encode(full), 20)) == 2
+
+
+def test_tracks_may_keep_their_places():
+    words = "Track_1 Pitch_60 Duration_6 Track_5 Pitch_62 Duration_6"
+    one, five = (Track((Note(0, pitch, 6, 79),)) for pitch in (60, 62))
+    assert decode(words).tracks == (one, five)
+    assert decode(words, places=3).tracks == (Track(()), one, Track(()), five)

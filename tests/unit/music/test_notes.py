@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from genloom.music.notes import Meter, Note, Score, Tempo, Track, tidy
+from genloom.music.notes import Meter, Note, Score, Tempo, Track, quantized, tidy
 
 
 def test_a_note_that_is_struck_again_ends_there():
@@ -35,3 +35,10 @@ def test_a_part_keeps_what_holds_at_its_start():
     assert part.tracks == (Track((Note(2, 62, 4, 9),)), Track(()))
     assert part.tempos == (Tempo(0, 60),) and part.meters == (Meter(0, 2, 4),)
     assert score.part(72, 120).tempos == (Tempo(0, 90), Tempo(24, 100))
+
+
+def test_what_is_played_comes_to_the_nearest_step():
+    played = Score((Track((Note(1, 60, 1, 9), Note(2, 62, 4, 9), Note(3, 62, 5, 9))),))
+    (track,) = quantized(played, 3).tracks
+    assert track.notes == (Note(0, 60, 3, 9), Note(3, 62, 6, 9))
+    assert quantized(played, 1) == Score((Track(tidy(played.tracks[0].notes)),))

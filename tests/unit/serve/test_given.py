@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from genloom.core import Items
+from genloom.lexicon import Letters
 from genloom.serve import given
 from genloom.serve.problems import Problem
 
@@ -105,3 +106,20 @@ def test_a_row_that_is_no_datum_is_named(text, items):
     good = "[1, 2, 3]" if items is POINTS else base64.b64encode(png(np.zeros((8, 8)))).decode()
     with pytest.raises(Problem, match=r"input\.1"):
         given.rows([good, text], items)
+
+
+def test_a_row_of_a_model_of_texts_is_a_document_and_its_ends():
+    words = Items("text", (5,), lexicon=Letters("abc", marks=("end",)))
+    assert given.rows(["ab", "", "cabca"], words).tolist() == [
+        [0, 1, 3, 3, 3], [3] * 5, [2, 0, 1, 2, 0],
+    ]  # fmt: skip
+    running = Items("text", (3,), lexicon=Letters("abc"))
+    assert given.rows(["cab"], running).tolist() == [[2, 0, 1]]
+    for said, items, why in (
+        ("abcabc", words, "6 tokens, and an item of this model 5"),
+        ("ab", running, "2 tokens, and an item of this model 3"),
+        ("abd", words, "'d'"),
+        ("a\ud800", words, "surrogate"),
+    ):
+        with pytest.raises(Problem, match=f"input.0.*{why}"):
+            given.rows([said], items)

@@ -5,13 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from fastapi.testclient import TestClient
 
+from genloom.cli import parser
+from genloom.errors import BadInput
 from genloom.lexicon import Bytes
+from genloom.serve.app import create_app
 from genloom.serve.known import learn, named
 from genloom.serve.making import label_of, prompt_of, seeds_of
 from genloom.serve.problems import Problem
 from genloom.serve.routes.images import label_in, size_of
 from genloom.serve.settings import Limits, Settings
+from genloom.serve.verbs import settings_of
 from tests.e2e.server import make_models
 
 
@@ -37,6 +42,20 @@ def test_what_models_can_do(known):
     assert known["codes"].latent == 4 and known["digits"].latent is None
     assert known["digits"].edits and not known["codes"].edits
     assert known["digits"].card()["shape"] == [1, 8, 8]
+
+
+def test_int8_is_for_transformers_and_is_told(known, tmp_path):
+    assert {name for name, one in known.items() if one.packs} == {"words"}
+    folders = {name: known[name].folder for name in ("words", "digits")}
+    app = create_app(Settings(folders, tmp_path, int8=True))
+    assert app.state.services.pool.options.int8 == ["words"]
+    listed = TestClient(app, "http://127.0.0.1:8000").get("/v1/models").json()["data"]
+    told = {one["id"]: one["int8"] for one in listed}
+    assert told == {"words": True, "digits": False}
+    with pytest.raises(BadInput, match="leave it out"):
+        create_app(Settings({"digits": known["digits"].folder}, tmp_path / "other", int8=True))
+    flags = parser().parse_args(["serve", str(known["words"].folder), "--int8"])
+    assert settings_of(flags).int8
 
 
 def test_options_are_checked_and_steps_are_bounded(known):

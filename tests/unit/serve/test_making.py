@@ -66,5 +66,6 @@ def test_records_name_the_libraries_that_made_a_file_and_no_others():
 
     assert libraries("txt") == libraries("png") == set()
     assert libraries("txt", ("regex", "a")) == {"llguidance"}
+    assert libraries("txt", ("form", "valid")) == set()
     assert libraries("wav") == {"numpy"} and libraries("mid") == {"mido"}
     assert libraries("smi") == {"rdkit", "selfies"}

@@ -179,7 +179,13 @@ def test_marks_that_do_not_change_are_compared_with_the_file(server):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("genloom", "0.0"), ("torch", "1"), ("threads", "7"), ("watermark", "tokens")],
+    [
+        ("genloom", "0.0"),
+        ("torch", "1"),
+        ("threads", "7"),
+        ("watermark", "tokens"),
+        ("int8", "weights"),
+    ],
 )
 def test_other_software_is_a_reason_and_no_difference(server, name, value):
     record = server.made["points"][0].record

@@ -12,7 +12,7 @@ from genloom import core
 from genloom.artifact import Artifact
 from genloom.core import Condition, Edits, Latents, Tokens
 from genloom.decoding.constraints import Constraint
-from genloom.decoding.grammars import grammar
+from genloom.decoding.forms import form_of
 from genloom.decoding.rows import Bias, Decoding
 from genloom.errors import BadInput, nearest
 from genloom.serve.engine.crowd import Job
@@ -109,8 +109,8 @@ def _constraint(request: Request, artifact: Artifact) -> Constraint | None:
         return None
     model, lexicon = artifact.model, artifact.items.lexicon
     assert isinstance(model, Draws) and lexicon is not None
-    found, left = grammar(lexicon, *request.grammar), model.length - len(request.prompt)
-    found.start(min(request.most or left, left))
+    found, left = form_of(lexicon, *request.grammar), model.length - len(request.prompt)
+    found.start(min(request.most or left, left), request.prompt)
     return found
 
 
@@ -139,16 +139,24 @@ def _check_source(request: Request, artifact: Artifact) -> None:
         )
     _check_items(request.source, artifact, request.model)
     n, mask = len(request.seeds), request.mask
-    spatial = artifact.codec.space.shape[1:]
+    places = _places(artifact)
     for name, given, shape in (
         ("source", request.source, artifact.items.shape),
-        ("mask", mask, spatial),
+        ("mask", mask, places),
     ):
         if given is not None and (len(given) not in (1, n) or tuple(given.shape[1:]) != shape):
             raise BadInput(
                 f"{name} has the shape {tuple(given.shape)}: it must be ({n}, *{shape}), "
                 f"or (1, *{shape}) for all."
             )
+
+
+def _places(artifact: Artifact) -> tuple[int, ...]:
+    """The axes of a mask; of a picture those of its pixels, of which a token may be several."""
+    space, items = artifact.codec.space, artifact.items
+    if isinstance(space, Tokens):
+        return items.shape[1:] if items.kind == "image" else space.shape
+    return space.shape[1:]
 
 
 def _check_items(items: Tensor, artifact: Artifact, name: str) -> None:

@@ -69,6 +69,7 @@ class Pool:
         wait_s: How long a batch waits for company that it had before; see `Batcher`.
         idle_s: After which an unused model is put away.
         budget: Bytes of weights in each worker.
+        int8: Names of models whose weights are packed, see `int8.pack`.
         warm: Names of the models that a worker makes a sample of before it is ready; None: of
             the first one.
         first: Name -> conditions, (1, ...), of that sample, where it needs any.
@@ -90,6 +91,7 @@ class Pool:
         wait_s: float = 0.002,
         idle_s: float = 600.0,
         budget: int | None = None,
+        int8: Sequence[str] = (),
         warm: Sequence[str] | None = None,
         first: Mapping[str, Condition] | None = None,
         stall_s: float = 300.0,
@@ -104,6 +106,7 @@ class Pool:
             wait_s=wait_s,
             idle_s=idle_s,
             budget=budget,
+            int8=list(int8),
             mark=None if mark is None else mark.message(),
         )
         for name in (*(warm or ()), *self.options.rows):

@@ -32,7 +32,7 @@ class Request:
         stops: Texts; a sample that has written one of them ends with the token that its text
             before it needs last, however the tokens lie.
         grammar: Kind and source of a form that every sample is to have; see
-            `decoding.grammars.Grammar`.
+            `decoding.forms.form_of`.
         logit_bias: See `decoding.penalties.Penalties`.
         logprobs: Send with each token its log-probability, and those of so many of the likeliest,
             0 to 5; None: none. They are the model's own, before options and marks.

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from genloom.artifact import Artifact
 from genloom.decoding.rows import Bias, Decoding, Row
+from genloom.int8 import packed
 from genloom.sampling import device_of
 from genloom.serve.engine.crowd import PAD, Job, shown, streams, template_of
 from genloom.serve.engine.messages import Event, NewTokens, Preview
@@ -53,7 +54,7 @@ class Drawing:
     @cached_property
     def stops(self) -> tuple[tuple[int, ...], ...]:
         """Sequences of tokens that end a row: what was asked for, and the end of a document."""
-        end = self.job.artifact.items.end
+        end = end_of(self.job)
         return (*asked(self.job).stop, *(() if end is None else ((end,),)))
 
     @property
@@ -281,8 +282,9 @@ class Rolling:
     def _done(self, one: Drawing) -> Event:
         options = tuple(sorted(one.job.options.items()))
         if options not in self._templates:
-            marked = {} if self.bias is None else {"watermark": "tokens"}
-            self._templates[options] = template_of(one.job) | marked
+            told = {} if self.bias is None else {"watermark": "tokens"}
+            told |= {"int8": "weights"} if packed(self.artifact.model) else {}
+            self._templates[options] = template_of(one.job) | told
         template, crowd = self._templates[options], len(self._rows().rows)
         return one.job.done(self._x(one), template, one.ends, one.stopped, crowd=crowd)
 
@@ -306,7 +308,13 @@ def alike(job: Job) -> tuple[Any, ...]:
 
 def _ended_by_form(one: Drawing, row: Row) -> bool:
     """Whether a row is over though no end was drawn, for there is none: of a running text."""
-    return row.over and one.job.artifact.items.end is None
+    return row.over and end_of(one.job) is None
+
+
+def end_of(job: Job) -> int | None:
+    """The token that closes what its model draws; items may have another one, or be no tokens."""
+    space: Any = job.artifact.codec.space
+    return space.end
 
 
 def asked(job: Job) -> Request:

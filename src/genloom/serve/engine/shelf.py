@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 from torch import nn
 
 from genloom import artifact
 from genloom.artifact import Artifact
 from genloom.errors import BadInput, GenloomError, nearest
+from genloom.int8 import pack, packed
 from genloom.serve.engine.faults import ModelUnavailable
 
 log = logging.getLogger(__name__)
@@ -28,6 +29,7 @@ class Shelf(Mapping[str, Artifact]):
         budget: Bytes of weights on the shelf. Before a model is loaded, those asked for longest
             ago make room; those in use stay, even where that exceeds the budget.
         in_use: Names that must stay.
+        int8: Names of models whose weights are packed, see `int8.pack`.
         clock: Seconds.
     """
 
@@ -38,10 +40,11 @@ class Shelf(Mapping[str, Artifact]):
         idle_s: float = 600.0,
         budget: int | None = None,
         in_use: Callable[[], set[str]] = set,
+        int8: Collection[str] = (),
         clock: Callable[[], float] = time.monotonic,
     ):
         self.folders, self.idle_s, self.budget = dict(folders), idle_s, budget
-        self.in_use, self.clock = in_use, clock
+        self.in_use, self.int8, self.clock = in_use, int8, clock
         self._loaded: dict[str, Artifact] = {}  # in the order of the last use
         self._used: dict[str, float] = {}
 
@@ -80,7 +83,11 @@ class Shelf(Mapping[str, Artifact]):
         try:
             folder = artifact.find(self.folders[name])
             self._make_room(sum(p.stat().st_size for p in artifact.weights(folder)))
-            return artifact.load(folder)
+            found = artifact.load(folder)
+            if name in self.int8:
+                model: Any = found.model
+                pack(model.net)
+            return found
         except (GenloomError, OSError) as error:
             # The message names folders, which are not for whoever asked.
             log.error("the model %s cannot be loaded: %s", name, error)
@@ -99,5 +106,6 @@ class Shelf(Mapping[str, Artifact]):
 
 
 def weight_bytes(model: nn.Module) -> int:
-    """Bytes of a model's parameters and buffers."""
-    return sum(v.numel() * v.element_size() for v in (*model.parameters(), *model.buffers()))
+    """Bytes of a model's parameters and buffers, and of what was packed."""
+    small = (v for one in packed(model) for v in (one.rows, one.scale))
+    return sum(v.nbytes for v in (*model.parameters(), *model.buffers(), *small))

@@ -50,6 +50,7 @@ class WorkerOptions:
         wait_s: See `Batcher`.
         idle_s: See `Shelf`.
         budget: See `Shelf`.
+        int8: See `Shelf`.
         mark: Put on texts as they are drawn, as `TextMark.message` tells it; None: none.
     """
 
@@ -59,6 +60,7 @@ class WorkerOptions:
     wait_s: float = WAIT_S
     idle_s: float = 600.0
     budget: int | None = None
+    int8: Sequence[str] = ()
     mark: Mapping[str, Any] | None = field(default=None, repr=False)  # it holds a secret
 
     def message(self) -> dict[str, Any]:
@@ -79,7 +81,8 @@ class Worker:
     def __init__(self, sock: socket.socket, options: WorkerOptions, parser: Parser):
         self.sock, self.parser = sock, parser
         folders = {name: Path(folder) for name, folder in options.models.items()}
-        self.shelf = Shelf(folders, idle_s=options.idle_s, budget=options.budget)
+        shelved = {"idle_s": options.idle_s, "budget": options.budget, "int8": options.int8}
+        self.shelf = Shelf(folders, **shelved)
         mark = None if options.mark is None else TextMark.read(options.mark)
         self.batcher = Batcher(self.shelf, rows=options.rows, wait_s=options.wait_s, mark=mark)
         self.shelf.in_use = lambda: self.batcher.in_use

@@ -12,6 +12,7 @@ from genloom.serve.routes import (
     images,
     jobs,
     models,
+    music,
     outputs,
     runs,
     text,
@@ -21,6 +22,7 @@ from genloom.serve.routes import (
 
 MODULES = (
     models,
+    music,
     generations,
     images,
     edits,

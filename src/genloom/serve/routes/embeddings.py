@@ -13,9 +13,14 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 from torch import Tensor
 
+from genloom.codecs.scores import Scores
+from genloom.core import Items
+from genloom.music import midi
+from genloom.music.notes import Unreadable
 from genloom.serve import given
 from genloom.serve.guard import allow
 from genloom.serve.known import Known, named
+from genloom.serve.media import form_of
 from genloom.serve.problems import Problem
 from genloom.serve.services import Services, services
 
@@ -24,7 +29,7 @@ MOST = 64  # data of a request
 
 
 class Embeddings(BaseModel, extra="allow"):
-    """OpenAI's fields; a datum travels as text: a picture in base64, points as a JSON list."""
+    """OpenAI's fields; a datum is a text, or travels as one: pictures in base64, points as JSON."""
 
     input: str | list[Any]  # looked at below: of a million wrong ones one complaint is enough
     model: str | None = None
@@ -107,11 +112,30 @@ def _able(parts: Services, model: str | None) -> Known:
 def _item(content: bytes, media_type: str, known: Known) -> Tensor:
     if known.items.kind == "image":
         return given.picture(content, known.items, "outputs")
+    if known.items.kind == "text":
+        return _document(content, media_type, known.items)
     if media_type == "application/json":
         values = json.loads(content)["values"]
     else:
         values = [float(word) for word in content.decode().splitlines()[1].split(",")]
     return torch.tensor(values, dtype=torch.float32)
+
+
+def _document(content: bytes, media_type: str, items: Items) -> Tensor:
+    """The item whose file an output is; of music in the nearest words that the model has."""
+    form = form_of(media_type)
+    if form == "mid":
+        try:
+            return Scores(items, "a code").rows([midi.read(content)[0]])[0]
+        except Unreadable as error:
+            why = f"the output is no music that can be read: {error.reason}."
+            raise Problem(400, why, param="outputs", code="invalid_value") from None
+    if form == "json":
+        return given.document(json.loads(content)["text"], items, "outputs")
+    if form in ("txt", "smi"):
+        said = content.decode().removesuffix("\n" if form == "smi" else "")
+        return given.document(said, items, "outputs")
+    raise Problem(400, f"an output that is {media_type} says no text.", param="outputs")
 
 
 def _text(code: list[float]) -> str:

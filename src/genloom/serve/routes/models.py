@@ -30,7 +30,8 @@ def one(request: Request, name: str) -> dict[str, Any]:
 
 
 def _told(parts: Services, known: Known) -> dict[str, Any]:
-    return {**known.card(), "gate": parts.maker.gate.state(known), "licence": known.licence}
+    told = {"gate": parts.maker.gate.state(known), "licence": known.licence}
+    return {**known.card(), **told, "int8": parts.settings.int8 and known.packs}
 
 
 @router.get("/{name}/schema")

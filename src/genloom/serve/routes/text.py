@@ -16,6 +16,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse, Response
 
+from genloom.decoding.forms import FORM, VALID
 from genloom.lexicon import ASKED, ROLES, Lexicon
 from genloom.serve.asked import Asked
 from genloom.serve.engine.messages import NewTokens
@@ -181,7 +182,7 @@ def _asked(request: Request, body: Common, known: Known, wish: Wish) -> tuple[As
 
 
 def _grammar(body: Common) -> tuple[str, str] | None:
-    """The form that texts are to have, as OpenAI asks for it, or by a regular expression."""
+    """The form that texts are to have, as OpenAI asks for it, by a regular expression, or valid."""
     told = body.response_format or {"type": "text"}
     kind, named = told.get("type"), told.get("json_schema")
     if body.regex is not None and kind != "text":
@@ -190,10 +191,12 @@ def _grammar(body: Common) -> tuple[str, str] | None:
         return None if body.regex is None else ("regex", body.regex)
     if kind == "json_object":
         return "json_schema", '{"type": "object"}'
+    if kind == VALID:
+        return FORM, VALID
     if kind != "json_schema" or not isinstance(named, dict) or "schema" not in named:
         raise Problem(
             400,
-            "response_format is of type text, json_object, or json_schema with "
+            f"response_format is of type text, {VALID}, json_object, or json_schema with "
             'json_schema: {"name": ..., "schema": ...}.',
             param="response_format",
         )

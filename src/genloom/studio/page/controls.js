@@ -1,8 +1,10 @@
 // The controls of a model, made from the JSON schema of its options.
 
+import { post, url } from "./api.js";
 import { button, fill, h, icon } from "./dom.js";
-import { chips, field, numberField, select, toggle } from "./fields.js";
+import { chips, dropZone, field, numberField, select, toggle } from "./fields.js";
 import { originalField } from "./original.js";
+import { complain } from "./pieces.js";
 import { roll, seedIn, seedInput } from "./seed.js";
 import { known, t } from "./words.js";
 
@@ -107,6 +109,17 @@ function fineTuning(properties, given = {}) {
   return { node: fields.length ? node : null, values: () => Object.fromEntries(values()) };
 }
 
+/** Where a MIDI file becomes the words of a prompt. */
+function midiField(model, box) {
+  const took = async (file) => {
+    const form = new FormData();
+    form.append("file", file);
+    const answer = await post(url`/v1/models/${model.id}/prompts`, form).catch(complain);
+    if (answer) box.value = answer.prompt;
+  };
+  return dropZone({ text: t("make.midi"), accept: ".mid,.midi", took }).node;
+}
+
 /**
  * The form of a model.
  * @param {object} model Of /v1/models. @param {object} schema Of its options. @param {object} draft What was filled in before.
@@ -129,6 +142,7 @@ export function controls(model, schema, draft = {}) {
       "div.fields",
       {},
       prompt && field(t("make.prompt"), t("make.prompt.hint"), prompt),
+      model.medium === "music" && midiField(model, prompt),
       original?.node,
       which?.node,
       n.node,

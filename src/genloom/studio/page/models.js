@@ -2,6 +2,7 @@
 
 import { contentOf, get, url } from "./api.js";
 import { h, icon } from "./dom.js";
+import { roll } from "./roll.js";
 import { given, joined, t } from "./words.js";
 
 const schemas = new Map();
@@ -38,7 +39,7 @@ export function about(model) {
   const size =
     model.kind === "image"
       ? `${width} \u00d7 ${height}`
-      : t(model.kind === "text" ? "model.length" : "model.dims", { n: first });
+      : t(`model.${model.medium === "music" ? "events" : model.kind === "text" ? "length" : "dims"}`, { n: first });
   return joined(size, model.classes?.length > 0 && t("model.classes", { n: model.classes.length }));
 }
 
@@ -67,10 +68,10 @@ export function face(model, outputs) {
 /** Whether an output may be looked at. */
 export const isSeen = ({ state }) => state !== "held" && state !== "rejected";
 
-/** What plays an output that is a sound, or shows a drawing; nothing for others. */
-export const player = ({ id, media_type }) =>
+/** What plays an output that is a sound and draws its notes, or shows a drawing; nothing for others. */
+export const player = ({ id, media_type, text = "" }) =>
   media_type === "audio/wav"
-    ? h("audio", { controls: true, src: contentOf(id) })
+    ? h("div", {}, roll(text), h("audio", { controls: true, src: contentOf(id) }))
     : media_type === "image/svg+xml" && h("img", { src: contentOf(id), alt: "" });
 
 /** The class of a point as a number for its colour; 0 where there are none. */

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
 
-from genloom.core import Rng, Walk
+from genloom.artifact import Artifact
+from genloom.codecs import Pixels
+from genloom.core import Items, Rng, Walk
 from genloom.errors import BadInput
+from genloom.models.masked_diffusion import MaskedDiffusion
+from genloom.nets.bidirectional import Bidirectional
 from genloom.serve.engine.batching import Batcher
 from genloom.serve.engine.messages import Encoded
 from genloom.serve.engine.request import Encode, Request
@@ -98,6 +104,32 @@ def test_what_is_given_is_changed_where_it_may_be(models):
         )
         *_, x = steps
     assert torch.equal(codec.decode(x[:2]), items)
+
+
+def grid(patch: int) -> Artifact:
+    """Masked diffusion over pictures of 8 x 8 pixels, whose tokens are squares of them."""
+    items = Items("image", (1, 8, 8))
+    codec = Pixels(items, levels=2, patch=patch)
+    net = partial(Bidirectional, width=16, layers=1, heads=2)
+    model = MaskedDiffusion(codec.space, {}, net=net).eval()
+    recipe = {"model": {"use": "mdlm"}, "data": {"source": "two"}}
+    return Artifact(Path(), recipe, {}, items, model, codec, "2" * 64)
+
+
+@pytest.mark.parametrize("patch", [1, 2])
+def test_tokens_change_where_a_mask_of_pixels_says(patch):
+    about = grid(patch)
+    black = torch.zeros(1, 1, 8, 8, dtype=torch.uint8)
+    mask = MASK.clone()
+    mask[:, 3, 0] = False
+    request = Request(model="grid", seeds=(1, 2), source=black, mask=mask)
+    (items,) = [event.items for event in finals(run(Batcher({"grid": about}), [request])).values()]
+    free = torch.zeros(8, 8, dtype=torch.bool)
+    free[:4] = True
+    free[4 - patch : 4, :patch] = False  # all of a token's square stays where one pixel does
+    assert (items[:, 0, ~free] == 0).all() and items[:, 0, free].any()
+    with pytest.raises(BadInput, match="mask has the shape"):
+        Batcher({"grid": about}).add(replace(request, mask=mask[:, :, :4], id="b"))
 
 
 WRONG = [

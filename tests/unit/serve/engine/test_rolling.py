@@ -17,6 +17,7 @@ from genloom.artifact import Artifact
 from genloom.codecs import Text
 from genloom.core import Items
 from genloom.errors import BadInput
+from genloom.int8 import pack
 from genloom.lexicon import END, Letters, Lexicon, Pieces, learn_pieces
 from genloom.models.autoregressive import Autoregressive
 from genloom.nets.transformer import Transformer
@@ -28,6 +29,7 @@ from genloom.serve.engine.marking import TextMark
 from genloom.serve.engine.messages import Done, Event, Failed, NewTokens, Preview
 from genloom.serve.engine.request import Request
 from genloom.serve.writing import Writing
+from genloom.words import Words
 from tests.unit.serve.engine.made import finals, held, run
 
 ALPHABET = "abcdefghijklmnopqrstuvwxyz ,.\n"
@@ -407,3 +409,34 @@ def test_a_bias_rules_tokens_out(models):
     request = Request(model="text", seeds=(1,), logit_bias=bias)
     (done,) = finals(run(Batcher(models), [request])).values()
     assert int(done.items.max()) < 4
+
+
+def test_a_prompt_begins_what_is_valid(models):
+    words = Words(("C", "N", "(", ")", "1", "2", "=", "O"), "smiles", marks=(END,))
+    known = {"m": writer(lexicon=words)}
+    ask = Request(model="m", seeds=tuple(range(8)), grammar=("form", "valid"), most=9)
+    prompted = replace(ask, prompt=tuple(words.encode("C1C(")), id="prompted")
+    done = finals(run(Batcher(known), [ask, prompted]))
+    for request in (ask, prompted):
+        found = done[request.id]
+        for x, length in zip(found.items.tolist(), found.lengths, strict=True):
+            text = words.decode(x[:length])
+            assert text.startswith(words.decode(request.prompt)) and len(text) <= 13
+            assert text.count("(") == text.count(")") and not text.count("1") % 2
+        assert found.records[0]["form"] == "valid"
+    for wrong in (
+        replace(prompted, prompt=tuple(words.encode("=")), id="wrong"),
+        replace(prompted, most=2, id="short"),
+        replace(ask, model="text", id="text"),
+    ):
+        with pytest.raises(BadInput):
+            Batcher(known | models).add(wrong)
+
+
+def test_a_record_tells_of_packed_weights():
+    artifact = writer(width=256)
+    ask = Request(model="t", seeds=(1,), most=3)
+    (plain,) = finals(run(Batcher({"t": artifact}), [ask])).values()
+    pack(artifact.model.net)
+    (small,) = finals(run(Batcher({"t": artifact}), [ask])).values()
+    assert small.records[0] == plain.records[0] | {"int8": "weights"}

@@ -9,9 +9,10 @@ import pytest
 
 from genloom import artifact
 from genloom.errors import BadInput
+from genloom.int8 import packed
 from genloom.serve.engine.faults import ModelUnavailable
 from genloom.serve.engine.shelf import Shelf, weight_bytes
-from tests.unit.serve.engine.made import stored
+from tests.unit.serve.engine.made import TABLES, stored
 
 
 @pytest.fixture(scope="module")
@@ -72,3 +73,13 @@ def test_an_unknown_name_has_a_hint_and_a_broken_folder_no_path(folders, tmp_pat
     with caplog.at_level(logging.ERROR), pytest.raises(ModelUnavailable) as caught:
         _ = shelf["gone"]
     assert "secret" not in str(caught.value) and "secret" in caplog.text
+
+
+def test_weights_are_packed_where_that_is_asked_for(folders, tmp_path, monkeypatch):
+    net = {"use": "transformer", "width": 256, "layers": 1, "heads": 2}
+    monkeypatch.setitem(TABLES, "autoregressive", {"net": net})
+    wide = {"gan": folders["gan"], "wide": stored(tmp_path, "autoregressive")}
+    plain, small = Shelf(wide), Shelf(wide, int8={"wide"})
+    assert packed(small["wide"].model) and not packed(plain["wide"].model)
+    assert small.sizes()["wide"] < 0.5 * plain.sizes()["wide"]
+    assert small["gan"].hash == plain["gan"].hash

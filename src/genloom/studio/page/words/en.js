@@ -27,14 +27,14 @@ export default {
   make: {
     "settings": "Settings", "results": "Results", "none": "No model is served yet.", "train": "Train one", "generate": "Generate", "stop": "Stop",
     "keys": "Ctrl+Enter makes, Esc stops", "class": "Which", "any": "Any", "find": "Find a class", "prompt": "Begin with",
-    "prompt.hint": "The model goes on from here", "n": "How many", "seed.hint": "The same seed makes the same thing again", "lock": "Keep this seed",
+    "prompt.hint": "The model goes on from here", "midi": "Begin with a MIDI file", "n": "How many", "seed.hint": "The same seed makes the same thing again", "lock": "Keep this seed",
     "unlock": "A new seed each time", "dice": "Roll a new seed", "seed.any": "random", "options": "Fine tuning", "reset": "Back to the defaults",
     "ready": "Ready when you are", "ready.hint": "Choose what to make, then press Generate.", "step": "Step {step}", "of": "Step {step} of {steps}",
     "working": "Making {n}\u2026", "done": ({ n }) => `${n} made in {time}`, "cancelled": "Stopped.", "failed": "That did not work",
     "history": "Earlier, in this visit", "again": ({ n }) => `Show again: {model}, ${n} item${s(n)}`, "cut": "The connection ended before the result.",
   },
   model: {
-    "classes": ({ n }) => `${n} class${n === 1 ? "" : "es"}`, "dims": ({ n }) => `${n} dimension${s(n)}`, "length": ({ n }) => `up to ${n} characters`,
+    "classes": ({ n }) => `${n} class${n === 1 ? "" : "es"}`, "dims": ({ n }) => `${n} dimension${s(n)}`, "length": ({ n }) => `up to ${n} characters`, "events": "up to {n} events",
   },
   option: {
     "steps": "Steps", "guidance": "Guidance", "guide_from": "Guidance from noise", "guide_to": "Guidance to noise", "rescale": "Contrast kept",
