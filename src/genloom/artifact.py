@@ -121,7 +121,7 @@ class Artifact:
             batch: How many at a time; it changes speed and memory, not the samples.
             options: Those of the family; `options()` lists them.
         """
-        _check(n=n, seed=seed, batch=batch)
+        check_counts(n=n, seed=seed, batch=batch)
         cond = self.condition(range(seed, seed + n), label, caption, source, mask, negative)
         x = sampling.sample(self.model, n, cond, seed=seed, batch=batch, **options)
         return self.codec.decode(x.cpu())
@@ -139,7 +139,7 @@ class Artifact:
         **options: Any,
     ) -> Iterator[Tensor]:
         """Yield ever better guesses at n items; stop iterating to cancel."""
-        _check(n=n, seed=seed)
+        check_counts(n=n, seed=seed)
         seeds = range(seed, seed + n)
         cond = self.condition(seeds, label, caption, source, mask, negative)
         for x in sampling.stream(self.model, seeds, cond, **options):
@@ -189,7 +189,8 @@ class Artifact:
         ]
 
 
-def _check(**given: int) -> None:
+def check_counts(**given: int) -> None:
+    """Refuse a number of samples or of a batch below 1, and a seed below 0."""
     for name, value in given.items():
         low = 0 if name == "seed" else 1
         if value < low:

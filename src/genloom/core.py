@@ -233,6 +233,9 @@ class Step:
         return self.index / max(self.total, 1)
 
 
+END = Step(999_999, 1_000_000)  # of any run: where held-out losses are taken
+
+
 class Generative(nn.Module, ABC):
     """A trainable distribution over a space, given conditions.
 

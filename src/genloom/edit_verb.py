@@ -21,8 +21,9 @@ def edit(args: argparse.Namespace) -> None:
         return args.parser.print_help()
     if args.source is None or (args.picture is None and not args.help):
         raise BadInput("change what? genloom edit RUN PICTURE. See: genloom edit --help")
-    from genloom.artifact import load
+    from genloom.artifact import check_counts, load
 
+    check_counts(n=args.n, seed=args.seed)
     artifact = load(args.source, device="cpu" if args.help else args.device)
     options = family_options(args, artifact)
     change, foreign = WAYS.get(artifact.items.medium, WAYS["image"])

@@ -138,7 +138,13 @@ def evaluate(
     drawing = time.monotonic()
     known = _known(artifact, against, test)
     asked = _asked(known, test, against)
-    samples = _drawn(artifact, against, known, {"seed": first, "batch": batch, **chosen}, asked)
+    given = prompts(artifact.model, artifact.codec, against.real.items)
+    seeded = {"seed": first, "batch": batch, **chosen}
+    samples = (
+        artifact.sample(n, **asked, **seeded)
+        if given is None
+        else artifact.codec.decode(answered(artifact.model, *given, known, **seeded))
+    )
     drawn = time.monotonic() - drawing
     say("measuring the samples")
     made = side(samples, against.extractor, against.judge, labels)
@@ -167,7 +173,7 @@ def evaluate(
         estimates,
         found.refused,
         copies,
-        account.warnings(against, copies, test),
+        account.warnings(against, copies, test, answered=given is not None),
         account.failures(against, copies),
         account.pictures(samples, labels, against),
         curve,
@@ -311,20 +317,6 @@ def _copies(
         "planted": {"share": 0.05, "detected": detected, "p_value": min(t.p_value for t in check)},
         "pairs": pairs,
     }
-
-
-def _drawn(
-    artifact: Trained,
-    against: Bench,
-    known: Condition,
-    options: Mapping[str, Any],
-    asked: Mapping[str, Any],
-) -> Tensor:
-    """As many samples as held-out items; of a model that answers, its answers to these."""
-    held_out = against.real.items
-    if (given := prompts(artifact.model, artifact.codec, held_out)) is None:
-        return artifact.sample(len(held_out), **asked, **options)
-    return artifact.codec.decode(answered(artifact.model, *given, known, **options))
 
 
 def _known(artifact: Trained, against: Bench, test: Split) -> Condition:

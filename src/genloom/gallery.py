@@ -12,7 +12,7 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from genloom import given, sampling
-from genloom.artifact import Artifact
+from genloom.artifact import Artifact, check_counts
 from genloom.codecs import grid
 from genloom.codecs.files import write_png
 from genloom.codecs.text import FILES, SHEETS
@@ -60,6 +60,7 @@ def write(
         told: What the records say besides.
         options: Those of the family.
     """
+    check_counts(n=n, seed=seed, batch=batch)
     how: dict[str, Any] = {"seed": seed, "label": label, "batch": batch}
     how |= {"caption": caption, "source": source, "mask": mask, "negative": negative}
     items: Any = (

@@ -19,7 +19,7 @@ from genloom.conditions import Label, Text
 from genloom.core import Edits, check_options
 from genloom.errors import BadInput
 from genloom.music.notes import Score, Track
-from genloom.music.voices import begun, grid
+from genloom.music.voices import REST, begun, grid
 
 APART = 2**40  # from the seed of one window to that of the next
 
@@ -37,7 +37,7 @@ def harmonize(
     """Write the voices that a piece has not, once per seed.
 
     A piece that is longer than the model's grid is written in windows of its size, of which each
-    sees half of what the one before it has.
+    sees half of what the one before it has. Where a whole window has nothing to keep, all rest.
 
     Args:
         artifact: With the codec `voices`, of a family that edits.
@@ -71,6 +71,8 @@ def harmonize(
     cond = artifact.condition(seeds, label, caption)
     for k, start in enumerate(starts):
         window = slice(start, start + frames)
+        if not (cells[0, list(given), window] != REST).any():
+            continue
         source, mask = codec.tokens(begun(cells[..., window])), free[None, None, :, window]
         made = sampling.edit(model, [s + k * APART for s in seeds], cond, source, mask, **chosen)
         cells[..., window] = torch.where(mask[0], codec.cells(made.cpu()), cells[..., window])
@@ -82,6 +84,8 @@ def _placed(score: Score, voices: int, keep: Collection[int] | None) -> dict[int
     """The tracks that stay, by the voice that each of them is."""
     tracks = _pitched(score)
     kept = sorted(set(range(min(len(tracks), voices)) if keep is None else keep))
+    if not tracks:
+        raise BadInput("the piece has no voice to keep: it has no notes, or drums alone.")
     if not kept or kept[0] < 0 or kept[-1] >= voices:
         raise BadInput(f"keep = {kept}: name voices, from 0 to {voices - 1}.")
     if len(kept) == voices:

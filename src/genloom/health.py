@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -102,8 +102,10 @@ class Monitor:
         self.since: dict[str, int] = {}  # figure -> step from which on it has been bad
         self.active: dict[str, Alarm] = {}
         self.losses: deque[tuple[int, float]] = deque()
-        self.least = math.inf  # held-out loss so far
-        self.risen = 0  # held-out losses in a row that are above it
+        self.first: float | None = None  # held-out loss
+        self.least = math.inf
+        self.risen = 0  # held-out losses in a row that are above the least
+        self.rung = False  # for them
 
     def check(self, step: int, figures: Mapping[str, float]) -> list[Alarm]:
         """The alarms that begin now. A figure that recovers ends its alarm."""
@@ -150,12 +152,15 @@ class Monitor:
     def check_held_out(self, step: int, loss: float) -> list[Alarm]:
         """The alarm of a held-out likelihood that gets worse, once.
 
-        Two losses in a row are above the least one by 1 % of its size.
+        Two losses in a row are above the least one by 1 % of its size, or of the fall to it.
         """
+        self.first = loss if self.first is None else self.first
         self.least = min(self.least, loss)
-        self.risen = self.risen + 1 if loss > self.least + RISE * abs(self.least) else 0
-        if self.risen < 2 or "held_out" in self.active:
+        size = max(abs(self.least), self.first - self.least)
+        self.risen = self.risen + 1 if loss > self.least + RISE * size else 0
+        if self.risen < 2 or self.rung:
             return []
+        self.rung = True
         message = (
             f"the held-out loss was {self.least:.4g} and is {loss:.4g}: the model learns the "
             "training data by heart. Train for less time, bring more data, set model.net.dropout "
@@ -164,6 +169,16 @@ class Monitor:
         alarm = Alarm("overfits", step, loss, message, errors.Overfitted)
         self.active["held_out"] = alarm
         return [alarm]
+
+    @property
+    def held_out(self) -> list[float]:
+        """What `check_held_out` knows: a run that goes on from a checkpoint takes it back."""
+        return [] if self.first is None else [self.first, self.least, self.risen, self.rung]
+
+    @held_out.setter
+    def held_out(self, known: Sequence[float]) -> None:
+        first, least, risen, rung = known or (None, math.inf, 0, False)
+        self.first, self.least, self.risen, self.rung = first, least, int(risen), bool(rung)
 
 
 def diversity(items: Tensor, data: Tensor, other: Tensor) -> float:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 
 from genloom.artifact import Artifact
-from genloom.core import Step
+from genloom.core import END
 from genloom.data import Dataset
 from genloom.errors import BadInput
 from genloom.given import completed, encoded
@@ -28,7 +28,6 @@ ROWS = 64  # of a batch of the held-out loss, whatever train.batch is
 MOST = 512  # validation items that are looked at
 SEED = 2**30  # of the samples that KID compares: far from those that previews show
 FEWEST = 50  # items of a side that KID needs
-END = Step(999_999, 1_000_000)
 NEUTRAL = ("train.", "data.", "model.net.")  # keys that leave the objective as it is
 
 

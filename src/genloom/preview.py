@@ -15,7 +15,7 @@ from torch import Tensor
 from genloom.answering import answered, prompts
 from genloom.checkpoint import naming_a_full_disk
 from genloom.codecs import grid
-from genloom.core import Condition, Generative, Step
+from genloom.core import END, Condition, Generative
 from genloom.given import completed, shown
 from genloom.health import diversity
 from genloom.sampling import evaluating, sample
@@ -41,6 +41,7 @@ class Previewer:
         self.cheap = False
         self.count = GRID
         self._last: Tensor | None = None
+        self._known: Tensor | None = None  # tokens that each of them is given
         train, valid = plan.dataset.train, plan.dataset.valid
         self._data = train.batch(0, min(len(train), MANY), 0)[0]
         self._other = valid.batch(0, min(len(valid), MANY), 0)[0]
@@ -101,16 +102,21 @@ class Previewer:
         """See `health.diversity`: of the last grid, or of more samples where these are cheap."""
         items = self._items(model, MANY) if self.cheap or self._last is None else self._last
         n = min(len(items), len(self._other))
+        if n < 2:
+            return 1.0  # one alone has none to be like
         if self.plan.dataset.items.kind == "text":
-            a, c = (apart(v[:n]) for v in (items, self._other))
-            return float(a / c)
+            spread = [apart(self._unasked(v[:n])) for v in (items, self._other)]
+            return float(spread[0] / spread[1])
         return diversity(items[:n], self._data, self._other[:n])
 
     @torch.no_grad()
     def valid_loss(
         self, model: Generative, encode: Callable[[Tensor, Condition], tuple[Tensor, Condition]]
     ) -> dict[str, float]:
-        """Mean terms on the first held-out batches, with fixed draws; {} for several players."""
+        """Mean terms on the first held-out batches, with fixed draws; {} for several players.
+
+        They are those of the end of a run, where a weight that rises has its full value.
+        """
         if len(model.players) > 1:
             return {}
         valid, options = self.plan.dataset.valid, self.plan.options
@@ -121,7 +127,7 @@ class Previewer:
         with evaluating(model):
             for k in range(count):
                 x, cond = encode(*valid.batch(k, size, 0)[:2])
-                for _, terms in model.losses(x, cond, Step(0, 1)):
+                for _, terms in model.losses(x, cond, END):
                     for key, value in terms.items():
                         means[f"valid/{key}"] = (
                             means.get(f"valid/{key}", 0.0) + float(value) / count
@@ -131,9 +137,18 @@ class Previewer:
     def _items(self, model: Generative, n: int) -> Tensor:
         cond = {k: v[:n] for k, v in self._cond.items() if k in model.conditions}
         codec, held_out = self.plan.codec, self._other[:n]
-        if len(held_out) == n and (given := prompts(model, codec, held_out)):
-            return codec.decode(answered(model, *given, cond, batch=GRID)).cpu()
+        if given := prompts(model, codec, held_out):
+            x, self._known = given
+            cond = {name: v[: len(x)] for name, v in cond.items()}
+            return codec.decode(answered(model, x, self._known, cond, batch=GRID)).cpu()
         return codec.decode(sample(model, n, cond, batch=GRID)).cpu()
+
+    def _unasked(self, items: Tensor) -> Tensor:
+        """Without what a model of answers is given, (n, L)."""
+        if self._known is None:
+            return items
+        given = torch.arange(items.shape[1]) < self._known[: len(items), None]
+        return items.masked_fill(given, 0)
 
 
 def apart(texts: Tensor) -> Tensor:

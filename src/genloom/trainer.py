@@ -84,6 +84,11 @@ class _Run:
                 f"batch = {options.batch} does not split into {options.accumulate} micro-batches "
                 f"on {world} processes."
             )
+        if options.best and len(plan.model.players) > 1:
+            raise BadInput(
+                f"best = true needs one held-out loss, and {plan.recipe['model']['use']} has "
+                f"{len(plan.model.players)} players: leave it out."
+            )
         way: type[Access] = Open
         if options.private:
             way = Private
@@ -104,11 +109,7 @@ class _Run:
         self.spent_s = 0.0  # in earlier stretches of this run
         self.previewer = Previewer(plan, out / "samples", self.device)
         self.best = Best() if options.best else None
-        if options.best and len(plan.model.players) > 1:
-            raise BadInput(
-                f"best = true needs one held-out loss, and {plan.recipe['model']['use']} has "
-                f"{len(plan.model.players)} players: leave it out."
-            )
+        self.monitor = Monitor(0)
 
     def run(self) -> Path:
         """From wherever the run stands to its end."""
@@ -130,7 +131,7 @@ class _Run:
         cost_s = MANY / forecast.previewed * forecast.preview_s * forecast.steps / 100
         self.previewer.cheap = cost_s < 0.03 * forecast.seconds
         self.previewer.count = forecast.previewed
-        self.monitor = Monitor(forecast.steps)
+        self.monitor.total = forecast.steps
         self.vitals: dict[str, float] = {}
         self.progress = Progress(forecast.steps, self.plan.name, quiet=self.quiet)
         try:
@@ -307,6 +308,7 @@ class _Run:
             "halvings": self.learner.halvings,
             "seconds": self.spent_s + time.monotonic() - self.began,
             "threads": torch.get_num_threads(),
+            "held_out": self.monitor.held_out,
         }
         folder, tensors = self.out / "checkpoints", self.learner.state()
         if self.best is not None and self.best.weights:
@@ -325,6 +327,7 @@ class _Run:
     def _restore(self, path: Path) -> None:
         tensors, state = checkpoint.read(path, self.device)
         self.learner.restore(tensors)
+        self.monitor.held_out = state.get("held_out", [])
         if self.best is not None:
             self.best = Best(*state.get("best", ()), weights=tensors.get("best", {}))
         self.step, self.spent_s = state["step"], state["seconds"]

@@ -16,7 +16,14 @@ import pytest
 import torch
 
 from genloom import artifact, checkpoint
-from genloom.errors import BadInput, Collapsed, Diverged, GenloomError, Interrupted
+from genloom.errors import (
+    BadInput,
+    Collapsed,
+    Diverged,
+    GenloomError,
+    Interrupted,
+    Overfitted,
+)
 from genloom.progress import Journal
 from genloom.recipe import resolve
 from genloom.trainer import train
@@ -162,6 +169,17 @@ def test_a_run_of_several_players_has_no_best_weights(tmp_path):
     recipe["train"]["best"] = True
     with pytest.raises(BadInput, match="best = true needs one held-out loss, and gan has 2"):
         train(resolve(recipe), tmp_path / "run", quiet=True)
+    assert not (tmp_path / "run" / "run.json").exists()
+
+
+def test_a_run_that_was_stopped_for_overfitting_goes_on(tmp_path):
+    recipe = overfitting(tmp_path)
+    recipe["train"]["alarms"] = "stop"
+    with pytest.raises(Overfitted, match="by heart"):
+        train(resolve(recipe), tmp_path / "run", quiet=True)
+    run = train(resolve(recipe), tmp_path / "run", quiet=True)
+    record = json.loads((run / "run.json").read_text())
+    assert record["status"] == "done" and len(record["alarms"]) == 1
 
 
 def test_the_best_weights_outlive_a_kill(tmp_path):

@@ -80,6 +80,13 @@ def test_a_long_piece_is_written_in_windows_that_see_what_is_written():
     assert not any(mask[0].any() for mask in model.asked) and len(set(model.seeds)) == 5
 
 
+def test_where_nothing_sounds_for_long_all_voices_rest():
+    given, model = Score((tune(0, 12, 12 * 4000),)), Parallel()
+    (made,) = harmonize(about(model), given, [5])
+    assert len(model.asked) <= 4
+    assert all(track.notes == given.tracks[0].notes for track in made.tracks)
+
+
 def test_voices_that_stay_can_be_named():
     bass, four = tune(0, 12), [tune(0, 12, pitch=60 + i) for i in range(3)]
     (made,) = harmonize(about(Parallel(2)), Score((bass,)), [0], keep=[2])
@@ -110,6 +117,12 @@ def test_what_cannot_be_done_is_refused(tracks, keep, says):
     score = Score(tuple(tune(0, pitch=60 + i) for i in range(tracks)))
     with pytest.raises(BadInput, match=says):
         harmonize(about(Parallel()), score, [0], keep=keep)
+
+
+def test_a_piece_of_drums_has_no_voice_to_keep():
+    score = Score((Track((Note(0, 36, 12, 100),), drum=True),))
+    with pytest.raises(BadInput, match="drums alone"):
+        harmonize(about(Parallel()), score, [0])
 
 
 def test_a_family_in_one_order_is_refused():
@@ -155,7 +168,8 @@ def test_the_command_line_writes_music(run, tmp_path, capsys):
         assert sound.getnframes() > 0
     with Image.open(tmp_path / "out" / "sheet.png") as sheet:
         assert sheet.height > 0
-    for more, says in ((["--strength", "0.5"], "--keep"), (["--keep", "a"], "whole numbers")):
+    refused = [(["--strength", "0.5"], "--keep"), (["--keep", "a"], "whole numbers")]
+    for more, says in (*refused, (["-n", "0"], "n = 0: it must be at least 1.")):
         assert cli.main([*command, *more]) == 2
         assert says in capsys.readouterr().err
 

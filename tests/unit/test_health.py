@@ -97,6 +97,8 @@ def test_a_plateau_is_told_from_progress(slope, expected):
         ([2.0, 1.8, 1.83, 1.84, 1.9], [4]),
         ([-5.0, -5.5, -5.4, -5.3], [4]),  # of a density
         ([1.0, 0.5, math.nan, math.nan], []),  # NaN has an alarm of its own
+        ([0.5, 0.001, 0.002, 0.002], []),  # near 0, little of the fall
+        ([0.5, -0.001, 0.05, 0.06], [4]),
     ],
 )
 def test_a_held_out_loss_that_rises_twice_in_a_row_is_overfitting(losses, expected):
@@ -106,6 +108,17 @@ def test_a_held_out_loss_that_rises_twice_in_a_row_is_overfitting(losses, expect
     assert [alarm.step for alarm in alarms] == expected
     assert all(alarm.error is errors.Overfitted for alarm in alarms)
     assert all("train.best" in alarm.message for alarm in alarms)
+
+
+def test_a_run_that_goes_on_remembers_its_held_out_losses():
+    monitor, later, new = Monitor(9), Monitor(9), Monitor(9)
+    for loss in (2.0, 1.0, 1.5):
+        assert not monitor.check_held_out(1, loss)
+    later.held_out, new.held_out = monitor.held_out, Monitor(9).held_out
+    assert len(later.check_held_out(2, 1.5)) == 1
+    assert not new.check_held_out(2, 1.5) and not new.check_held_out(3, 1.4)
+    new.held_out = later.held_out
+    assert not new.check_held_out(4, 3.0)  # it has rung
 
 
 def ring_of_modes(n: int, modes: int, seed: int, apart: int = 1) -> torch.Tensor:

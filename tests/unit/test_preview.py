@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 import pytest
@@ -42,3 +43,55 @@ def test_a_sheet_holds_what_was_settled_on(shown):
     previewer.draw(model, 3)
     assert len(previewer._last) == 12
     assert (previewer.folder / "step-00000003.png").is_file()
+
+
+def talks(folder, answer: str, n: int):
+    """A previewer of a model of answers, of which few talks are held out."""
+    rows = [{"prompt": f"{i}?", "completion": answer.format(i)} for i in range(100, 100 + n)]
+    (folder / "talks.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    net = {"use": "transformer", "width": 16, "layers": 1, "heads": 2}
+    model = {"use": "autoregressive", "learned": "answers", "net": net}
+    data = {"source": str(folder / "talks.jsonl"), "length": 12}
+    plan = resolve({"data": data, "model": model, "train": {"steps": 1}})
+    return Previewer(plan, folder, torch.device("cpu")), plan
+
+
+def test_a_model_of_answers_shows_no_more_than_there_are_prompts(tmp_path):
+    previewer, plan = talks(tmp_path, "{}.", 60)
+    held_out = len(plan.dataset.valid)
+    previewer.count = GRID
+    assert held_out < GRID
+    previewer.draw(plan.model, 1)
+    texts = (tmp_path / "step-00000001.txt").read_text().split("\n---\n")
+    assert len(previewer._last) == held_out == len(texts) and all("?" in t for t in texts)
+
+
+def test_prompts_do_not_count_as_diversity(tmp_path):
+    previewer, plan = talks(tmp_path, "{}.", 600)
+    previewer.count = GRID
+    previewer.draw(plan.model, 1)
+    x, known = previewer._last, previewer._known
+    assert previewer.diversity(plan.model) > 0.5
+    place = torch.arange(x.shape[1])
+    same = x[:1].expand_as(x)
+    previewer._last = torch.where(place < known[:, None], x, same)  # one answer to all
+    assert previewer.diversity(plan.model) == 0
+
+
+def test_held_out_losses_have_the_weights_of_the_end(tmp_path):
+    model = {"use": "vae", "anneal": 1.0, "beta": 3.0}
+    plan = resolve({"data": {"source": "moons"}, "model": model, "train": {"steps": 1}})
+    previewer = Previewer(plan, tmp_path, torch.device("cpu"))
+    plan.model.prepare(*(v[:256] for v in (plan.dataset.train.items,)), {})
+    with torch.no_grad():
+        for p in plan.model.parameters():
+            p.add_(0.1 * torch.randn_like(p))
+    found = previewer.valid_loss(plan.model, lambda x, cond: (plan.codec.encode(x), cond))
+    assert found["valid/rate"] > 0
+
+
+def test_one_held_out_item_tells_nothing_of_diversity(shown):
+    previewer, model = shown
+    previewer._other = previewer._other[:1]
+    previewer.draw(model, 1)
+    assert previewer.diversity(model) == 1.0

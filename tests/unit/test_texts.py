@@ -148,6 +148,9 @@ def test_texts_begin_with_what_is_given(run, tmp_path, capsys):
     for prompt, says in (("~", "'~'"), ("a" * 48, "48 tokens")):
         assert main([*line, prompt]) == 2
         assert says in capsys.readouterr().err
+    for name, flag in (("n", "-n"), ("batch", "--batch")):
+        assert main([*line, "a", flag, "0"]) == 2
+        assert f"{name} = 0: it must be at least 1." in capsys.readouterr().err
 
 
 @pytest.fixture(scope="module")

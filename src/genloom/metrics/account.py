@@ -141,9 +141,15 @@ def _form(test: Split) -> str:
     return f"{lossy} of {len(test)} held-out files are lossy" if lossy else "lossless"
 
 
-def warnings(against: Bench, copies: dict[str, Any], test: Split) -> list[str]:
+def warnings(
+    against: Bench, copies: dict[str, Any], test: Split, *, answered: bool = False
+) -> list[str]:
     """What a reader must know to read the numbers; one line each."""
     lines = []
+    if answered:
+        lines.append(
+            "samples are answers to held-out prompts, and these are part of what is measured"
+        )
     form = _form(test)
     if form != "lossless":
         lines.append(

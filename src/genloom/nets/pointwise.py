@@ -13,7 +13,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.amp import custom_bwd, custom_fwd
 from torch.autograd.function import once_differentiable
 
 EPS = 1e-6
@@ -38,6 +37,9 @@ def feed_forward(x: Tensor, up: Tensor, down: Tensor) -> Tensor:
         down: (D, hidden).
     """
     if torch.is_grad_enabled():
+        if torch.is_autocast_enabled(x.device.type):  # the way back must have the same types
+            dtype = torch.get_autocast_dtype(x.device.type)
+            x, up, down = (v.to(dtype) for v in (x, up, down))
         return _FeedForward.apply(x, up, down)  # pyright: ignore[reportReturnType]
     return F.linear(F.linear(x, up).relu_().square_(), down)
 
@@ -96,7 +98,6 @@ class _RmsNorm(torch.autograd.Function):
 
 class _FeedForward(torch.autograd.Function):
     @staticmethod
-    @custom_fwd(device_type="cuda")
     def forward(ctx: Any, x: Tensor, up: Tensor, down: Tensor) -> Tensor:
         flat = x.flatten(0, -2)
         hidden = (flat @ up.T).relu_()
@@ -106,7 +107,6 @@ class _FeedForward(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    @custom_bwd(device_type="cuda")
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         flat, up, down, hidden, squared = ctx.saved_tensors
         rows = grad.flatten(0, -2)

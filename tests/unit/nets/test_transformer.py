@@ -140,6 +140,22 @@ def plain_rotate(qkv, turns):
     return x[:, :, :-1].flatten(2, 3), x[:, :, -1], qkv[:, :, -1]
 
 
+def test_a_half_precision_step_goes_back_in_the_same_types():
+    torch.manual_seed(0)
+    args = [torch.randn(s) for s in ((2, 5, 8), (24, 8), (8, 24))]
+    grads = []
+    for half in (True, False):
+        own = [v.clone().requires_grad_() for v in args]
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            y = feed_forward(*own)
+        assert y.dtype == (torch.bfloat16 if half else torch.float32)
+        y.float().square().sum().backward()
+        grads.append([v.grad for v in own])
+    for found, wanted in zip(*grads, strict=True):
+        assert found.dtype == torch.float32
+        torch.testing.assert_close(found, wanted, rtol=0.05, atol=0.05 * float(wanted.abs().max()))
+
+
 def test_hand_written_steps_equal_plain_torch_in_value_and_gradient():
     torch.manual_seed(0)
     turns = torch.polar(torch.ones(5, 1, 1, 4), torch.randn(5, 1, 1, 4))
