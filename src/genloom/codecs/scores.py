@@ -16,7 +16,8 @@ from genloom.lexicon import END
 from genloom.music.events import cut, decode, encode
 from genloom.music.notes import USUAL_TEMPO, Meter, Score, Tempo, Track, quantized
 
-NUMBERS = ("Position", "Tempo", "Track", "Program", "Velocity", "Pitch", "Duration")
+CLOSE = ("Position", "Tempo", "Program", "Velocity", "Duration")  # the nearest will do
+NUMBERS = (*CLOSE, "Track", "Pitch")
 
 
 class Scores:
@@ -79,27 +80,49 @@ class Scores:
         """A row for each, int64 (B, L): the nearest words that there are; what is longer is cut."""
         found = torch.full((len(scores), self.length), self.words.mark(END))
         for row, score in zip(found, scores):
-            text = self.words.known(self._near(cut(encode(score), self.length)[0], NUMBERS))
-            ids = self.words.encode(text)[: self.length]
+            words = self._near(cut(encode(score), self.length)[0], NUMBERS)
+            ids = self.words.encode(self.words.known(" ".join(words)))[: self.length]
             row[: len(ids)] = torch.tensor(ids)
         return found
+
+    def row(self, score: Score) -> Tensor:
+        """That of a piece which was not made from frames, int64 (L,); see `rows`.
+
+        Raises:
+            BadInput: It has a track that the items have not.
+        """
+        words = cut(encode(score), self.length)[0].split()
+        self.words.encode(" ".join(word for word in words if word.startswith("Track")))
+        return self.rows([score])[0]
 
     def opening(self, score: Score) -> str:
         """The words of a piece, and of a new bar after it: what a model goes on from.
 
         Notes are moved to the steps that the items have; tempos, instruments, how hard notes are
-        struck, and lengths become the nearest ones. Pitches and time signatures stay.
-        """
-        text = encode(quantized(score, self.finest))
-        return f"{self._near(text, [kind for kind in NUMBERS if kind != 'Pitch'])} Bar"
+        struck, and lengths become the nearest ones. Tracks, pitches and time signatures stay.
 
-    def _near(self, text: str, kinds: Collection[str]) -> str:
+        Raises:
+            BadInput: The items have not all of those, or the words leave no room for another.
+        """
+        words = [*self._near(encode(quantized(score, self.finest)), CLOSE), "Bar"]
+        if len(words) >= self.length:
+            message = f"the music has {len(words)} words, and a text {self.length}: shorten it."
+            raise BadInput(message)
+        text = " ".join(words)
+        self.words.encode(text)
+        return text
+
+    def _near(self, text: str, kinds: Collection[str]) -> list[str]:
         """The same words, those of some kinds as the nearest that there are, if there are any."""
-        words = []
-        for word in text.split():
-            kind, _, value = word.partition("_")
-            if kind not in kinds:
-                words.append(word)
-            elif self.values[kind]:
-                words.append(f"{kind}_{self.nearest(kind, int(value))}")
-        return " ".join(words)
+        words = text.split()
+        near = {word: self._nearest(word) if _kind(word) in kinds else word for word in set(words)}
+        return [near[word] for word in words if near[word]]
+
+    def _nearest(self, word: str) -> str:
+        """That of a kind that has numbers; empty where there is none."""
+        kind, _, value = word.partition("_")
+        return f"{kind}_{self.nearest(kind, int(value))}" if self.values[kind] else ""
+
+
+def _kind(word: str) -> str:
+    return word.partition("_")[0]

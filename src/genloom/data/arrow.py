@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-from genloom.data.documents import PART, Rows, Table, chosen_columns, row_documents
+from genloom.data.documents import PART, Rows, Table, row_documents
 from genloom.data.findings import Finding
 from genloom.data.source import Source
+from genloom.data.turns import chosen_columns
 
 
 class Shard(NamedTuple):

@@ -1,8 +1,7 @@
 """Files of text as documents: lines, paragraphs, whole files, or rows of JSON and CSV.
 
-A document is plain text, or turns of a talk: a row with `messages` has those, one with `prompt` and
-`completion` has two. One with `chosen` and `rejected` is a pair of documents that differ in their
-last answer. What holds no text, or no pair, is left out and counted.
+A document is plain text, or turns of a talk; a row may be a pair of documents that differ in their
+last answer (see `turns`). What holds no text, or no pair, is left out and counted.
 """
 
 from __future__ import annotations
@@ -21,14 +20,10 @@ from genloom.data.arrays import inflate
 from genloom.data.findings import Damaged, Finding
 from genloom.data.metadata import decode_text
 from genloom.data.source import PART_NAMES, Entry, Source
-from genloom.errors import BadInput, nearest
-from genloom.lexicon import ASKED, ROLES, Turns
+from genloom.data.turns import chosen_columns, is_pair, pair_of, turns_of
 
 Unit = Literal["line", "paragraph", "file"]
 ROWS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv")
-_TEXT = ("text", "content", "document", "sentence", "smiles", "paragraphs")
-_PAIR = (("prompt", "completion"), ("question", "answer"), ("source", "target"))
-CHOICE = ("chosen", "rejected")
 PART = ("split", "part", "subset")
 Rows = Iterable[tuple[int, Mapping[str, Any]]]
 
@@ -96,7 +91,7 @@ def row_documents(form: str, tables: Sequence[Table], columns: tuple[str, ...]) 
     Args:
         form: As `Source.form`.
         tables: Where they are.
-        columns: See `chosen_columns`.
+        columns: See `turns.chosen_columns`.
     """
 
     def entries(findings: list[Finding]) -> Iterator[Entry]:
@@ -116,125 +111,6 @@ def row_documents(form: str, tables: Sequence[Table], columns: tuple[str, ...]) 
                 yield Entry(place, turns=turns[0], rejected=turns[1], part=part)
 
     return Source(form, "text", entries, documents=True, texts=columns)
-
-
-def chosen_columns(row: Mapping[str, Any], columns: tuple[str, ...], name: str) -> tuple[str, ...]:
-    """Where the text of a table lies.
-
-    Args:
-        row: One of it; its names alone count.
-        columns: What somebody asked for: one, two of a prompt and its completion, `CHOICE`, or
-            three of a prompt, the chosen and the rejected answer. Empty: those that are called so.
-        name: Of the table.
-
-    Raises:
-        BadInput: There are no such columns.
-    """
-    if missing := [column for column in columns if column not in row]:
-        raise BadInput(f"{name} has no column {missing[0]!r}{nearest(missing[0], row)}")
-    if len(columns) > 3:
-        raise BadInput(
-            f"{name}: text is one column, a prompt and its completion, or a prompt with a chosen "
-            f"and a rejected answer: {columns}."
-        )
-    if columns:
-        return columns
-    if "messages" in row:
-        return ("messages",)
-    for pair in _PAIR:
-        if all(column in row for column in pair):
-            return pair
-    for column in (*_TEXT, *(row if len(row) == 1 else ())):
-        if column in row:
-            return (column,)
-    if any(column in row for column in CHOICE):
-        return ("prompt", *CHOICE) if "prompt" in row else CHOICE
-    raise BadInput(
-        f"{name} has no column of text ({', '.join(map(str, row))}). Name it: data.text_column."
-    )
-
-
-def turns_of(row: Mapping[str, Any], columns: tuple[str, ...]) -> Turns:
-    """The document of a row.
-
-    Raises:
-        ValueError: It is none, and why.
-    """
-    if columns == ("messages",):
-        return _messages(row.get("messages"))
-    texts = [_string(row.get(column), column) for column in columns]
-    return tuple(zip(ROLES[1:], texts)) if len(texts) == 2 else (("", texts[0]),)
-
-
-def is_pair(columns: tuple[str, ...]) -> bool:
-    """Whether columns are those of a chosen and a rejected answer."""
-    return columns == CHOICE or len(columns) == 3
-
-
-def pair_of(row: Mapping[str, Any], columns: tuple[str, ...]) -> tuple[Turns, Turns]:
-    """The chosen and the rejected document of a row: one prompt, and two answers to it.
-
-    A cell is a text or a list of messages. Without a column of prompts the two talks share all
-    but their last turn, or the answers are plain text; with one, an answer may repeat it.
-
-    Raises:
-        ValueError: It is no such pair, and why.
-    """
-    *asked, _, _ = columns
-    if not asked and "prompt" in row:
-        raise ValueError(f"it has a prompt: name the columns prompt, {', '.join(columns)}")
-    prompt = _told(row, asked[0], ROLES[1]) if asked else ()
-    chosen, rejected = (_answered(prompt, row, column) for column in columns[-2:])
-    if chosen[:-1] != rejected[:-1]:
-        raise ValueError(f"the prompts of {' and '.join(columns[-2:])} differ")
-    if chosen == rejected:
-        raise ValueError(f"{' and '.join(columns[-2:])} are the same")
-    return chosen, rejected
-
-
-def _answered(prompt: Turns, row: Mapping[str, Any], column: str) -> Turns:
-    """The prompt and the answer of a column, which is the last turn."""
-    found = _told(row, column, ASKED if prompt else "")
-    role, text = found[-1]
-    if role not in ("", ASKED):
-        raise ValueError(f"{column} ends with the {role}, not with the {ASKED}")
-    if not text.strip():
-        raise ValueError(f"{column} holds no text")
-    if len(found) == 1:
-        return (*prompt, *found)
-    if prompt and found[: len(prompt)] != prompt:
-        raise ValueError(f"{column} does not begin with the prompt")
-    return found
-
-
-def _told(row: Mapping[str, Any], column: str, role: str) -> Turns:
-    """The turns of a cell: those of its messages, or a text that one of this role says."""
-    cell = row.get(column)
-    if cell is None:
-        raise ValueError(f"there is no {column}")
-    if isinstance(cell, list):
-        return _messages(cell, column)
-    return ((role, _string(cell, column)),)
-
-
-def _messages(found: Any, column: str = "messages") -> Turns:
-    if not isinstance(found, list) or not found:
-        raise ValueError(f"{column} is no list of {{role, content}}")
-    turns = []
-    for one in found:
-        role, text = (one.get("role"), one.get("content")) if isinstance(one, dict) else (None, "")
-        if role not in ROLES:
-            raise ValueError(f"role {str(role)[:40]!r} is none of {', '.join(ROLES)}")
-        turns.append((role, _string(text, "content")))
-    return tuple(turns)
-
-
-def _string(value: Any, column: str) -> str:
-    if isinstance(value, list) and all(isinstance(one, str) for one in value):
-        return "\n".join(value)
-    if not isinstance(value, str):
-        raise ValueError(f"{column} is {type(value).__name__}, not text")
-    return value.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _pieces(text: str, unit: Unit) -> list[str]:

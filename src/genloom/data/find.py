@@ -39,7 +39,7 @@ class Wanted:
 
     Args:
         captions: Columns of tables beside pictures.
-        texts: Columns of tables of text; see `documents.chosen_columns`.
+        texts: Columns of tables of text; see `turns.chosen_columns`.
         unit: What a document of text files is. None: one file is one running text, and where there
             are several each is a document.
     """

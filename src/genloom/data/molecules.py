@@ -24,11 +24,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from genloom.data.documents import ROWS, chosen_columns
+from genloom.data.documents import ROWS
 from genloom.data.findings import Finding
 from genloom.data.source import Entry, Source
 from genloom.data.tables import has_pictures
 from genloom.data.trees import Folder
+from genloom.data.turns import chosen_columns
 from genloom.errors import BadInput, MissingExtra
 from genloom.molecules import chemistry
 from genloom.words import words_of
@@ -54,7 +55,7 @@ def molecules(source: Source, form: str | None, longest: int) -> Source:
         longest: Words of the longest that are kept.
 
     Raises:
-        BadInput: RDKit or selfies is not installed.
+        BadInput: RDKit or selfies is not installed. Reading it: the documents are pairs.
     """
     if form not in FORMS or not source.documents:
         return source
@@ -68,6 +69,10 @@ def molecules(source: Source, form: str | None, longest: int) -> Source:
     def entries(findings: list[Finding]) -> Iterator[Entry]:
         first: dict[tuple[str, str], str] = {}
         for entry in source.entries(findings):
+            if entry.rejected:
+                raise BadInput(
+                    f"{entry.name} is a pair, which is no molecule: data.tokenizer = letters."
+                )
             text, applied = ("", _TALK) if len(entry.turns) != 1 else told(entry.turns[0][1])
             notes = [Finding(entry.name, *found, kept=bool(text)) for found in applied]
             if text and (same := first.setdefault((entry.part, text), entry.name)) != entry.name:
@@ -121,7 +126,7 @@ def usual_form(path: Path, columns: tuple[str, ...]) -> str | None:
 
     Args:
         path: A file or a folder.
-        columns: Of the text, where somebody named them; see `documents.chosen_columns`.
+        columns: Of the text, where somebody named them; see `turns.chosen_columns`.
     """
     files = [path / name for name in Folder(path).names] if path.is_dir() else [path]
     names = [file.name.lower() for file in files]

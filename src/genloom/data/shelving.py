@@ -43,7 +43,7 @@ class Seen:
     """What a first reading tells.
 
     Args:
-        digests: Of the documents; of pairs, of their prompts, where they have any.
+        digests: Of the documents; of pairs that have several prompts, of these.
         names: Of the documents.
         given: Their parts, as the files say.
         letters: Those of all documents, or the words where they are written in words.
@@ -77,14 +77,15 @@ def documents(source: Source, findings: list[Finding]) -> Iterator[Entry]:
 
 def survey(source: Source) -> Seen:
     """Read all documents once."""
-    seen, first = Seen(), dict[bytes, str]()
+    seen, first, whole = Seen(), dict[bytes, str](), list[bytes]()
     for entry in documents(source, seen.findings):
-        whole = [entry.turns, entry.rejected] if entry.rejected else entry.turns
-        content = digest(json.dumps(whole).encode())
+        both = [entry.turns, entry.rejected] if entry.rejected else entry.turns
+        content = digest(json.dumps(both).encode())
         if content in first:
             reason = f"equals {first[content]}"
             seen.findings.append(Finding(entry.name, "duplicate", reason, kept=True))
         first.setdefault(content, entry.name)
+        whole.append(content)
         asked = entry.turns[:-1] if entry.rejected else ()
         seen.digests.append(digest(json.dumps(asked).encode()) if asked else content)
         seen.names.append(entry.name)
@@ -93,6 +94,8 @@ def survey(source: Source) -> Seen:
         for role, text in (*entry.turns, *entry.rejected):
             seen.letters.update(words_of(text, source.words) if source.words else text)
             seen.roles.update([role] if role else ())
+    if len(set(seen.digests)) == 1:
+        seen.digests = whole
     return seen
 
 
@@ -184,7 +187,8 @@ def write_documents(
         talks: See `lexicon_of`.
 
     Raises:
-        BadInput: There are too few documents, or some of them are pairs and some are not.
+        BadInput: There are too few documents, some of them are pairs and some are not, or no pair
+            of a part fits a row.
     """
     seen = survey(source)
     if 0 < seen.pairs < len(seen.names):
@@ -194,7 +198,8 @@ def write_documents(
         )
     parts, leaks = parts_of(seen.given, seen.digests, seen.names, shares, seed)
     if "train" not in parts:
-        raise BadInput(f"{name} has {len(parts)} documents: too few to train on and to hold out.")
+        found = f"{len(parts)} {seen.counted}"
+        raise BadInput(f"{name} has {found}: too few to train on and to hold out.")
     lexicon = lexicon_of(source, seen, parts, reads, vocab, talks)
     ids = {part: array("i") for part in PARTS}
     starts = {part: array("q", [0]) for part in PARTS}
@@ -218,6 +223,9 @@ def write_documents(
         if seen.pairs:
             names = [name for name, own in zip(seen.names, parts) if own == part]
             rows, fits = pair_rows(numbers, begin, length, end)
+            if len(fits) and not len(rows):
+                said = f"no pair of {name} fits {length} numbers in its {part} part"
+                raise BadInput(f"{said}: set a larger data.length.")
             described[part] = _write_pairs(folder, part, rows)
             said = f"with its end one of the two has over {length} numbers"
             leaks += [Finding(n, "too_long", said) for n, fit in zip(names, fits) if not fit]
@@ -227,8 +235,6 @@ def write_documents(
         described[part] = {"n": len(rows), "sha256": _write(folder / f"{part}.npy", rows)}
         if part == "train":
             _write(folder / "train.packed.npy", packed(rows, end))
-    if not described["train"]["n"]:
-        raise BadInput(f"no pair of {name} fits {length} numbers: set a larger data.length.")
     tokens = sum(len(found) for found in ids.values())
     notes = [f"{len(parts)} {seen.counted}, {tokens} numbers in [0, {lexicon.vocab - 1}]"]
     notes += [f"{cut} documents longer than {length} numbers were cut into several"] if cut else []

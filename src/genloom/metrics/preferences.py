@@ -37,12 +37,12 @@ def preferences(
     Raises:
         Refused: Fewer than 30 pairs, or a model without exact likelihoods.
     """
-    models = {"preferred": trained.model, "preferred_by_base": _base(trained)}
-    return [
-        preferred(model, trained.codec, chosen, rejected, cond, name=name, batch=batch)
-        for name, model in models.items()
-        if model is not None
-    ]
+    pairs = chosen, rejected, cond
+    found = [preferred(trained.model, trained.codec, *pairs, batch=batch)]
+    if (base := _base(trained)) is not None:
+        named = "preferred_by_base"
+        found.append(preferred(base, trained.codec, *pairs, name=named, batch=batch))
+    return found
 
 
 def preferred(
@@ -74,12 +74,18 @@ def preferred(
 
 
 def _base(trained: Trained) -> torch.nn.Module | None:
-    """What training began with; the run alone knows where that lies."""
-    from genloom import artifact
+    """What training began with, where it is there and reads what the model reads.
+
+    The run alone knows where it lies.
+    """
+    from genloom.models import bases
+    from genloom.models.autoregressive import Autoregressive
 
     run = trained.path.parent / "recipe.toml"
     source = tomllib.loads(run.read_text("utf-8"))["model"].get("base") if run.is_file() else None
+    if not source or not isinstance(trained.model, Autoregressive):
+        return None  # no other model begins with one
     try:
-        return source and artifact.load(source, device=str(device_of(trained.model))).model
+        return bases.read(source, trained.model).to(device_of(trained.model))
     except BadInput:
         return None

@@ -32,10 +32,10 @@ from genloom.models import bases, preferences
 from genloom.models.talks import answers, last_answer
 from genloom.nets import lora
 from genloom.nets.transformer import Transformer
+from genloom.sampling import evaluating
 
-UNASKED = (
-    -100
-)  # of a token whose likelihood is not counted, see `torch.nn.functional.cross_entropy`
+# Of a token whose likelihood is not counted, see `torch.nn.functional.cross_entropy`.
+UNASKED = -100
 
 TUNING: Mapping[str, Any] = {"batch": 8, "warmup": 0.05, "ema": 0.05}  # of a base, with AdamW
 
@@ -157,15 +157,17 @@ class Autoregressive(Generative):
         return {"nats": nats / (wanted != UNASKED).sum().clamp(min=1)}  # there may be no answer
 
     def _preferred(self, x: Tensor, rejected: Tensor, cond: Condition) -> Terms:
-        """Both documents of each pair in one pass, and in another one as the base has them."""
-        both = torch.cat([x, rejected.to(x)])
-        cond = {name: torch.cat([v, v]) for name, v in cond.items()}
-        wanted = self._learned(both)
+        """Each document of the pairs in a pass of its own, whose draws are those of the batch."""
+        sides = x, rejected.to(x)
+        wanted = [self._learned(side) for side in sides]
 
         def said(net: nn.Module) -> Tensor:
             """Nats of the answers, (2, B)."""
-            logits = self._logits(both, cond, net).float()
-            return -F.cross_entropy(logits.mT, wanted, reduction="none").sum(1).view(2, -1)
+            nats = (
+                F.cross_entropy(self._logits(side, cond, net).float().mT, own, reduction="none")
+                for side, own in zip(sides, wanted)
+            )
+            return -torch.stack([each.sum(1) for each in nats])
 
         policy = said(self.net)
         with torch.no_grad(), self._base_net(x.device) as net:
@@ -174,15 +176,15 @@ class Autoregressive(Generative):
         self._vitals = preferences.vitals(margins)
         terms = {"preferred": preferences.loss(margins)}
         if self.nll:
-            tokens = (wanted[: len(x)] != UNASKED).sum()
+            tokens = (wanted[0] != UNASKED).sum()
             terms["nats"] = -self.nll * policy[0].sum() / tokens.clamp(min=1)
         return terms
 
     @contextmanager
     def _base_net(self, device: torch.device) -> Iterator[nn.Module]:
-        """The net of the base: our own without what was learned, or a frozen one beside it."""
+        """The net of the base, without dropout: our own less what was learned, or a frozen one."""
         if self.rank:
-            with lora.set_aside(self.net):
+            with lora.set_aside(self.net), evaluating(self.net):
                 yield self.net
         else:
             yield self._reference.net(lambda: bases.read(str(self.base), self).net, device)

@@ -2,7 +2,8 @@
 
 Each atom that must have one double bond is matched with a neighbour: a perfect matching, as Kekule
 drew benzene. Which atoms are matched is not known before all bonds are. So all answers are kept:
-each is the set of atoms that still miss a double bond, of those that bonds can come to.
+each is the set of atoms that still miss a double bond, of those that bonds can come to. They grow
+like Fibonacci's numbers with the aromatic atoms that are open at once; beyond MOST none is kept.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Collection
 from enum import IntEnum
 
 Missing = frozenset[frozenset[int]]
+MOST = 256  # answers; molecules have some tens
 NOTHING: Missing = frozenset([frozenset()])  # no atom misses a bond; no answer at all is {}
 
 
@@ -30,9 +32,10 @@ def added(missing: Missing, atom: int, share: Share) -> Missing:
 
 
 def joined(missing: Missing, atom: int, other: int) -> Missing:
-    """The answers with one more bond, which is a double one or none."""
+    """The answers with one more bond, which is a double one or none; of more than MOST, none."""
     pair = {atom, other}
-    return missing | {one - pair for one in missing if pair <= one}
+    found = missing | {one - pair for one in missing if pair <= one}
+    return found if len(found) <= MOST else frozenset()
 
 
 def settled(missing: Missing, atom: int) -> Missing:

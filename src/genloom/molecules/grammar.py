@@ -36,7 +36,9 @@ FOLLOWING: dict[Kind, tuple[Kind, ...]] = {
 WHOLE = (Kind.ATOM, Kind.RING, Kind.CLOSE)  # after them nothing need come
 _NOTHING = ("[nop]", "[epsilon]")  # of SELFIES
 _OWING = re.compile(r"\[.*(?:Branch|Ring)([1-3])\]")
+_PREFIX = re.compile(r"^\[[=#/\\]")  # an atom with its bond
 _OWED = 3
+_ALONE = 2 + _OWED  # the state after an atom without bonds
 
 
 class Atom(NamedTuple):
@@ -273,22 +275,24 @@ def selfies(words: Sequence[str]) -> Automaton:
 
     Any row of them is a molecule, but one of nothing too, and what has no place in it is passed
     over. So each part begins with an atom, a branch or a ring is followed by as many words as say
-    its length, and what stands for nothing does not come. State 0 is the beginning of a part, 1 is
-    inside it, and 1 + k waits for k more words of a length.
+    its length, and what stands for nothing does not come. SELFIES gives eight bonds to an atom that
+    it has no number for: one that takes none, such as [Cl-1], is a part alone. RDKit still refuses
+    [Si] with five, and a ring that reaches back to [Cl-1]. State 0 begins a part, 1 is inside it,
+    1 + k waits for k words of a length, and _ALONE for a dot.
 
     Args:
         words: Of the lexicon, V.
     """
-    table = torch.full((2 + _OWED, len(words)), -1)
+    table = torch.full((1 + _ALONE, len(words)), -1)
     for i, word in enumerate(words):
-        if word in _NOTHING:
-            continue
         if word == ".":
-            table[1, i] = 0
-            continue
-        table[2:, i] = torch.arange(1, 1 + _OWED)
-        owing = _OWING.fullmatch(word)
-        table[1, i] = 1 if owing is None else 1 + int(owing[1])
-        if owing is None:
-            table[0, i] = 1
-    return Automaton(table, torch.arange(2 + _OWED) == 1)
+            table[[1, _ALONE], i] = 0
+        elif read(_PREFIX.sub("[", word)) == Word(Kind.ATOM):  # without a bond
+            table[0, i] = _ALONE
+        elif word not in _NOTHING:
+            owing = _OWING.fullmatch(word)
+            table[1, i] = 1 if owing is None else 1 + int(owing[1])
+            table[2:_ALONE, i] = torch.arange(1, 1 + _OWED)
+            if owing is None:
+                table[0, i] = 1
+    return Automaton(table, torch.isin(torch.arange(1 + _ALONE), torch.tensor([1, _ALONE])))

@@ -4,6 +4,7 @@ A score is bars; a bar is an optional time signature and positions, each later t
 at a position come a tempo and notes. A note is the track that plays it and what on, where these are
 new, how hard, its pitch and its length. So much is an automaton over the kinds of words. What is
 not, is kept beside it: the length of the bar, the position, and which tracks have played what.
+A prompt may be any words: it is read as `decode` reads it.
 """
 
 from __future__ import annotations
@@ -50,7 +51,6 @@ FOLLOWING: dict[Kind, tuple[Kind, ...]] = {
     Kind.DURATION: (Kind.BAR, Kind.POSITION, *_SOUND),
 }
 ENDS = (Kind.BAR, Kind.DURATION)
-_FRESH = (Kind.NOTHING, Kind.BAR, Kind.METER)  # after them a time signature counts
 _INTERRUPTED = {Kind.PITCH: Kind.VELOCITY, Kind.BAR: Kind.METER}  # what a skipped word leaves
 _RANGES = {
     "Position": (Kind.POSITION, 0, 99999),
@@ -69,25 +69,50 @@ class State(NamedTuple):
 
     Args:
         kind: Of its last word.
+        fresh: Whether a time signature counts.
+        start: The step at which the bar starts; -1 before the first one.
         bar: Steps of the bar.
         position: In it; -1 before the first one.
         playing: The track that plays; -1: nobody has said so, which is track 0.
-        drum: Whether what it plays on was said to be drums.
+        drum: Whether it has no notes yet, and was said to play drums.
         pitch: Of the last word.
-        struck: (track, pitch) of the notes at this position, each of which is struck once.
+        struck: (step, track, pitch) of the notes of this bar, each of which is struck once.
         played: Tracks that have notes.
-        pitched: How many of them are no drums.
+        pitched: Those of them that are no drums.
     """
 
     kind: Kind = Kind.NOTHING
+    fresh: bool = True
+    start: int = -1
     bar: int = Meter(0, 4, 4).bar
     position: int = -1
     playing: int = -1
     drum: bool = False
     pitch: int = -1
-    struck: frozenset[tuple[int, int]] = frozenset()
+    struck: frozenset[tuple[int, int, int]] = frozenset()
     played: frozenset[int] = frozenset()
-    pitched: int = 0
+    pitched: frozenset[int] = frozenset()
+
+    @property
+    def now(self) -> int:
+        """The step at which notes are struck."""
+        return max(self.start, 0) + max(self.position, 0)
+
+    @property
+    def track(self) -> int:
+        """The track that plays."""
+        return max(self.playing, 0)
+
+    @property
+    def kept(self) -> frozenset[int]:
+        """Those that have notes and that `decode` keeps."""
+        return self.played.difference(sorted(self.pitched)[TRACKS:])
+
+    @property
+    def heard(self) -> bool:
+        """Whether another note of the track that plays would be kept."""
+        new = self.track not in self.played
+        return self.track in self.kept or (new and (self.drum or len(self.pitched) < TRACKS))
 
 
 @final
@@ -115,17 +140,27 @@ class Events:
         self.skeleton = Automaton(table, torch.tensor([kind in ENDS for kind in Kind]))
 
     def start(self, left: int, given: Sequence[int] = ()) -> State:
-        """See `Constraint`; of given words, those that make no sense are skipped as in `decode`."""
+        """See `Constraint`; of given words, those that make no sense are skipped as in `decode`.
+
+        Where they have begun a note that cannot be, such as one of a track that is not kept, its
+        words make no sense either, and the score goes on as after a tempo.
+        """
         state = State()
         for token in given:
             state = self._after(state, token)
         if self.skeleton.least[state.kind] > left:
             raise BadInput(too_short(left))
+        if not self.complete(state) and not self.allowed(state, left).any():
+            state = state._replace(kind=Kind.TEMPO)
         return state
 
     def allowed(self, state: State, left: int) -> Tensor:
         """See `Constraint`."""
         found = self.skeleton.allowed(state.kind, left)[self.kinds]
+        if not state.heard:  # at a new position another track must be named
+            found &= self.skeleton.allowed(state.kind, left - 1)[self.kinds] | (
+                self.kinds != Kind.POSITION
+            )
         for kind in FOLLOWING[state.kind]:
             if (values := self._values(kind, state)) is not None:
                 found &= (self.kinds != kind) | values
@@ -137,10 +172,10 @@ class Events:
 
     def nearest(self, state: State) -> int | None:
         """See `Constraint`."""
-        kind = self.skeleton.nearest(state.kind)
-        if kind is None:
+        if self.complete(state):
             return None
-        return int((self.allowed(state, len(Kind)) & (self.kinds == kind)).nonzero()[0])
+        need = self.skeleton.need[state.kind][self.kinds]
+        return int(need.masked_fill(~self.allowed(state, len(Kind)), torch.inf).argmin())
 
     def complete(self, state: State) -> bool:
         """See `Constraint`."""
@@ -148,32 +183,37 @@ class Events:
 
     def _values(self, kind: Kind, state: State) -> Tensor | None:
         """Which values the next word may have if it is of a kind, bool (V,) or (); None: any."""
-        track = max(state.playing, 0)
         if kind is Kind.POSITION:
-            return (self.values > state.position) & (self.values < state.bar)
+            steps = (step - max(state.start, 0) for step, _, _ in state.struck)
+            last = max((state.position, *steps))  # a prompt may have gone back
+            return (self.values > last) & (self.values < state.bar)
         if kind is Kind.TRACK:
             return self._tracks(state)
         if kind is Kind.PROGRAM:
-            return torch.tensor(track not in state.played)
+            return torch.tensor(state.track not in state.played and state.heard)
         if kind is Kind.VELOCITY:
-            return torch.tensor(not self._silent(state, track))
+            return torch.tensor(state.heard and not self._silent(state, state.track))
         if kind is Kind.PITCH:
-            return ~self._among([pitch for one, pitch in state.struck if one == track])
+            struck = [pitch for *place, pitch in state.struck if place == [state.now, state.track]]
+            return ~self._among(struck) & state.heard
+        if kind is Kind.DURATION:
+            again = (state.now, state.track, state.pitch) in state.struck
+            return torch.tensor(state.heard and not again)
         return None
 
     def _tracks(self, state: State) -> Tensor:
         """Which values are tracks that another note may be of, bool (V,)."""
-        struck = {track for track, _ in state.struck}
+        struck = {track for step, track, _ in state.struck if step == state.now}
         ruled = [track for track in struck if self._silent(state, track)]
         found = ~self._among([state.playing, *ruled])
-        return found & self._among(sorted(state.played)) if state.pitched >= TRACKS else found
+        return found & self._among(sorted(state.kept)) if len(state.pitched) >= TRACKS else found
 
     def _among(self, values: Sequence[int]) -> Tensor:
         return torch.isin(self.values, torch.tensor(values, dtype=torch.long))
 
     def _silent(self, state: State, track: int) -> bool:
         """Whether a track strikes every pitch that there is at this position."""
-        return sum(one == track for one, _ in state.struck) >= self.pitches
+        return sum(one[:2] == (state.now, track) for one in state.struck) >= self.pitches
 
     def _after(self, state: State, token: int) -> State:
         """The state after any token, as `decode` reads it."""
@@ -181,35 +221,37 @@ class Events:
         kind = Kind.NOTHING if mark else Kind(int(self.kinds[token]))
         value = 0 if mark else int(self.values[token])
         if not _makes_sense(state, kind, value):
-            return state._replace(kind=_INTERRUPTED.get(state.kind, state.kind))
-        found = state._replace(kind=kind)
+            return state._replace(kind=_INTERRUPTED.get(state.kind, state.kind), fresh=False)
+        found = state._replace(kind=kind, fresh=kind in (Kind.BAR, Kind.METER))
         if kind is Kind.BAR:
-            return found._replace(position=-1, struck=frozenset())
+            start = 0 if state.start < 0 else state.start + state.bar
+            struck = frozenset(one for one in state.struck if one[0] >= start)
+            return found._replace(start=start, position=-1, struck=struck)
         if kind is Kind.METER:
             return found._replace(bar=value)
         if kind is Kind.POSITION:
-            return found._replace(position=value, struck=frozenset())
+            return found._replace(position=value)
         if kind is Kind.TRACK:
             return found._replace(playing=value, drum=False)
         if kind is Kind.PROGRAM:
-            return found._replace(drum=value == DRUMS)
+            return found._replace(drum=value == DRUMS and state.track not in state.played)
         if kind is Kind.PITCH:
             return found._replace(pitch=value)
         if kind is not Kind.DURATION:
             return found
-        track = max(state.playing, 0)
-        new = track not in state.played
+        new = not state.drum and state.track not in state.played
         return found._replace(
-            struck=state.struck | {(track, state.pitch)},
-            played=state.played | {track},
-            pitched=state.pitched + (new and not state.drum),
+            drum=False,
+            struck=state.struck | {(state.now, state.track, state.pitch)},
+            played=state.played | {state.track},
+            pitched=state.pitched | {state.track} if new else state.pitched,
         )
 
 
 def _makes_sense(state: State, kind: Kind, value: int) -> bool:
     """Whether `decode` uses a word, wherever it stands; not whether it should stand there."""
     if kind is Kind.METER:
-        return state.kind in _FRESH
+        return state.fresh
     if kind is Kind.POSITION:
         return value < state.bar
     if kind is Kind.DURATION:

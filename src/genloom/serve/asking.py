@@ -94,7 +94,7 @@ def _most(known: Known, most: int | None) -> int | None:
     if most is None:
         return None
     if not known.tokens:
-        raise Problem(400, f"{known.name} makes {known.items.kind}, not text.", param="max_tokens")
+        raise Problem(400, f"{known.name} does not draw token by token.", param="max_tokens")
     length = known.items.shape[0]
     if not 1 <= most <= length:
         raise Problem(400, f"max_tokens = {most}: it must be 1 to {length}.", param="max_tokens")

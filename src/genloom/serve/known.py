@@ -120,6 +120,7 @@ class Known:
             "hash": self.hash,
             "embeds": self.latent is not None,
             "edits": self.edits,
+            "continues": self.tokens,
             **({} if self.latent is None else {"latent": {"size": self.latent}}),
             **({} if self.given == "none" else {"source": self._source()}),
         }

@@ -334,7 +334,7 @@ def prompt_of(known: Known, text: str, limits: Limits) -> tuple[int, ...]:
         why = "a prompt is no text where it holds a surrogate, which is half a character."
         raise Problem(400, why, param="prompt", code="unknown_character")
     if not known.tokens:
-        raise Problem(400, f"{known.name} makes {known.items.kind}, not text.", param="prompt")
+        raise Problem(400, f"{known.name} does not go on from a prompt.", param="prompt")
     assert known.items.lexicon is not None
     try:
         return tuple(known.items.lexicon.encode(text))

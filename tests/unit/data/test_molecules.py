@@ -77,6 +77,16 @@ def test_other_files_are_when_somebody_says_so(tmp_path):
         data.open_dataset("digits", tokenizer="smiles")
 
 
+@pytest.mark.parametrize("form", ["smiles", "selfies"])
+def test_pairs_are_none(tmp_path, form):
+    rows = [{"chosen": smiles, "rejected": f"C{smiles}"} for smiles in CHAINS]
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    with pytest.raises(BadInput, match=r"a\.jsonl:1 is a pair, which is no molecule"):
+        data.open_dataset(tmp_path / "a.jsonl", tokenizer=form)
+    plain = data.open_dataset(tmp_path / "a.jsonl", tokenizer="letters")
+    assert sorted(everything(plain)) == sorted(CHAINS)
+
+
 def test_files_of_smiles_are_letters_when_somebody_says_so(tmp_path):
     (tmp_path / "a.smi").write_text("\n".join(CHAINS))
     dataset = data.open_dataset(tmp_path, tokenizer="letters")

@@ -109,6 +109,55 @@ def test_rows_that_are_no_pairs_are_left_out_with_a_reason(tmp_path):
     assert (report.n, report.counted) == (len(WORDS), "pairs of documents")
 
 
+def test_answers_of_two_roles_are_no_pairs(tmp_path):
+    rows = [{"chosen": w, "rejected": w[::-1]} for w in WORDS]
+    alike = {"chosen": "a", "rejected": [said("assistant", "a")]}
+    dataset = opened(tmp_path, [*rows, alike], valid=0, test=0)
+    (found,) = dataset.findings
+    assert (found.code, found.kept) == ("bad_pair", False) and len(dataset.train) == len(WORDS)
+    assert found.reason == "one of chosen and rejected is a text, the other a message"
+
+
+@pytest.mark.parametrize("name", ["question", "instruction"])
+def test_a_prompt_by_another_name_is_one(tmp_path, name):
+    rows = [{name: w, "chosen": w[0], "rejected": w[1]} for w in WORDS]
+    dataset = opened(tmp_path, rows, valid=0, test=0)
+    wanted = [(f"[user] {w}[assistant] {w[0]}", f"[user] {w}[assistant] {w[1]}") for w in WORDS]
+    assert not dataset.findings and sorted(pairs(dataset)) == sorted(wanted)
+    both = [{**row, "prompt": row[name] * 2} for row in rows]
+    written(tmp_path / "b.jsonl", both)
+    named = data.open_dataset(tmp_path / "b.jsonl", valid=0, test=0)
+    assert ("[user] axax[assistant] a", "[user] axax[assistant] x") in pairs(named)
+
+
+def test_what_the_system_says_is_a_turn_where_it_says_anything(tmp_path):
+    heard, other = "[system] s[user] ax[assistant] a", "[system] s[user] ax[assistant] xx"
+    forms = [form("ax") | {"prompt": form("ax").get("prompt", "ax")} for form in FORMS.values()]
+    within = [{**forms[1], "prompt": [said("system", "s"), *forms[1]["prompt"]], "system": "t"}]
+    rows = [*({**row, "system": "s"} for row in forms), *within]
+    silent = [{**forms[0], "system": nothing} for nothing in ("", None, " ")]
+    dataset = opened(tmp_path, [*rows, *silent], valid=0, test=0)
+    assert all(finding.code == "duplicate" for finding in dataset.findings)
+    unheard = (heard.removeprefix("[system] s"), other.removeprefix("[system] s"))
+    assert sorted(pairs(dataset)) == sorted([(heard, other)] * len(rows) + [unheard] * len(silent))
+    columns = [{"s": "s", "q": "ax", "good": "a", "bad": "xx"}] * 2
+    named = opened(tmp_path, columns, text_column="s,q,good,bad", valid=0, test=0)
+    assert pairs(named) == [(heard, other)] * 2
+    with pytest.raises(BadInput, match="what the system says before them"):
+        opened(tmp_path, [{**row, "x": ""} for row in columns], text_column="x,s,q,good,bad")
+
+
+@pytest.mark.parametrize(
+    "others", [("system",), ("input",), ("instruction", "input"), ("question", "instruction")]
+)
+def test_it_is_told_where_it_is_unclear_what_the_prompt_is(tmp_path, others):
+    rows = [{**dict.fromkeys(others, w), "chosen": w[0], "rejected": w[1]} for w in WORDS]
+    with pytest.raises(BadInput, match=rf"a\.jsonl has {', '.join(others)} beside .*text_column"):
+        opened(tmp_path, rows)
+    dataset = opened(tmp_path, rows, text_column="chosen,rejected", valid=0, test=0)
+    assert ("a", "x") in pairs(dataset)
+
+
 def test_a_prompt_that_nobody_named_is_told(tmp_path):
     rows = [{"chosen": w, "rejected": w[::-1]} for w in WORDS]
     dataset = opened(tmp_path, [*rows, plain("ax")], valid=0, test=0)
@@ -130,6 +179,27 @@ def test_a_pair_is_dropped_whole_where_one_of_the_two_is_too_long(tmp_path):
     assert (dataset.train.items[12 - 2][-1], dataset.items.end) == (dataset.items.end,) * 2
     with pytest.raises(BadInput, match=r"no pair of a\.jsonl fits 4 numbers"):
         opened(tmp_path, rows, length=4)
+
+
+@pytest.mark.parametrize("part", ["train", "valid", "test"])
+def test_a_held_out_part_of_which_no_pair_fits_is_told(tmp_path, part):
+    rows = [{**plain(w), "split": name} for w in WORDS for name in ("train", "valid", "test")]
+    for i, row in enumerate(rows):  # no two parts have the same prompt
+        row["prompt"] = f"{i:02}"
+        row["chosen"] = "abcdefgh" if row["split"] == part else "a"
+    with pytest.raises(BadInput, match=rf"fits 10 numbers in its {part} part: set a larger"):
+        opened(tmp_path, rows, length=10)
+
+
+def test_one_prompt_alone_is_divided_pair_by_pair(tmp_path):
+    rows = [{"prompt": "p", "chosen": w, "rejected": w[::-1]} for w in WORDS for _ in range(2)]
+    dataset = opened(tmp_path, rows, valid=0.25, test=0.25)
+    parts = [dataset.train, dataset.valid, data.open_test(dataset)]
+    assert [len(part) for part in parts] == [24, 12, 12]
+    chosen = [set(texts(dataset, part)) for part in parts]
+    assert sum(map(len, chosen)) == len(set.union(*chosen)) == len(WORDS)
+    with pytest.raises(BadInput, match="24 pairs of documents: too few"):
+        opened(tmp_path, rows[:1] * 24)
 
 
 def test_pairs_of_one_prompt_share_a_part(tmp_path):

@@ -10,10 +10,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from genloom.core import Tokens
+from genloom.core import Tokens, rows
 from genloom.errors import BadInput
 from genloom.models import bases, preferences
 from genloom.models.autoregressive import Autoregressive
+from genloom.nets.embed import Dropout
 from genloom.nets.llama import Llama
 from genloom.nets.transformer import Transformer
 
@@ -113,6 +114,42 @@ def test_at_the_start_nothing_is_preferred_and_the_reference_stays(model):
         assert torch.equal(net(CHOSEN, {}), after.net(CHOSEN, {}))
     assert not torch.equal(model.net(CHOSEN, {}), after.net(CHOSEN, {}))
     assert all(torch.equal(v, before[name]) for name, v in after.state_dict().items())
+
+
+def dropping(space: Tokens, conditions, *, rank: int) -> torch.nn.Module:
+    """A net that drops half of what one of its branches reads or gives."""
+    if not rank:
+        return NETS[0](space, conditions, dropout=0.5)
+    net = NETS[rank](space, conditions)
+    net.blocks[0].norm2 = torch.nn.Sequential(net.blocks[0].norm2, Dropout(0.5))
+    return net
+
+
+@pytest.mark.parametrize("rank", NETS)
+def test_dropout_is_of_the_batch_and_never_of_the_reference(rank, monkeypatch):
+    torch.manual_seed(0)
+    net = partial(dropping, rank=rank)
+    base = scattered(Autoregressive(SPACE, {}, net=net))
+    monkeypatch.setattr(bases, "read", lambda source, model: copy.deepcopy(base))
+    model = Autoregressive(SPACE, {}, net=net, learned="preferred", base="it", rank=rank)
+    pairs = {"rejected": REJECTED}
+    model.prepare(CHOSEN, pairs)
+
+    def told(start: int, n: int) -> float:
+        torch.manual_seed(3)
+        part = slice(start, start + n)
+        with rows(start, 2):
+            terms = model.loss(CHOSEN[part], {"rejected": REJECTED[part]})
+        return terms["preferred"].item()
+
+    whole = told(0, 2)
+    assert whole == pytest.approx((told(0, 1) + told(1, 1)) / 2, abs=1e-6)
+    assert abs(whole - math.log(2)) > 1e-3 and model.net.training
+    with model._base_net(CHOSEN.device) as reference:
+        assert torch.equal(reference(CHOSEN, {}), base.eval().net(CHOSEN, {}))
+    assert all(module.training for module in model.net.modules())
+    (still,) = model.eval().loss(CHOSEN, pairs).values()
+    assert still.item() == pytest.approx(math.log(2), abs=1e-6)
 
 
 def test_the_reference_is_no_part_of_the_model_and_copies_share_it(model):

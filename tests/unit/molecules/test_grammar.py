@@ -11,7 +11,7 @@ from rdkit import Chem
 
 from genloom.decoding.constraints import Strict
 from genloom.errors import BadInput
-from genloom.molecules import chemistry
+from genloom.molecules import aromatic, chemistry
 from genloom.molecules.grammar import Smiles, State, selfies
 from genloom.molecules.valence import Kind, read
 from genloom.words import words_of
@@ -142,6 +142,28 @@ def test_a_ring_is_not_closed_where_its_double_bonds_could_not_alternate():
     assert closes("[nH]1cc[nH]cc")
 
 
+def test_answers_of_rings_are_few_however_many_atoms_are_open():
+    words = ["c", "(", ")", "1", "."]
+    form = Smiles(words)
+    state = form.start(LEFT)
+    for word in ["c", "("] * 100:
+        token = words.index(word)
+        assert form.allowed(state, LEFT)[token]
+        state = form.advance(state, token, LEFT)
+        assert state is not None and len(state.missing) <= aromatic.MOST
+    left = 300
+    while (token := form.nearest(state)) is not None:
+        state, left = form.advance(state, token, left), left - 1
+    assert form.complete(state) and not form.allowed(state, left).any()  # it ends here
+
+
+def test_answers_are_all_kept_where_they_are_as_many_as_may_be():
+    words = ["c", "(", ")"]
+    state = Smiles(words).start(LEFT, [0, 1] * 12)
+    assert 128 < len(state.missing) <= aromatic.MOST
+    assert len(Smiles(words).start(LEFT, [0, 1] * 13).missing) == 0
+
+
 def test_a_way_to_an_end_is_known_wherever_it_is_said_and_hardly_ever_too_long():
     form, memo = Smiles(SMALL), {}
 
@@ -229,3 +251,17 @@ def test_selfies_are_molecules_without_a_word_too_few(left):
         assert place == len(text) and "[nop]" not in text
     with pytest.raises(BadInput, match="begins as the prompt"):
         form.start(9, [words.index("[nop]")])
+
+
+@pytest.mark.parametrize("left", [1, 5, 40])
+def test_an_atom_that_takes_no_bond_is_a_part_alone(left):
+    lone = ["[Cl-1]", "[=O-2]", "[NH4+1]"]
+    words = ["[C]", "[=C]", "[N+1]", "[F]", "[Na+1]", "[Branch1]", "[O]", ".", *lone]
+    package, dice, form = chemistry.selfies(), random.Random(left), selfies(words)
+    texts = [drawn(form, words, left, dice) for _ in range(150)]
+    assert all(chemistry.canonical(package.decoder("".join(text))) for text in texts)
+    assert any(set(text) & set(lone) for text in texts)
+    assert form.complete(walked(form, words, ["[Na+1]", ".", "[Cl-1]", ".", "[C]"]))
+    for before in (["[C]"], ["[C]", "[Branch1]"], ["[Cl-1]"]):
+        may = form.allowed(walked(form, words, before), LEFT)
+        assert not any(may[words.index(word)] for word in lone)

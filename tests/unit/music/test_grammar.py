@@ -20,9 +20,10 @@ SMALL = ["Bar", "Meter_1/16", "Position_0", "Position_2", "Position_3", "Tempo_9
 SMALL += ["Track_0", "Track_1", "Program_5", "Drums", "Velocity_3", "Duration_6"]
 
 
-def drawn(words: list[str], left: int, dice: random.Random) -> list[str]:
-    """A text of the grammar by even chances; it has an end, the last number."""
-    strict, found = Strict(Events(words), left, len(words) + 1, len(words)), []
+def drawn(words: list[str], left: int, dice: random.Random, prompt: str = "") -> list[str]:
+    """What follows a prompt by even chances; a text has an end, the last number."""
+    given = [words.index(word) for word in prompt.split()]
+    strict, found = Strict(Events(words), left, len(words) + 1, len(words), given), []
     while (mask := strict.allowed()) is not None:
         token = dice.choice(mask.nonzero()[:, 0].tolist())
         assert strict.take(token, lambda _: None) == token  # exact: nothing is refused later
@@ -124,12 +125,63 @@ def test_a_prompt_goes_on_in_its_meter_position_and_tracks():
     assert after("Pitch_60 Meter_1/16 Duration_6") != after("Pitch_60 Duration_6")
 
 
+def _notes(text: str) -> int:
+    return sum(len(track.notes) for track in decode(text).tracks)
+
+
+@pytest.mark.parametrize("left", [3, 4, 40])
+def test_every_note_after_a_prompt_of_any_words_is_heard(left):
+    dice, odd = random.Random(left), [*SMALL, "Foo"]
+    many = [*SMALL[:7], *(f"Track_{i}" for i in range(17)), "Drums", "Velocity_3", "Duration_6"]
+    for words in (odd, many):
+        for _ in range(120):
+            prompt = dice.choices(words, k=dice.randrange(60))
+            if words is many:  # of so many tracks that some are not kept
+                tracks = dice.sample(words[7:24], 17 - dice.randrange(4))
+                prompt = ["Bar", *(w for one in tracks for w in (one, "Pitch_60", "Duration_6"))]
+                prompt += dice.choices(words, k=dice.randrange(4))
+            told = " ".join(prompt)
+            found = drawn(words, left, dice, told)
+            whole = " ".join([*prompt, *found])
+            struck = sum(word.startswith("Duration") for word in found)
+            assert _notes(whole) == _notes(told) + struck, (told, found)
+            assert found == [] or found[-1] == "Bar" or found[-1].startswith("Duration")
+
+
+def test_where_a_prompt_has_begun_a_note_that_cannot_be_it_goes_on_with_another():
+    words = ["Bar", "Position_0", "Position_12", "Pitch_60", "Duration_6"]
+    words += [f"Track_{i}" for i in range(20)]
+    form = Events(words)
+
+    def after(text: str) -> set[str]:
+        state = form.start(9, [words.index(word) for word in text.split()])
+        assert not form.complete(state)
+        nearest = form.nearest(state)
+        found = {words[i] for i in form.allowed(state, 9).nonzero()[:, 0].tolist()}
+        assert nearest is not None and words[nearest] in found
+        return found
+
+    struck = "Bar Position_0 Track_0 Pitch_60 Duration_6"
+    others = {f"Track_{i}" for i in range(1, 20)}
+    assert after(f"{struck} Track_0") == {"Bar", "Position_12"} | others
+    assert after(f"{struck} Track_0 Pitch_60") == {"Bar", "Position_12"} | others
+    assert after(f"{struck} Position_12 Position_0") == others  # no tempo may come
+    full = "Bar Position_0 " + " ".join(f"Track_{i} Pitch_60 Duration_6" for i in range(TRACKS))
+    for more in ("Track_19", "Track_19 Pitch_60"):
+        assert after(f"{full} {more}") == {"Bar", "Position_12"}
+    over = full.replace("Track_0 ", "Track_19 ")  # of 1 to 14 and 19 all are kept
+    assert after(f"{over} Position_12") == {"Pitch_60"} | {f"Track_{i}" for i in range(1, 14)} | {
+        "Track_19"
+    }
+    assert "Track_19" not in after(f"{over} Track_0 Pitch_60 Duration_6 Position_12")
+
+
 def test_no_more_tracks_play_than_are_kept():
     words = ["Bar", "Position_0", "Pitch_60", "Duration_6", *(f"Track_{i}" for i in range(20))]
     form, state = Events(words), None
     played = [word for i in range(TRACKS) for word in (f"Track_{i}", "Pitch_60", "Duration_6")]
     state = form.start(9, [words.index(word) for word in ("Bar", "Position_0", *played)])
-    assert state.pitched == TRACKS
+    assert len(state.pitched) == TRACKS
     assert not form.allowed(state, 9)[words.index("Track_15") :].any()
 
 

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from genloom.core import Items
+from genloom.lexicon import Letters
 from genloom.music.events import FORM
 from genloom.music.files import to_midi, to_wav
 from genloom.serve.problems import Problem
@@ -34,6 +35,18 @@ def test_the_words_of_a_file_are_read_from_it(content, media_type):
 def test_what_holds_no_music_is_refused(content):
     with pytest.raises(Problem, match="no music that can be read"):
         _document(content, "audio/midi", WORDS)
+
+
+def test_a_track_that_the_model_has_not_is_refused():
+    said = f"{SAID} Track_1 Program_0 Pitch_60 Duration_12"
+    with pytest.raises(Problem, match="without 'Track_1'"):
+        _document(to_midi(said), "audio/midi", WORDS)
+
+
+def test_music_is_no_text():
+    lines = Items("text", (10,), lexicon=Letters("ab", marks=("end",)))
+    with pytest.raises(Problem, match=r"^the output is music, and the model reads text\.$"):
+        _document(to_midi(SAID), "audio/midi", lines)
 
 
 def test_a_sound_says_no_words():

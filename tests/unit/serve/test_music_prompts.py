@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,11 @@ MODELS = {
         "codec": {"use": "voices", "frames": 8},
     },
 }
+
+
+def tune(*tracks: Iterable[Note]) -> bytes:
+    """A file of such tracks."""
+    return midi.write(Score(tuple(Track(tuple(notes)) for notes in tracks)))
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +85,11 @@ def test_a_file_becomes_the_words_that_a_model_goes_on_from(client, folders, tmp
         ("lines", b"MThd", 400, "makes text, not music"),
         ("nobody", b"MThd", 404, "does not exist"),
         ("tunes", b"MThd" + bytes(midi.MOST_BYTES), 400, "no music that can be read"),
+        ("tunes", b"MThd" + bytes(2**18), 400, f"{2**18 + 4} bytes, at most {2**18}"),
+        ("grids", b"MThd", 400, "grids does not go on from a prompt."),
+        ("tunes", tune((Note(0, 60, 12, 79),), (Note(0, 62, 12, 79),)), 400, "without 'Track_1'"),
+        ("tunes", tune((Note(0, 100, 12, 79),)), 400, "without 'Pitch_100'"),
+        ("tunes", tune([Note(12 * k, 60, 12, 79) for k in range(500)]), 400, "words, and a text"),
     ],
 )
 def test_what_is_no_such_file_is_refused(client, model, data, status, says):
@@ -88,6 +99,27 @@ def test_what_is_no_such_file_is_refused(client, model, data, status, says):
 
 def test_tokens_of_a_grid_are_no_words(folders):
     assert {name: learn(name, path).tokens for name, path in folders.items()} == {
+        "tunes": True,
+        "grids": False,
+        "lines": True,
+    }
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ({"prompt": "Bar"}, "grids does not go on from a prompt."),
+        ({"max_tokens": 4}, "grids does not draw token by token."),
+    ],
+)
+def test_what_draws_no_words_says_so(client, more, says):
+    answer = client.post("/v1/generations", json={"model": "grids", "n": 1, **more})
+    assert answer.status_code == 400 and answer.json()["error"]["message"] == says
+
+
+def test_the_card_says_who_goes_on_from_a_prompt(client):
+    told = client.get("/v1/models").json()["data"]
+    assert {one["id"]: one["continues"] for one in told} == {
         "tunes": True,
         "grids": False,
         "lines": True,

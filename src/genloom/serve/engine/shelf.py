@@ -29,7 +29,7 @@ class Shelf(Mapping[str, Artifact]):
         budget: Bytes of weights on the shelf. Before a model is loaded, those asked for longest
             ago make room; those in use stay, even where that exceeds the budget.
         in_use: Names that must stay.
-        int8: Names of models whose weights are packed, see `int8.pack`.
+        int8: Names of models whose weights are packed, see `int8.pack`; they stay on the CPU.
         clock: Seconds.
     """
 
@@ -83,8 +83,9 @@ class Shelf(Mapping[str, Artifact]):
         try:
             folder = artifact.find(self.folders[name])
             self._make_room(sum(p.stat().st_size for p in artifact.weights(folder)))
-            found = artifact.load(folder)
-            if name in self.int8:
+            small = name in self.int8
+            found = artifact.load(folder, device="cpu" if small else "auto")
+            if small:
                 model: Any = found.model
                 pack(model.net)
             return found

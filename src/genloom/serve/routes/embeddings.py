@@ -15,6 +15,7 @@ from torch import Tensor
 
 from genloom.codecs.scores import Scores
 from genloom.core import Items
+from genloom.errors import BadInput
 from genloom.music import midi
 from genloom.music.notes import Unreadable
 from genloom.serve import given
@@ -124,12 +125,17 @@ def _item(content: bytes, media_type: str, known: Known) -> Tensor:
 def _document(content: bytes, media_type: str, items: Items) -> Tensor:
     """The item whose file an output is; of music in the nearest words that the model has."""
     form = form_of(media_type)
+    if form == "mid" and items.medium != "music":
+        why = f"the output is music, and the model reads {items.medium}."
+        raise Problem(400, why, param="outputs", code="invalid_value")
     if form == "mid":
         try:
-            return Scores(items, "a code").rows([midi.read(content)[0]])[0]
+            return Scores(items, "a code").row(midi.read(content)[0])
         except Unreadable as error:
             why = f"the output is no music that can be read: {error.reason}."
             raise Problem(400, why, param="outputs", code="invalid_value") from None
+        except BadInput as error:
+            raise Problem(400, str(error), param="outputs", code="invalid_value") from None
     if form == "json":
         return given.document(json.loads(content)["text"], items, "outputs")
     if form in ("txt", "smi"):

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request, UploadFile
 from starlette.concurrency import run_in_threadpool
 
 from genloom.codecs.scores import Scores
+from genloom.errors import BadInput
 from genloom.music import midi
 from genloom.music.notes import Unreadable
 from genloom.serve.guard import allow
@@ -16,6 +17,7 @@ from genloom.serve.problems import Problem
 from genloom.serve.services import services
 
 router = APIRouter(prefix="/v1/models")
+MOST_BYTES = 2**18  # of a file: reading so much takes about a second
 
 
 @router.post("/{name}/prompts")
@@ -26,14 +28,20 @@ async def prompt(request: Request, name: str, file: UploadFile) -> dict[str, Any
     if known.items.medium != "music":
         text = f"{known.name} makes {known.items.medium}, not music."
         raise Problem(400, text, param="model", code="unsupported_model")
+    if not known.tokens:
+        text = f"{known.name} does not go on from a prompt."
+        raise Problem(400, text, param="model", code="unsupported_model")
     words = await run_in_threadpool(_opening, known, await file.read())
     return {"object": "prompt", "model": known.name, "prompt": words}
 
 
 def _opening(known: Known, data: bytes) -> str:
     try:
-        score, _ = midi.read(data)
+        if len(data) > MOST_BYTES:
+            raise Unreadable("too_big", f"{len(data)} bytes, at most {MOST_BYTES}")
+        return Scores(known.items, "a prompt").opening(midi.read(data)[0])
     except Unreadable as error:
         text = f"file is no music that can be read: {error.reason}."
         raise Problem(400, text, param="file", code="invalid_value") from None
-    return Scores(known.items, "a prompt").opening(score)
+    except BadInput as error:
+        raise Problem(400, f"file: {error}", param="file", code="invalid_value") from None

@@ -129,10 +129,9 @@ export function controls(model, schema, draft = {}) {
   const { seed: _, label, source: _source, mask: _mask, ...rest } = schema.properties ?? {};
   const named = label ? (label.enum ?? model.classes) : [];
   const which = named.length ? classes(named, named.includes(draft.label) ? draft.label : null) : null;
-  const prompt =
-    model.kind === "text"
-      ? h("textarea", { rows: 3, maxlength: 100000, dir: "auto", value: draft.prompt ?? "" })
-      : null;
+  const prompt = model.continues
+    ? h("textarea", { rows: 3, maxlength: 100000, dir: "auto", value: draft.prompt ?? "" })
+    : null;
   const n = numberField({ name: t("make.n"), low: 1, high: 64, whole: true, start: draft.n ?? START[model.kind] ?? 4 });
   const seed = seedField(draft);
   const tuning = fineTuning(rest, draft.options);
@@ -142,7 +141,7 @@ export function controls(model, schema, draft = {}) {
       "div.fields",
       {},
       prompt && field(t("make.prompt"), t("make.prompt.hint"), prompt),
-      model.medium === "music" && midiField(model, prompt),
+      prompt && model.medium === "music" && midiField(model, prompt),
       original?.node,
       which?.node,
       n.node,

@@ -2,23 +2,34 @@
 
 import { drawn } from "./dom.js";
 
-/** A drawing; null for words without notes. */
+/** A drawing of what `music.events.decode` reads; null for words without notes. */
 export function roll(text) {
   const notes = [];
-  const now = { Position: 0, Track: 0 };
-  let [start, bar, size] = [0, 0, 48]; // steps, twelve a beat
+  let [bar, size, place, track, pitch, fresh] = [-1, 48, 0, 0, null, true]; // steps, twelve a beat
   for (const word of text.split(" ")) {
     const [kind, value] = word.split("_");
-    now[kind] = parseInt(value, 10);
-    if (kind === "Bar") [start, bar, now.Position] = [start + bar, size, 0];
-    if (kind === "Meter") bar = size = (48 * now.Meter) / value.split("/")[1];
-    const [x, y, width] = [start + now.Position, -now.Pitch, now.Duration];
-    if (kind === "Duration" && y < 0) notes.push({ x, y, width, height: 1, class: `g${now.Track % 8}` });
+    const number = parseInt(value, 10);
+    if (kind === "Bar") [bar, place] = [bar < 0 ? 0 : bar + size, 0];
+    if (kind === "Meter" && fresh) size = (48 * number) / value.split("/")[1];
+    if (kind === "Position" && number < size) place = number;
+    if (kind === "Track") track = number;
+    if (kind === "Duration" && pitch !== null) {
+      notes.push({ x: Math.max(bar, 0) + place, y: -pitch, width: Math.min(number, 192), track });
+    }
+    pitch = kind === "Pitch" ? number : null;
+    fresh = kind === "Bar" || (fresh && kind === "Meter");
   }
   if (!notes.length) return null;
-  const most = (of) => Math.max(...notes.map(of));
+  const again = {}; // where a key is struck next
+  const rects = notes.sort((a, b) => b.x - a.x || b.width - a.width).map(({ x, y, width, track }) => {
+    const key = [track, y];
+    const cut = Math.min(width, (again[key] ?? Infinity) - x);
+    again[key] = x;
+    return { x, y, width: cut, height: 1, class: `g${track % 8}` };
+  });
+  const most = (of) => Math.max(...rects.map(of));
   const high = most(({ y }) => -y) + 1;
   const box = [0, -high, most(({ x, width }) => x + width), most(({ y }) => y) + high + 2];
   const all = { viewBox: box.join(" "), class: "dots roll", preserveAspectRatio: "none", "aria-hidden": "true" };
-  return drawn("svg", all, notes.map((note) => drawn("rect", note)));
+  return drawn("svg", all, rects.reverse().filter(({ width }) => width).map((rect) => drawn("rect", rect)));
 }

@@ -83,3 +83,17 @@ def test_weights_are_packed_where_that_is_asked_for(folders, tmp_path, monkeypat
     assert packed(small["wide"].model) and not packed(plain["wide"].model)
     assert small.sizes()["wide"] < 0.5 * plain.sizes()["wide"]
     assert small["gan"].hash == plain["gan"].hash
+
+
+def test_what_is_packed_is_loaded_on_the_cpu_wherever_others_are(folders, monkeypatch):
+    devices: dict[Path, str] = {}
+    load = artifact.load
+
+    def seen(path: Path, *, device: str = "auto") -> artifact.Artifact:
+        devices[path] = device
+        return load(path, device="cpu")  # no accelerator is here
+
+    monkeypatch.setattr(artifact, "load", seen)
+    shelf = Shelf(folders, int8={"autoregressive"})
+    _ = shelf["gan"], shelf["autoregressive"]
+    assert [devices[artifact.find(folders[name])] for name in shelf.sizes()] == ["auto", "cpu"]
