@@ -106,7 +106,7 @@ class Previewer:
             return 1.0  # one alone has none to be like
         if self.plan.dataset.items.kind == "text":
             spread = [apart(self._unasked(v[:n])) for v in (items, self._other)]
-            return float(spread[0] / spread[1])
+            return float(spread[0] / spread[1]) if spread[1] > 0 else 1.0  # all data are one
         return diversity(items[:n], self._data, self._other[:n])
 
     @torch.no_grad()
