@@ -13,7 +13,7 @@ read in the same way wherever it stands; the article adds sinusoids of places to
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from typing import Annotated, final
 
@@ -22,19 +22,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genloom.core import Condition, Interval, Space, Tokens
-from genloom.decoding.rows import Fresh
 from genloom.nets.attention import SHARPNESS, Attend, apart, begins, sliding
 from genloom.nets.embed import ConditionVector, vectors_alone
+from genloom.nets.one_by_one import Cache, OneByOne
 from genloom.nets.pointwise import rms_norm
 from genloom.nets.stack import check_heads
-from genloom.nets.transformer import CAP
 from genloom.nets.transformer_block import Block
 from genloom.nets.transformer_cache import CHUNK
-from genloom.nets.transformer_xl import Cache, shifted
+from genloom.nets.transformer_xl import shifted
 
 
 @final
-class Relative(nn.Module):
+class Relative(OneByOne):
     """net(tokens, cond) -> logits: position i sees tokens 0 to i, and how far back each lies.
 
     Args:
@@ -97,29 +96,16 @@ class Relative(nn.Module):
         seen = sliding(length, 0, length, tokens.device)
         if self.closes:
             seen = seen & apart(begins(tokens, self.start), 0)
-        x = self.embed(tokens) + self.cond(cond, len(tokens))[:, None]
+        x = self._embedded(tokens, cond)
         return self._logits(self._through(x, self._within(seen)))
 
-    def cache(self, n: int) -> Cache:
-        """Room for n rows of full length, on the device of the weights."""
-        weight, (layers, heads, _, features) = self.embed.weight, self.distances.shape
-        shape = layers, n, heads, self.length + -self.length % CHUNK, features
-        lengths = torch.zeros(n, dtype=torch.long, device=weight.device)
-        zeros = weight.new_zeros  # what is masked is multiplied by 0, which does not rid of a NaN
-        return Cache(zeros(shape), zeros(shape), zeros(n, weight.shape[1]), lengths)
+    def _room(self) -> tuple[int, int, int, int]:
+        layers, heads, _, features = self.distances.shape
+        return layers, heads, self.length + -self.length % CHUNK, features
 
-    @torch.no_grad()
-    def begin(self, cache: Cache, fresh: Sequence[Fresh]) -> None:
-        """Let rows of a cache begin anew; each is read alone, so that its company is nothing."""
-        for one in fresh:
-            for i, tokens in enumerate(one.tokens.split(1)):
-                self._begin(cache, one.first + i, tokens, {k: v[[i]] for k, v in one.cond.items()})
-
-    def _begin(self, cache: Cache, row: int, tokens: Tensor, cond: Condition) -> None:
-        """Let one row read tokens (1, P)."""
-        known = tokens.shape[1]
-        cache.cond[row], cache.lengths[row] = self.cond(cond, 1)[0], known
-        within = self._within(sliding(known, 0, known, tokens.device))
+    def _open(self, cache: Cache, row: int, x: Tensor) -> None:
+        known = x.shape[1]
+        within = self._within(sliding(known, 0, known, x.device))
 
         def attend(i: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
             for part, new in ((cache.keys, k), (cache.values, v)):
@@ -127,27 +113,13 @@ class Relative(nn.Module):
             return within(i, q, k, v)
 
         if known:
-            self._through(self.embed(tokens) + cache.cond[row], attend)
+            self._through(x, attend)
 
-    @torch.no_grad()
-    def follow(self, cache: Cache, tokens: Tensor, fresh: Sequence[Fresh] = ()) -> Tensor:
-        """Let the first n rows of a cache read one more token each, then let rows begin anew.
-
-        A row's logits are the same, bit for bit, in any company of 4, 8, ... rows.
-
-        Args:
-            cache: Of `cache`.
-            tokens: (n,).
-            fresh: Rows that begin; where they lie among the n, what those read is lost.
-
-        Returns:
-            Logits of the token after it, (n, V).
-        """
-        n, at = len(tokens), cache.lengths[: len(tokens)].clone()
-        rows = torch.arange(n, device=tokens.device)
-        places = int(at.max()) + 1
+    def _next(self, cache: Cache, x: Tensor, at: Tensor) -> Tensor:
+        n, places = len(x), int(at.max()) + 1
+        rows = torch.arange(n, device=x.device)
         places += -places % CHUNK
-        back = (at[:, None] - torch.arange(places, device=tokens.device))[:, None, None]
+        back = (at[:, None] - torch.arange(places, device=x.device))[:, None, None]
 
         def attend(i: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
             for part, new in ((cache.keys, k), (cache.values, v)):
@@ -158,11 +130,7 @@ class Relative(nn.Module):
             keys, values = (part[i, :n, :, :places] for part in (cache.keys, cache.values))
             return self._found(q.permute(1, 2, 0, 3), keys, values, by_place).transpose(0, 1)
 
-        x = self.embed(tokens) + cache.cond[:n]
-        logits = self._logits(self._through(x[None], attend)[0])
-        cache.lengths[:n] += 1
-        self.begin(cache, fresh)
-        return logits
+        return self._through(x[None], attend)[0]
 
     def _through(self, x: Tensor, attend: Attend) -> Tensor:
         """The blocks: (B, L, D) -> the same."""
@@ -191,9 +159,6 @@ class Relative(nn.Module):
         """Values by q k, scaled, + by_place: (B, heads, L, features) -> (B, L, heads, features)."""
         found = F.scaled_dot_product_attention(q, k, v, by_place, scale=self.scale)
         return found.transpose(1, 2)
-
-    def _logits(self, x: Tensor) -> Tensor:
-        return CAP * (self.head(rms_norm(x)) / CAP).tanh()
 
 
 def placed(scores: Tensor) -> Tensor:

@@ -12,8 +12,7 @@ input is mixed into each layer, and outputs start at zero; the paper has norms a
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import Annotated, final
 
 import torch
@@ -21,42 +20,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genloom.core import Condition, Interval, Space, Tokens
-from genloom.decoding.rows import Fresh
 from genloom.nets.apart import apart
 from genloom.nets.attention import SHARPNESS
 from genloom.nets.embed import ConditionVector, Dropout, vectors_alone
+from genloom.nets.one_by_one import Cache, OneByOne
 from genloom.nets.pointwise import feed_forward, rms_norm
 from genloom.nets.stack import check_heads
-from genloom.nets.transformer import CAP
 
 Hold = Callable[[int, int, Tensor, Tensor], None]
 """(layer, place of the first, keys and values of a segment, each (B, heads, T, features))."""
-
-
-@final
-@dataclass
-class Cache:
-    """What rows have read; see `TransformerXl.follow`.
-
-    Args:
-        keys: (layers, rows, heads, room, features): a ring of as many places as a memory and a
-            segment have.
-        values: The same.
-        cond: What the conditions add to each position, (rows, D).
-        lengths: How many tokens each row has read, (rows,).
-    """
-
-    keys: Tensor
-    values: Tensor
-    cond: Tensor
-    lengths: Tensor
-
-    def move(self, source: int, target: int) -> None:
-        """Make one row what another one is."""
-        for part in (self.keys, self.values):
-            part[:, target] = part[:, source]
-        for part in (self.cond, self.lengths):
-            part[target] = part[source]
 
 
 @final
@@ -111,7 +83,7 @@ class Layer(nn.Module):
 
 
 @final
-class TransformerXl(nn.Module):
+class TransformerXl(OneByOne):
     """net(tokens, cond) -> logits: position i sees tokens 0 to i, as far as its memory goes.
 
     What a position sees itself has seen what lay before it, so that the farthest token that can
@@ -178,69 +150,43 @@ class TransformerXl(nn.Module):
 
         return apart(read, tokens, self.start)
 
-    def cache(self, n: int) -> Cache:
-        """Room for n rows, on the device of the weights."""
-        weight, heads = self.embed.weight, self._layers()[0].heads
-        shape = len(self.blocks), n, heads, len(self.waves), weight.shape[1] // heads
-        lengths = torch.zeros(n, dtype=torch.long, device=weight.device)
-        zeros = weight.new_zeros  # what is masked is multiplied by 0, which does not rid of a NaN
-        return Cache(zeros(shape), zeros(shape), zeros(n, weight.shape[1]), lengths)
+    def _room(self) -> tuple[int, int, int, int]:
+        """A row is a ring of as many slots as a memory and a segment have."""
+        layer = self._layers()[0]
+        return len(self.blocks), layer.heads, len(self.waves), layer.biases.shape[-1]
 
-    @torch.no_grad()
-    def begin(self, cache: Cache, fresh: Sequence[Fresh]) -> None:
-        """Let rows of a cache begin anew; each is read alone, so that its company is nothing."""
-        for one in fresh:
-            for i, tokens in enumerate(one.tokens.split(1)):
-                row, cond = one.first + i, {k: v[i : i + 1] for k, v in one.cond.items()}
-                cache.cond[row], cache.lengths[row] = self.cond(cond, 1)[0], tokens.shape[1]
+    def _open(self, cache: Cache, row: int, x: Tensor) -> None:
+        def hold(layer: int, place: int, k: Tensor, v: Tensor) -> None:
+            slots = torch.arange(place, place + k.shape[2], device=k.device)
+            for part, new in ((cache.keys, k), (cache.values, v)):
+                part[layer, row, :, slots % len(self.waves)] = new[0]
 
-                def hold(layer: int, place: int, k: Tensor, v: Tensor, row: int = row) -> None:
-                    slots = torch.arange(place, place + k.shape[2], device=k.device)
-                    for part, new in ((cache.keys, k), (cache.values, v)):
-                        part[layer, row, :, slots % len(self.waves)] = new[0]
+        self._segments(x, hold)
 
-                self._segments(self.embed(tokens) + cache.cond[row], hold)
-
-    @torch.no_grad()
-    def follow(self, cache: Cache, tokens: Tensor, fresh: Sequence[Fresh] = ()) -> Tensor:
-        """Let the first n rows of a cache read one more token each, then let rows begin anew.
-
-        A row's logits are the same, bit for bit, in any company of 4, 8, ... rows.
-
-        Args:
-            cache: Of `cache`.
-            tokens: (n,).
-            fresh: Rows that begin; where they lie among the n, what those read is lost.
-
-        Returns:
-            Logits of the token after it, (n, V).
-        """
-        n, room = len(tokens), len(self.waves)
-        place, rows = cache.lengths[:n].clone(), torch.arange(n, device=tokens.device)
-        back = (place[:, None] - torch.arange(room, device=tokens.device)) % room
-        inside = place % self.segment
-        seen = back <= (inside + (place - inside).clamp(max=self.memory))[:, None]
-        x = first = rms_norm(self.embed(tokens) + cache.cond[:n])
+    def _next(self, cache: Cache, x: Tensor, at: Tensor) -> Tensor:
+        n, room = len(x), len(self.waves)
+        rows = torch.arange(n, device=x.device)
+        back = (at[:, None] - torch.arange(room, device=x.device)) % room
+        inside = at % self.segment
+        seen = back <= (inside + (at - inside).clamp(max=self.memory))[:, None]
+        x = first = rms_norm(x)
         for i, layer in enumerate(self._layers()):
             x = torch.addcmul(x, first, self.mix[i - 1]) if i else x
             q, k, v = (part.transpose(0, 2) for part in layer.read(x[None], x[None]))
             for part, new in ((cache.keys, k), (cache.values, v)):
-                part[i, rows, :, place % room] = new[:, :, 0]
+                part[i, rows, :, at % room] = new[:, :, 0]
             by_place = layer.distances(q.transpose(0, 2), self.waves).transpose(0, 2)
             by_place = by_place.gather(3, back[:, None, None].expand_as(by_place))
             by_place = by_place.masked_fill(~seen[:, None, None], -torch.inf)
             found = layer.attend(q, cache.keys[i, :n], cache.values[i, :n], by_place)
             x = layer.finish(x, found[:, 0])
-        cache.lengths[:n] += 1
-        self.begin(cache, fresh)
-        return self._logits(x)
+        return x
 
     def _whole(
         self, tokens: Tensor, cond: Condition, parts: tuple[Tensor, int, int] | None = None
     ) -> Tensor:
         """The logits of rows of one document each; `parts` as in `_segments`."""
-        x = self.embed(tokens) + self.cond(cond, len(tokens))[:, None]
-        return self._logits(self._segments(x, parts=parts))
+        return self._logits(self._segments(self._embedded(tokens, cond), parts=parts))
 
     def _segments(
         self,
@@ -277,9 +223,6 @@ class TransformerXl(nn.Module):
 
     def _layers(self) -> list[Layer]:
         return [layer for layer in self.blocks if isinstance(layer, Layer)]
-
-    def _logits(self, x: Tensor) -> Tensor:
-        return CAP * (self.head(rms_norm(x)) / CAP).tanh()
 
 
 def shifted(scores: Tensor) -> Tensor:

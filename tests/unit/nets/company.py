@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from genloom import sampling
 from genloom.core import Rng
 from genloom.models.autoregressive import Autoregressive
 
@@ -40,3 +41,19 @@ def drawn(
         decoding.step()
     assert decoding.logits is not None
     return decoding.data(row.place, 1).clone(), decoding.logits[row.place].clone()
+
+
+def check_company(
+    model: Autoregressive, given: list[int], cond: dict, others: dict, *, after: int
+) -> None:
+    """Bit for bit: a row that joins late, moves and follows others is what it is alone."""
+    both = (drawn(model, given, cond, others, late, after) for late in (0, 3))
+    for alone, together in zip(*both, strict=True):
+        assert torch.equal(alone, together)
+
+
+def check_batches(model: Autoregressive) -> None:
+    """A sample depends on its seed alone."""
+    cond = {"label": torch.arange(6) % 3}
+    together = sampling.sample(model, 6, cond)
+    assert torch.equal(together, sampling.sample(model, 6, cond, batch=1))

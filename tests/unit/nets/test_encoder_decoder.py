@@ -7,9 +7,8 @@ from functools import partial
 import pytest
 import torch
 import torch.nn.functional as F
-from tests.unit.nets.company import drawn
+from tests.unit.nets.company import check_batches, check_company
 
-from genloom import sampling
 from genloom.core import Real, Rng, Tokens
 from genloom.decoding.rows import Fresh
 from genloom.models.autoregressive import Autoregressive
@@ -115,23 +114,18 @@ def test_logits_one_by_one_equal_those_of_the_whole_sequence(space):
 
 @pytest.mark.parametrize("width", [16, 20])
 def test_rows_at_different_places_do_not_see_each_other(width):
-    """Bit for bit: a row that joins late, moves and follows others is what it is alone."""
     space = Tokens((30,), 8, roles=((USER,), (ASKED,)))
     model = Autoregressive(space, ALL, net=partial(EncoderDecoder, width=width)).eval()
     model.net = awake(space, width=width)
     cond = {"label": torch.tensor([1]), "caption": torch.tensor([[3, 1, 4, -1]])}
     others = {"label": lambda _: torch.tensor([0]), "caption": lambda k: torch.full((1, 4), k)}
-    both = (drawn(model, [USER, 2, 0, 1, ASKED], cond, others, late, 20) for late in (0, 3))
-    for alone, together in zip(*both, strict=True):
-        assert torch.equal(alone, together)
+    check_company(model, [USER, 2, 0, 1, ASKED], cond, others, after=20)
 
 
 def test_a_sample_depends_on_its_seed_alone():
     model = Autoregressive(TALKS, LABEL, net=EncoderDecoder).eval()
     model.net = awake(conditions=LABEL)
-    cond = {"label": torch.arange(6) % 3}
-    together = sampling.sample(model, 6, cond)
-    assert torch.equal(together, sampling.sample(model, 6, cond, batch=1))
+    check_batches(model)
 
 
 def test_labels_and_captions_matter_and_hidden_equals_absent():

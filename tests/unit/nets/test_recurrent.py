@@ -8,9 +8,8 @@ from functools import partial
 import pytest
 import torch
 import torch.nn.functional as F
-from tests.unit.nets.company import drawn
+from tests.unit.nets.company import check_batches, check_company
 
-from genloom import sampling
 from genloom.core import Real, Tokens, rows
 from genloom.decoding.rows import Fresh
 from genloom.models.autoregressive import Autoregressive
@@ -77,15 +76,12 @@ def test_logits_one_by_one_equal_those_of_the_whole_sequence(cell, tied, space):
 @every_cell
 @pytest.mark.parametrize("width", [16, 7])
 def test_rows_at_different_places_do_not_see_each_other(cell, width):
-    """Bit for bit: a row that joins late, moves and follows others is what it is alone."""
     space = Tokens((30,), 7)
     model = Autoregressive(space, ALL, net=partial(Recurrent, cell=cell, width=width)).eval()
     model.net = awake(cell, space, width=width)
     cond = {"label": torch.tensor([1]), "caption": torch.tensor([[3, 1, 4, -1]])}
     others = {"label": lambda _: torch.tensor([0]), "caption": lambda k: torch.full((1, 4), k)}
-    both = (drawn(model, [2, 0, 6], cond, others, late, 22) for late in (0, 3))
-    for alone, together in zip(*both, strict=True):
-        assert torch.equal(alone, together)
+    check_company(model, [2, 0, 6], cond, others, after=22)
 
 
 @every_cell
@@ -113,9 +109,7 @@ def test_a_row_is_what_it_was_after_a_move():
 def test_a_sample_depends_on_its_seed_alone():
     model = Autoregressive(Tokens((12,), 7), LABEL, net=Recurrent).eval()
     model.net = awake("gru", conditions=LABEL)
-    cond = {"label": torch.arange(6) % 3}
-    together = sampling.sample(model, 6, cond)
-    assert torch.equal(together, sampling.sample(model, 6, cond, batch=1))
+    check_batches(model)
 
 
 @every_cell

@@ -9,9 +9,8 @@ from functools import partial
 import pytest
 import torch
 import torch.nn.functional as F
-from tests.unit.nets.company import drawn
+from tests.unit.nets.company import check_batches, check_company
 
-from genloom import sampling
 from genloom.core import Real, Tokens, rows
 from genloom.decoding.rows import Fresh
 from genloom.errors import BadInput
@@ -165,23 +164,18 @@ def test_a_condition_that_it_would_not_read_is_refused(space):
 
 @pytest.mark.parametrize("width", [16, 20])
 def test_rows_at_different_places_do_not_see_each_other(width):
-    """Bit for bit: a row that joins late, moves and follows others is what it is alone."""
     space = Tokens((30,), 7)
     model = Autoregressive(space, KNOWN, net=partial(TransformerXl, width=width)).eval()
     model.net = awake(space, width=width)
     cond = {"label": torch.tensor([1]), "pose": torch.ones(1, 5)}
     others = {"label": lambda _: torch.tensor([0])}
-    both = (drawn(model, [2, 0, 6], cond, others, late, 22) for late in (0, 3))
-    for alone, together in zip(*both, strict=True):
-        assert torch.equal(alone, together)
+    check_company(model, [2, 0, 6], cond, others, after=22)
 
 
 def test_a_sample_depends_on_its_seed_alone():
     model = Autoregressive(Tokens((12,), 7), KNOWN, net=TransformerXl).eval()
     model.net = awake()
-    cond = {"label": torch.arange(6) % 3}
-    together = sampling.sample(model, 6, cond)
-    assert torch.equal(together, sampling.sample(model, 6, cond, batch=1))
+    check_batches(model)
 
 
 @pytest.mark.parametrize(("memory", "knows"), [(4, True), (0, False)])
