@@ -133,18 +133,16 @@ def evaluate(
     n = _size(n, len(test), force)
     against = _bench(dataset, test, n, extractor, say)
     labels = against.real.labels if "label" in artifact.model.conditions else None
-    first = seed * 2**20
     say(f"drawing {n} samples")
     drawing = time.monotonic()
     known = _known(artifact, against, test)
     asked = _asked(known, test, against)
+    seeded = {"seed": seed * 2**20, "batch": batch, **chosen}
     given = prompts(artifact.model, artifact.codec, against.real.items)
-    seeded = {"seed": first, "batch": batch, **chosen}
-    samples = (
-        artifact.sample(n, **asked, **seeded)
-        if given is None
-        else artifact.codec.decode(answered(artifact.model, *given, known, **seeded))
-    )
+    if given is None:
+        samples = artifact.sample(n, **asked, **seeded)
+    else:
+        samples = artifact.codec.decode(answered(artifact.model, *given, known, **seeded))
     drawn = time.monotonic() - drawing
     say("measuring the samples")
     made = side(samples, against.extractor, against.judge, labels)
@@ -158,8 +156,7 @@ def evaluate(
     copies = _copies(found, against.facing(samples), against.nearness(made), made.items)
     _likelihood(found, artifact, against, known, batch)
     _disentangled(found, artifact, test, batch)
-    options = {**asked, **chosen, "seed": first, "batch": batch}
-    curve = _steps_curve(found, artifact, against, counts, options, say)
+    curve = _steps_curve(found, artifact, against, counts, asked | seeded, say)
     facts = account.facts(artifact, dataset, test, against, n, seed, chosen)
     facts["p_value"] = found.p_value
     facts["seconds"] = {

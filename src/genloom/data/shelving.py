@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -201,22 +201,11 @@ def write_documents(
         found = f"{len(parts)} {seen.counted}"
         raise BadInput(f"{name} has {found}: too few to train on and to hold out.")
     lexicon = lexicon_of(source, seen, parts, reads, vocab, talks)
-    ids = {part: array("i") for part in PARTS}
-    starts = {part: array("q", [0]) for part in PARTS}
-    severed = 0
-    for entry, part in zip(documents(source, []), parts, strict=True):
-        pieces = _pieces(source, entry.turns, length or LONGEST) if part else []
-        severed += len(pieces) > 1
-        if pieces and entry.rejected:
-            pieces.append(entry.rejected)
-        for turns in pieces:
-            ids[part].extend(lexicon.document(turns))
-            starts[part].append(len(ids[part]))
+    ids, starts, cut = _numbered(source, parts, lexicon, length or LONGEST)
     longest = max(int(np.diff(np.array(found)).max(initial=0)) for found in starts.values())
     length = length or min(longest, LONGEST)
     kind = np.dtype(np.uint8 if lexicon.vocab <= 256 else np.int32)
     described: dict[str, Any] = {}
-    cut = severed
     for part in PARTS:
         begin = np.array(starts[part], np.int64)
         numbers, end = np.array(ids[part], kind), lexicon.mark(END)
@@ -246,6 +235,24 @@ def write_documents(
         "findings": [finding.as_dict() for finding in (*seen.findings, *leaks)],
         "notes": [*source.notes, *notes],
     }
+
+
+def _numbered(
+    source: Source, parts: Sequence[str], lexicon: Lexicon, most: int
+) -> tuple[dict[str, array[int]], dict[str, array[int]], int]:
+    """The numbers of each part, where its documents begin, and how many were cut by the source."""
+    ids = {part: array("i") for part in PARTS}
+    starts = {part: array("q", [0]) for part in PARTS}
+    severed = 0
+    for entry, part in zip(documents(source, []), parts, strict=True):
+        pieces = _pieces(source, entry.turns, most) if part else []
+        severed += len(pieces) > 1
+        if pieces and entry.rejected:
+            pieces.append(entry.rejected)
+        for turns in pieces:
+            ids[part].extend(lexicon.document(turns))
+            starts[part].append(len(ids[part]))
+    return ids, starts, severed
 
 
 def _pieces(source: Source, turns: Turns, length: int) -> list[Turns]:

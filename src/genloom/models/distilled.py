@@ -56,6 +56,8 @@ class Distilled(Generative):
             the datum itself takes the place of the teacher's guess. That is a plain denoiser of so
             few levels, what distillation is to be compared with.
         steps: Evaluations of a sample.
+        bend: Levels are t = 1 - (i / steps)^bend, as a share of the first one: 1 has them even,
+            above it the first jumps, from almost pure noise, are shorter.
         pace: Steps of the teacher, of two evaluations, while the noise falls to a third (1 / e).
         guidance: Weight of the condition in the teacher's guess; 1 is the plain model.
         drop: Share of training rows whose conditions are hidden.
@@ -77,6 +79,7 @@ class Distilled(Generative):
         target: TargetName = "flow",
         teacher: str | None = None,
         steps: Annotated[int, Interval(ge=1, le=64)] = 4,
+        bend: Annotated[float, Interval(ge=0.5, le=4)] = 1.0,
         pace: Annotated[int, Interval(ge=1, le=64)] = 1,
         guidance: Annotated[float, Interval(ge=0, le=20)] = 1.5,
         drop: Annotated[float, Interval(ge=0, le=1)] = 0.1,
@@ -85,7 +88,7 @@ class Distilled(Generative):
         self.student = Diffusion(space, conditions, net=net, target=target, drop=drop)
         self.source, self.pace, self.guidance, self.drop = teacher, pace, guidance, drop
         _, high = schedules.span(self.student.law_name)
-        self.levels = few(steps, high)
+        self.levels = few(steps, high, bend)
         self._held: list[Diffusion] = []  # the teacher, where no state_dict sees it
 
     @staticmethod
@@ -156,9 +159,10 @@ class Distilled(Generative):
         return self._held[0].to(device)
 
 
-def few(steps: int, high: float) -> Tensor:
-    """Levels r that are even in t = r / (1 + r), from the highest to 0: (steps + 1,) float64."""
-    t = torch.linspace(high / (1 + high), 0, steps + 1, dtype=torch.float64)
+def few(steps: int, high: float, bend: float = 1.0) -> Tensor:
+    """Levels r from the highest to 0, t = r / (1 + r) as `Distilled` says: (steps + 1,) float64."""
+    gone = torch.linspace(0, 1, steps + 1, dtype=torch.float64) ** bend
+    t = high / (1 + high) * (1 - gone)
     return t / (1 - t)
 
 

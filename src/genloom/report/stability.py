@@ -8,7 +8,7 @@ from typing import Any
 from genloom.report import figures
 from genloom.report.numbers import decimals, duration, number
 from genloom.report.reading import HEALTH, Subject
-from genloom.report.words import GRADIENTS, VITALS, Vital
+from genloom.report.vitals import GRADIENTS, VITALS, Vital
 
 Dict = Mapping[str, Any]
 LINES = 6  # curves in one figure

@@ -77,6 +77,9 @@ def test_levels_are_even_in_time_and_paths_join_them():
     assert found[-1] == 0 and found[0].item() == pytest.approx(160.0)
     t = found / (1 + found)
     assert torch.allclose(t[:-1] - t[1:], t[:1] / 4)
+    bent = few(4, 160.0, 1.5)
+    gone = 1 - (bent / (1 + bent)) / t[0]
+    assert torch.allclose(gone ** (2 / 3), torch.arange(5, dtype=t.dtype) / 4)
     path = between(3.0, 1.0, 5)  # ln 3 at 5 steps each, even in t as well
     assert len(path) == 6 and path[[0, -1]].tolist() == pytest.approx([3.0, 1.0])
     assert torch.allclose((path / (1 + path)).diff(), torch.tensor(-0.05, dtype=path.dtype))
