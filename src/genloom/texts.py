@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from genloom.answering import answered
 from genloom.artifact import Artifact, load
 from genloom.codecs import Text
 from genloom.codecs.scores import Scores
@@ -115,7 +116,6 @@ def guessed(
     return texts
 
 
-@kept_pages()
 def continued(
     artifact: Artifact,
     n: int,
@@ -140,21 +140,15 @@ def continued(
     Raises:
         BadInput: The model writes no texts so, knows not all of the prompt, or has no room after.
     """
-    model = writer(artifact)
-    chosen = check_options(model.sample_steps, options or {})
-    assert artifact.items.lexicon is not None
-    ids, texts = artifact.items.lexicon.encode(prompt), list[Tensor]()
+    model, lexicon = writer(artifact), artifact.items.lexicon
+    assert lexicon is not None
+    ids = lexicon.encode(prompt)
     if len(ids) >= model.length:
         raise BadInput(f"the prompt has {len(ids)} tokens, and a text {model.length}: shorten it.")
-    with evaluating(model), torch.inference_mode():
-        for seeds, cond in _batches(artifact, range(seed, seed + n), batch, condition):
-            rows, device = model.decoding(len(seeds), fill=4), device_of(model)
-            given = torch.tensor([ids] * len(seeds), dtype=torch.long, device=device)
-            rows.join(Rng(seeds, device), cond, given, **chosen)
-            for _ in range(model.length - len(ids)):
-                rows.step()
-            texts.append(rows.data(0, len(seeds)).cpu())
-    return torch.cat(texts)
+    given = torch.tensor([ids + [0] * (model.length - len(ids))]).expand(n, -1)
+    cond = artifact.condition(range(seed, seed + n), **condition)
+    known = torch.full((n,), len(ids))
+    return answered(model, given, known, cond, seed=seed, batch=batch, **(options or {}))
 
 
 def way(

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from genloom import sampling
-from genloom.core import Rng
+from genloom.core import Real, Rng, Tokens
 from genloom.models.autoregressive import Autoregressive
 
 NOTHING = torch.zeros(1, 0, dtype=torch.long)
+KNOWN = {"label": Tokens((), 3), "pose": Real((5,))}
+
+
+def told(n: int) -> dict[str, Tensor]:
+    """Conditions of n rows, some of them hidden."""
+    return {"label": torch.arange(n) % 4 - 1, "pose": torch.linspace(-1, 1, 5 * n).view(n, 5)}
+
+
+def started(n: int, length: int = 12, vocab: int = 7) -> Tensor:
+    """The start token, then n rows of a datum but for its last."""
+    return F.pad(torch.randint(0, vocab, (n, length - 1)), (1, 0), value=vocab)
 
 
 def drawn(

@@ -7,10 +7,9 @@ from functools import partial
 
 import pytest
 import torch
-import torch.nn.functional as F
-from tests.unit.nets.company import check_batches, check_company
+from tests.unit.nets.company import KNOWN, check_batches, check_company, started, told
 
-from genloom.core import Real, Tokens
+from genloom.core import Tokens
 from genloom.decoding.rows import Fresh
 from genloom.errors import BadInput
 from genloom.models.autoregressive import Autoregressive
@@ -19,7 +18,6 @@ from genloom.nets.attention import SHARPNESS
 from genloom.nets.relative import Relative, placed
 from genloom.optim import build
 
-KNOWN = {"label": Tokens((), 3), "pose": Real((5,))}
 SMALL = {"width": 16, "layers": 2, "reach": 4}
 
 
@@ -30,16 +28,6 @@ def awake(space=Tokens((12,), 7), conditions=KNOWN, **options) -> Relative:  # n
     for p in net.parameters():
         torch.nn.init.normal_(p, std=0.3)
     return net.eval()
-
-
-def told(n: int) -> dict[str, torch.Tensor]:
-    """Conditions of n rows, some of them hidden."""
-    return {"label": torch.arange(n) % 4 - 1, "pose": torch.linspace(-1, 1, 5 * n).view(n, 5)}
-
-
-def started(n: int, length: int = 12, vocab: int = 7) -> torch.Tensor:
-    """The start token, then n rows of a datum but for its last."""
-    return F.pad(torch.randint(0, vocab, (n, length - 1)), (1, 0), value=vocab)
 
 
 @pytest.mark.parametrize(("length", "reach"), [(1, 3), (5, 2), (5, 4), (3, 6)])

@@ -8,8 +8,7 @@ from functools import partial
 
 import pytest
 import torch
-import torch.nn.functional as F
-from tests.unit.nets.company import check_batches, check_company
+from tests.unit.nets.company import KNOWN, check_batches, check_company, started, told
 
 from genloom.core import Real, Tokens, rows
 from genloom.decoding.rows import Fresh
@@ -20,7 +19,6 @@ from genloom.nets.attention import SHARPNESS
 from genloom.nets.transformer_xl import TransformerXl, shifted, waves
 from genloom.optim import build
 
-KNOWN = {"label": Tokens((), 3), "pose": Real((5,))}
 SMALL = {"width": 16, "layers": 2, "segment": 3, "memory": 4}
 
 
@@ -31,16 +29,6 @@ def awake(space=Tokens((12,), 7), conditions=KNOWN, **options) -> TransformerXl:
     for p in net.parameters():
         torch.nn.init.normal_(p, std=0.3)
     return net.eval()
-
-
-def told(n: int) -> dict[str, torch.Tensor]:
-    """Conditions of n rows, some of them hidden."""
-    return {"label": torch.arange(n) % 4 - 1, "pose": torch.linspace(-1, 1, 5 * n).view(n, 5)}
-
-
-def started(n: int, length: int = 12, vocab: int = 7) -> torch.Tensor:
-    """The start token, then n rows of a datum but for its last."""
-    return F.pad(torch.randint(0, vocab, (n, length - 1)), (1, 0), value=vocab)
 
 
 @pytest.mark.parametrize("memory", [0, 2, 4])
