@@ -109,7 +109,8 @@ def wilson(successes: int, n: int, level: float = 0.95) -> tuple[float, float]:
     middle = p + z * z / (2 * n)
     half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
     scale = 1 + z * z / n
-    return max(0.0, (middle - half) / scale), min(1.0, (middle + half) / scale)
+    low, high = (middle - half) / scale, (middle + half) / scale
+    return low if successes else 0.0, high if successes < n else 1.0  # to the last bit
 
 
 def mean_interval(values: Tensor) -> tuple[float, float, float]:

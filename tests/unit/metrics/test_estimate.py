@@ -50,6 +50,7 @@ def test_known_quantiles_and_tails():
     assert fisher_greater(3, 3, 0, 3) == pytest.approx(1 / 20)
     assert fisher_greater(0, 3, 2, 3) == pytest.approx(1)
     assert wilson(0, 100)[0] == 0 and wilson(100, 100)[1] == pytest.approx(1)
+    assert wilson(0, 160)[0] == 0 and wilson(160, 160)[1] == 1  # to the last bit
 
 
 def test_the_jackknife_of_a_mean_is_the_interval_of_a_mean():
