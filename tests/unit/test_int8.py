@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from torch import nn
 
 from genloom.core import Rng, Tokens
 from genloom.errors import BadInput
-from genloom.int8 import Packed, pack
+from genloom.int8 import Int8, pack
 from genloom.models.autoregressive import Autoregressive
 from genloom.nets.recurrent import Recurrent
 from genloom.nets.transformer import Transformer
@@ -20,19 +21,20 @@ from genloom.nets.transformer import Transformer
 def test_a_product_is_near_and_the_same_in_any_batch():
     torch.manual_seed(0)
     weight, x = torch.randn(3, 99, 80), torch.randn(2, 8, 80)
-    packed = Packed(weight)
+    packed: Any = Int8(weight)
     with torch.inference_mode():
         found, exact = F.linear(x, packed.flatten(0, 1)), F.linear(x, weight.flatten(0, 1))
         assert (found - exact).norm() < 0.02 * exact.norm()
         assert len(packed) == 3 and packed.rows.dtype == torch.int8
         for n in (1, 2, 3, 5, 8):
             assert F.linear(x[:1, :n], packed).equal(found[:1, :n])
-    assert not Packed(torch.zeros(4, 16)).rows.any()
+    assert not Int8(torch.zeros(4, 16)).rows.any()
 
 
 def test_a_bias_is_added():
     layer = nn.Linear(32, 8)
-    x, packed = torch.randn(2, 32), Packed(layer.weight.detach())
+    x = torch.randn(2, 32)
+    packed: Any = Int8(layer.weight.detach())
     with torch.inference_mode():
         for found in (F.linear(x, packed, layer.bias), F.linear(x, packed, bias=layer.bias)):
             assert found.equal(F.linear(x, packed) + layer.bias)
@@ -50,9 +52,7 @@ def test_a_packed_model_draws_nearly_what_it_drew(gated):
     with torch.inference_mode():
         before = model.log_prob(x, {})
         pack(model.net)
-        assert (
-            sum(isinstance(v, Packed) for m in model.net.modules() for v in vars(m).values()) == 8
-        )
+        assert sum(isinstance(v, Int8) for m in model.net.modules() for v in vars(m).values()) == 8
         after = model.log_prob(x, {})
         assert not after.equal(before)
         torch.testing.assert_close(after, before, rtol=0.02, atol=0)

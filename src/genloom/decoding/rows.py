@@ -18,6 +18,7 @@ from genloom.core import Condition, Rng, Tokens
 from genloom.decoding.constraints import Constraint, Strict
 from genloom.decoding.filters import drawn, narrowed
 from genloom.decoding.penalties import NONE, PENALTIES, Penalties
+from genloom.nets.packed import Blocks
 
 REACH = 8  # tokens before the next one that a bias is shown
 
@@ -128,7 +129,7 @@ class Decoding:
         self.logits: Tensor | None = None  # of the last step, as the net gave them
         length = torch.Size(space.shape).numel()
         self.end, self.blank = (-1, 0) if space.end is None else (space.end, space.end)
-        self._cache = net.cache(self.most)
+        self._cache, self._laid = net.cache(self.most), Blocks(net)
         # The start token, then the datum; what is not drawn yet is blank.
         self._tokens = torch.full((self.most, 1 + length), self.blank, device=device)
         self._draws = torch.zeros(self.most, length, dtype=torch.float64, device=device)
@@ -176,7 +177,8 @@ class Decoding:
         if first and (known or self._fresh):  # nothing before them is left to begin
             self._fresh.append(one)
         else:
-            self.net.begin(self._cache, [one])
+            with self._laid:
+                self.net.begin(self._cache, [one])
         self._tokens[place] = self.blank
         self._tokens[place, : known + 1] = tokens
         self._given[place] = known + 1
@@ -213,7 +215,8 @@ class Decoding:
             self._cache.lengths[n:filled] = 0
         at = self._cache.lengths[:filled, None].clone()
         pending = self._tokens[:filled].gather(1, at)[:, 0]
-        logits = self.logits = self.net.follow(self._cache, pending, fresh)[:n]
+        with self._laid:
+            logits = self.logits = self.net.follow(self._cache, pending, fresh)[:n]
         for penalties, where in self._penalties:
             rows = self._tokens[where], self._given[where], at[where] + 1
             logits = logits.index_copy(0, where, penalties(logits[where], *rows))

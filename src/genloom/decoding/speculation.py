@@ -28,6 +28,7 @@ from genloom.decoding.filters import drawn, narrowed
 from genloom.decoding.penalties import PENALTIES, Penalties
 from genloom.decoding.rows import Caching, Fresh
 from genloom.errors import BadInput
+from genloom.nets.packed import Blocks
 
 K = 8  # tokens that a pass reads: one that is known, and guesses
 FILL = 4  # rows of a step at the end, see `Decoding`; K is a multiple of it
@@ -103,11 +104,13 @@ class Draft:
                 f"{type(net).__name__} cannot take a guess back: a draft is a transformer without "
                 "a window."
             )
+        self._laid = Blocks(net)
 
     def begin(self, row: Tensor, held: int, cond: Condition, pick: Pick) -> None:
         """See `Guess`."""
         self.pick, self.cache = pick, self.net.cache(1)
-        self.net.begin(self.cache, [Fresh(0, row[None, : held - 1], cond)])
+        with self._laid:
+            self.net.begin(self.cache, [Fresh(0, row[None, : held - 1], cond)])
 
     def __call__(self, row: Tensor, held: int, k: int) -> Sequence[int]:
         """See `Guess`."""
@@ -115,7 +118,8 @@ class Draft:
         self.cache.lengths[0].clamp_(max=held - 1)  # what was wrong is taken back
         while len(found) < k:
             at = int(self.cache.lengths[0])
-            logits = self.net.follow(self.cache, guessed[at][None])
+            with self._laid:
+                logits = self.net.follow(self.cache, guessed[at][None])
             if at == held - 1 + len(found):
                 guessed[at + 1] = self.pick(logits, guessed, at + 1)[0]
                 found.append(int(guessed[at + 1]))
@@ -139,6 +143,7 @@ class Speculation:
         if not isinstance(net, Ahead):
             raise BadInput(f"{type(net).__name__} reads one token at a time: it takes no guesses.")
         self.net: Any = net
+        self._laid = Blocks(net)
         self.space, self.guess = space, guess
         self.length = torch.Size(space.shape).numel()
         self.passes = self.drawn = 0
@@ -168,7 +173,8 @@ class Speculation:
             return drawn(narrowed(logits, **filters), u[count - 1])
 
         cache = self.net.cache(FILL)
-        self.net.begin(cache, [Fresh(0, row[None, :known], cond)])
+        with self._laid:
+            self.net.begin(cache, [Fresh(0, row[None, :known], cond)])
         self.guess.begin(row, known + 1, cond, pick)
         held = known + 1
         while held <= self.length:
@@ -185,12 +191,16 @@ class Speculation:
         """The tokens of one pass: all right guesses, and one more."""
         if held - 1 + K > self.length:  # too near the end of the room
             cache.lengths[1:] = 0
-            return pick(self.net.follow(cache, row[held - 1].expand(FILL))[:1], row, held)
+            with self._laid:
+                logits = self.net.follow(cache, row[held - 1].expand(FILL))[:1]
+            return pick(logits, row, held)
         guessed = row.clone()
         guesses = self.guess(row, held, K - 1)
         guessed[held : held + len(guesses)] = torch.tensor(guesses, device=row.device)
         read = guessed[held - 1 : held - 1 + K]
-        found = pick(self.net.follow_on(cache, read), guessed, held)
+        with self._laid:
+            logits = self.net.follow_on(cache, read)
+        found = pick(logits, guessed, held)
         right = int((found[:-1] == read[1:]).long().cumprod(0).sum())
         cache.lengths[0] = held + right
         return found[: right + 1]

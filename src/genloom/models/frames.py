@@ -27,7 +27,7 @@ from genloom.core import (
 )
 from genloom.errors import BadInput
 from genloom.nets.frames import FrameCells, FrameHead
-from genloom.nets.masked import BLOCK
+from genloom.nets.packed import BLOCK
 
 
 class Pieces(NamedTuple):

@@ -15,7 +15,8 @@ from genloom.core import Condition, Space, Tokens
 from genloom.decoding.rows import Fresh
 from genloom.errors import BadInput
 from genloom.nets.attention import SHARPNESS, Attend, apart, begins, causal, sliding
-from genloom.nets.transformer_cache import BLOCK, CHUNK, Cache
+from genloom.nets.packed import BLOCK
+from genloom.nets.transformer_cache import CHUNK, Cache
 
 STD = 0.02  # of fresh weights: Radford et al., 2019, section 2.3
 

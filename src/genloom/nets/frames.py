@@ -135,7 +135,7 @@ class FrameHead(nn.Module):
     def one_hot(self, x: Tensor) -> Tensor:
         """Cells (..., K) in [0, V) -> (..., K * (V - 1)); the first letter is all 0."""
         wanted = torch.arange(1, self.letters, device=x.device)
-        return (x[..., None] == wanted).to(self.out.weight).flatten(-2)
+        return (x[..., None] == wanted).to(self.out.bias).flatten(-2)
 
     def log_prob(self, memory: Tensor, x: Tensor) -> Tensor:
         """Nats of each cell, (N, width) and (N, K) -> (N, K)."""

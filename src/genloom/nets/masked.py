@@ -24,8 +24,7 @@ from genloom.core import Condition, Space, Tokens
 from genloom.decoding.rows import Fresh
 from genloom.errors import BadInput
 from genloom.nets.embed import ConditionVector
-
-BLOCK = 4  # rows that the kernels of a CPU sum in one and the same way, wherever they lie
+from genloom.nets.packed import BLOCK
 
 Maps = dict[str, Tensor]
 """Name -> (B, H, W, D): what later places read of earlier ones."""
@@ -187,7 +186,7 @@ class Raster(nn.Module, ABC):
 
     def cache(self, n: int) -> Cache:
         """Room for n rows, on the device of the weights."""
-        weight, edge = self.head.weight, self.edge
+        weight, edge = self.embed.weight, self.edge
         shape = n, edge + self.height, edge + self._blocks() + edge
         sizes = {"embed": self.embed.embedding_dim, **self.sizes()}
         maps = {name: weight.new_zeros(*shape, size) for name, size in sizes.items()}

@@ -17,7 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genloom.core import Interval, Space, Tokens
-from genloom.nets.masked import BLOCK, Cache, Maps, Raster, Reach, Spots, Window
+from genloom.nets.masked import Cache, Maps, Raster, Reach, Spots, Window
+from genloom.nets.packed import BLOCK
 from genloom.nets.pointwise import rms_norm
 
 STEM = 3  # how far the first window reaches: the paper's first kernel is 7x7

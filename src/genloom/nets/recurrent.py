@@ -22,7 +22,7 @@ from genloom.core import Condition, Interval, Space, Tokens
 from genloom.decoding.rows import Fresh
 from genloom.nets.apart import apart
 from genloom.nets.embed import ConditionSequence, ConditionVector, Dropout
-from genloom.nets.masked import BLOCK
+from genloom.nets.packed import BLOCK
 
 
 class Cell(NamedTuple):

@@ -25,9 +25,10 @@ from genloom.decoding.rows import Fresh
 from genloom.errors import BadInput
 from genloom.nets.attention import Attend, apart, begins, causal, sliding, turns
 from genloom.nets.embed import ConditionSequence, ConditionVector
+from genloom.nets.packed import BLOCK
 from genloom.nets.pointwise import rms_norm
 from genloom.nets.transformer_block import Block
-from genloom.nets.transformer_cache import BLOCK, CHUNK, Cache
+from genloom.nets.transformer_cache import CHUNK, Cache
 
 CAP = 15.0  # logits lie in (-CAP, CAP)
 OWN = 3.0  # logit at the start, where the head is tied, that a token comes once more

@@ -19,7 +19,6 @@ from torch import Tensor
 from genloom.decoding.rows import Fresh
 from genloom.nets.attention import Attend, attention, causal, sliding
 
-BLOCK = 4  # rows that the kernels of a CPU sum in one and the same way, wherever they lie
 CHUNK = 16  # slots that are attended to are rounded up to a multiple of this many
 
 

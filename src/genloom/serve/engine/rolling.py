@@ -13,7 +13,8 @@ from torch import Tensor
 
 from genloom.artifact import Artifact
 from genloom.decoding.rows import Bias, Decoding, Row
-from genloom.int8 import packed
+from genloom.int8 import Int8
+from genloom.nets.packed import packed
 from genloom.sampling import device_of
 from genloom.serve.engine.crowd import PAD, Job, shown, streams, template_of
 from genloom.serve.engine.messages import Event, NewTokens, Preview
@@ -283,10 +284,13 @@ class Rolling:
         options = tuple(sorted(one.job.options.items()))
         if options not in self._templates:
             told = {} if self.bias is None else {"watermark": "tokens"}
-            told |= {"int8": "weights"} if packed(self.artifact.model) else {}
+            told |= {"int8": "weights"} if self._small() else {}
             self._templates[options] = template_of(one.job) | told
         template, crowd = self._templates[options], len(self._rows().rows)
         return one.job.done(self._x(one), template, one.ends, one.stopped, crowd=crowd)
+
+    def _small(self) -> bool:
+        return any(isinstance(one, Int8) for one in packed(self.artifact.model))
 
     def _x(self, one: Drawing) -> Tensor:
         """What the rows of a job hold, (n, *space.shape)."""

@@ -13,7 +13,8 @@ from torch import nn
 from genloom import artifact
 from genloom.artifact import Artifact
 from genloom.errors import BadInput, GenloomError, nearest
-from genloom.int8 import pack, packed
+from genloom.int8 import pack
+from genloom.nets.packed import block, packed
 from genloom.serve.engine.faults import ModelUnavailable
 
 log = logging.getLogger(__name__)
@@ -85,9 +86,11 @@ class Shelf(Mapping[str, Artifact]):
             self._make_room(sum(p.stat().st_size for p in artifact.weights(folder)))
             small = name in self.int8
             found = artifact.load(folder, device="cpu" if small else "auto")
+            model: Any = found.model
             if small:
-                model: Any = found.model
                 pack(model.net)
+            elif hasattr(model, "decoding"):
+                block(model.net)
             return found
         except (GenloomError, OSError) as error:
             # The message names folders, which are not for whoever asked.
@@ -108,5 +111,4 @@ class Shelf(Mapping[str, Artifact]):
 
 def weight_bytes(model: nn.Module) -> int:
     """Bytes of a model's parameters and buffers, and of what was packed."""
-    small = (v for one in packed(model) for v in (one.rows, one.scale))
-    return sum(v.nbytes for v in (*model.parameters(), *model.buffers(), *small))
+    return sum(v.nbytes for v in (*model.parameters(), *model.buffers(), *packed(model)))

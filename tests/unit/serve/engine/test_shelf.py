@@ -9,7 +9,8 @@ import pytest
 
 from genloom import artifact
 from genloom.errors import BadInput
-from genloom.int8 import packed
+from genloom.int8 import Int8
+from genloom.nets.packed import Blocked, packed
 from genloom.serve.engine.faults import ModelUnavailable
 from genloom.serve.engine.shelf import Shelf, weight_bytes
 from tests.unit.serve.engine.made import TABLES, stored
@@ -80,7 +81,8 @@ def test_weights_are_packed_where_that_is_asked_for(folders, tmp_path, monkeypat
     monkeypatch.setitem(TABLES, "autoregressive", {"net": net})
     wide = {"gan": folders["gan"], "wide": stored(tmp_path, "autoregressive")}
     plain, small = Shelf(wide), Shelf(wide, int8={"wide"})
-    assert packed(small["wide"].model) and not packed(plain["wide"].model)
+    for shelf, kind in ((small, Int8), (plain, Blocked)):
+        assert [type(one) for one in packed(shelf["wide"].model)] == [kind] * 4
     assert small.sizes()["wide"] < 0.5 * plain.sizes()["wide"]
     assert small["gan"].hash == plain["gan"].hash
 
