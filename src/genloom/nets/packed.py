@@ -75,9 +75,8 @@ class Blocked(Packed):
 
     def product(self, x: Tensor, bias: Tensor | None) -> Tensor:
         """See `Packed`; few rows are computed as those of a block are, and so by the same sums."""
-        if (n := x.shape[:-1].numel()) < BLOCK:
-            rows = x.reshape(n, -1).repeat(BLOCK, 1)
-            return self._product(rows, bias)[:n].view(*x.shape[:-1], -1)
+        if x.shape[:-1].numel() < BLOCK:
+            return self._product(torch.cat([x] * BLOCK, -2), bias)[..., : x.shape[-2], :]
         return self._product(x, bias)
 
     def _product(self, x: Tensor, bias: Tensor | None) -> Tensor:
