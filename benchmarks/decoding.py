@@ -3,7 +3,8 @@
 6 layers, 6 heads, 384 wide, 65 characters, about 10.7 M parameters each, equal within 2 %, random
 weights, float32; a prompt of 16 tokens, 64 new ones, top-k 50. Both sides draw every token. At
 batch 1 both sides run with int8 weights too: ours by `genloom.int8`, those of the Llama by torch's
-dynamic quantization, which makes the inputs int8 as well.
+dynamic quantization, which makes the inputs int8 as well; and llama.cpp runs a Llama of that shape
+in float32, with a vocabulary of some 280, which is 1 % more to read.
 
     python -m benchmarks.decoding --rounds 9
 """
@@ -19,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.harness import arguments, race, report
+from benchmarks.peers.llama_cpp import llama_cpp
 from genloom.core import Rng, Tokens
 from genloom.int8 import pack
 from genloom.models.autoregressive import Autoregressive
@@ -41,17 +43,22 @@ def ours(*, int8: bool = False) -> tuple[nn.Module, Callable[[Tensor], Tensor]]:
     return model, run
 
 
+SIZES = {
+    "hidden_size": WIDTH,
+    "intermediate_size": 1024,
+    "num_hidden_layers": LAYERS,
+    "num_attention_heads": HEADS,
+    "num_key_value_heads": HEADS,
+    "max_position_embeddings": PROMPT + TOKENS,
+}
+
+
 def llama(*, int8: bool = False) -> tuple[nn.Module, Callable[[Tensor], Tensor]]:
     from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
 
     config = LlamaConfig(
+        **SIZES,
         vocab_size=VOCAB,
-        hidden_size=WIDTH,
-        intermediate_size=1024,
-        num_hidden_layers=LAYERS,
-        num_attention_heads=HEADS,
-        num_key_value_heads=HEADS,
-        max_position_embeddings=PROMPT + TOKENS,
         tie_word_embeddings=False,
         eos_token_id=None,
         bos_token_id=None,
@@ -79,15 +86,19 @@ def main() -> None:
     torch.manual_seed(args.seed)
     made = {"llama": llama(), "genloom": ours()}
     sizes = {name: sum(p.numel() for p in net.parameters()) for name, (net, _) in made.items()}
+    more, raw = llama_cpp(SIZES | {"max_position_embeddings": 128}, TOKENS, TOP_K)
+    sizes["llama.cpp"] = more
     assert max(sizes.values()) <= 1.02 * min(sizes.values()), sizes
+    assert raw() == TOKENS
     small = {"llama int8": llama(int8=True), "genloom int8": ours(int8=True)}
     for batch in (1, 16):
         prompt = torch.randint(VOCAB, (batch, PROMPT))
         sides = made | small if batch == 1 else made
         for _, run in sides.values():
             assert run(prompt).shape == (batch, PROMPT + TOKENS)
+        calls = {name: partial(run, prompt) for name, (_, run) in sides.items()}
         result = race(
-            {name: partial(run, prompt) for name, (_, run) in sides.items()},
+            calls | {"llama.cpp": raw} if batch == 1 else calls,
             rounds=args.rounds,
             items=batch * TOKENS,
             baseline="llama",
@@ -97,6 +108,7 @@ def main() -> None:
             seed=args.seed,
             batch=batch,
             transformers=version("transformers"),
+            xllamacpp=version("xllamacpp"),
         )
         report(f"decoding, batch {batch}", result, args.json)
 
