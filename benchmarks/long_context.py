@@ -5,9 +5,11 @@ of `--length` characters are read by `transformer_xl` in segments with its memor
 comes in two forms: `short` trains on rows of the length that a segment and its memory have, and
 `window` on the long rows, each position seeing as many. All three have the same width, layers and
 heads, train by the library for the same minutes, and are judged on the same characters of the last
-tenth of the file: those of the second half of each long row. `short` reads these in rows of its own
-that overlap by half, so that each of them has at least half a row before it: it is asked in a way
-that is kind to it, at twice the cost. The weights are those that sampling uses.
+tenth of the file: those of the second half of each long row. `short` reads these in rows of its
+own, once side by side, at the cost of the others, so that the first of each row have little before
+them, and once overlapping by half, so that each has at least half a row before it, at twice the
+cost. The weights are those that sampling uses. Beside each side stands how much more it takes than
+`transformer_xl`, with the standard error over long rows of this difference.
 
     python -m benchmarks.long_context --minutes 10
 """
@@ -45,37 +47,45 @@ def model_of(side: str, shape: dict[str, int], segment: int, memory: int) -> dic
 
 
 @torch.inference_mode()
-def late(model: Autoregressive, rows: Tensor) -> Tensor:
-    """Nats of the characters of the second half of rows, (N, L) -> (N, L / 2)."""
+def late(model: Autoregressive, rows: Tensor, parts: int = 1) -> Tensor:
+    """Nats of the characters of the second half of rows, (N, L) -> (N, L / 2).
+
+    A model of shorter rows reads windows, of which the last one in so many `parts` is told.
+    """
     half, reads = rows.shape[1] // 2, model.length
     if reads == rows.shape[1]:
         return -torch.cat([model.token_log_prob(x, {})[:, half:] for x in rows.split(ROWS)])
-    step = reads // 2  # each window tells of its second half
-    parts = []
+    step, told = reads // parts, list[Tensor]()
     for place in range(half, rows.shape[1], step):
         first = min(place + step, rows.shape[1]) - reads
         window = rows[:, first : first + reads]
         found = torch.cat([model.token_log_prob(x, {}) for x in window.split(ROWS)])
-        parts.append(-found[:, place - first :])
-    return torch.cat(parts, 1)
+        told.append(-found[:, place - first :])
+    return torch.cat(told, 1)
 
 
-def judged(made: artifact.Artifact, path: Path, length: int) -> dict[str, Any]:
-    """The mean nats of all late characters, and of the four quarters of the second half."""
+def judged(
+    made: artifact.Artifact, path: Path, length: int, parts: int = 1
+) -> tuple[Tensor, dict[str, Any]]:
+    """The mean nats of each row's late characters, of all, and of the quarters of that half."""
     model = cast(Autoregressive, made.model)
     ids = held_out(path, cast(Any, made.items.lexicon).alphabet)
     rows = ids[: len(ids) // length * length].view(-1, length)
     with evaluating(model):
-        each = late(model, rows).double()
-    spread = each.mean(1).std() / len(rows) ** 0.5  # of rows, which are hardly dependent
+        each = late(model, rows, parts).double()
     quarters = [round(part.mean().item(), 4) for part in each.chunk(4, 1)]
-    return {
+    return each.mean(1), {
         "nats": round(each.mean().item(), 4),
-        "error": round(spread.item(), 4),
+        "error": error(each.mean(1)),
         "quarters": quarters,
         "n": each.numel(),
         "parameters": sum(p.numel() for p in model.parameters()),
     }
+
+
+def error(rows: Tensor) -> float:
+    """Standard error of the mean of rows, which are hardly dependent."""
+    return round((rows.std() / len(rows) ** 0.5).item(), 4)
 
 
 def main() -> None:
@@ -95,6 +105,7 @@ def main() -> None:
     path = data_folder("tiny-shakespeare") / "input.txt"
     shape = {"width": args.width, "layers": args.layers, "heads": args.heads}
     figures: dict[str, Any] = {}
+    nats: dict[str, Tensor] = {}
     for side in SIDES:
         length = args.segment + args.memory if side == "short" else args.length
         recipe = {
@@ -112,11 +123,14 @@ def main() -> None:
             folder = Path(scratch, "run")
             train(resolve(recipe), folder, quiet=True)
             state = json.loads((folder / "run.json").read_text("utf-8"))
-            figures[side] = {
-                **judged(artifact.load(folder), path, args.length),
-                "steps": state["step"],
-            }
-        print(f"{side}: {figures[side]}", flush=True)
+            made = artifact.load(folder)
+            ways = {side: 1, f"{side}, overlapping": 2} if side == "short" else {side: 1}
+            for name, parts in ways.items():
+                nats[name], found = judged(made, path, args.length, parts)
+                more = nats[name] - nats[SIDES[0]]
+                found |= {"more": round(more.mean().item(), 4), "more_error": error(more)}
+                figures[name] = {**found, "steps": state["step"]}
+                print(f"{name}: {figures[name]}", flush=True)
     print(json.dumps({"benchmark": "long_context", **vars(args), **figures, **machine()}))
 
 
