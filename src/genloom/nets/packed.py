@@ -65,7 +65,7 @@ class Blocked(Packed):
     """The same numbers in the blocks that a CPU's kernel reads.
 
     Args:
-        weight: float32 (..., outputs, inputs) on a CPU, see `blocks`.
+        weight: float32 (..., outputs, inputs) on a CPU.
     """
 
     def __init__(self, weight: Tensor):
@@ -75,6 +75,7 @@ class Blocked(Packed):
 
     def product(self, x: Tensor, bias: Tensor | None) -> Tensor:
         """See `Packed`; few rows are computed as those of a block are, and so by the same sums."""
+        x = x.float()  # autocast may have made it something else
         if x.shape[:-1].numel() < BLOCK:
             return self._product(torch.cat([x] * BLOCK, -2), bias)[..., : x.shape[-2], :]
         return self._product(x, bias)

@@ -143,6 +143,15 @@ def test_a_sample_is_the_same_in_any_company_and_as_it_was(good, monkeypatch):
         assert more[:1].equal(tokens) and others.equal(logits)
 
 
+def test_autocast_leaves_blocks_as_they_are():
+    model, few = decoder(), decoder()
+    block(few.net)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        tokens, logits = drawn(model, 1, 4)
+        assert drawn(few, 1, 1)[0].shape == tokens.shape
+    torch.testing.assert_close(logits[0].float(), drawn(few, 1, 4)[1][0], rtol=0.1, atol=0.1)
+
+
 @pytest.mark.parametrize("guess", [Lookup(), None])
 def test_guesses_change_no_token(guess):
     model = decoder()
