@@ -14,6 +14,7 @@ from torch import Tensor
 from genloom.core import Codec, Condition, Generative, Rng, Tokens, check_options
 from genloom.decoding.rows import Decoding, Row
 from genloom.memory import kept_pages
+from genloom.nets.packed import BLOCK
 from genloom.sampling import device_of, evaluating
 
 
@@ -69,7 +70,7 @@ def answered(
     made, device, end = torch.empty_like(x, device="cpu"), device_of(model), model.space.end
     with evaluating(model), torch.inference_mode():
         for rows in torch.arange(len(x)).split(batch):
-            decoding, left = model.decoding(len(rows), fill=4), dict[Row, tuple[int, int]]()
+            decoding, left = model.decoding(len(rows), fill=BLOCK), dict[Row, tuple[int, int]]()
             for i in rows.tolist():
                 given = x[i : i + 1, : int(known[i])].to(device)
                 own = {name: v[i : i + 1].to(device) for name, v in cond.items()}

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from genloom.errors import BadInput
-from genloom.nets.packed import LANE, Packed, replace
+from genloom.nets.packed import LANE, Packed, large, replace
 from genloom.nets.transformer import Transformer
 
 
@@ -58,4 +58,4 @@ def pack(net: nn.Module) -> None:
     """
     if not packs(net):
         raise BadInput("int8 is for the transformer, on a CPU: leave it out.")
-    replace(net, Int8)
+    replace(large(net), Int8)

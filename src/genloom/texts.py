@@ -26,6 +26,7 @@ from genloom.int8 import pack
 from genloom.memory import kept_pages
 from genloom.models.autoregressive import Autoregressive
 from genloom.music.files import score_of
+from genloom.nets.packed import BLOCK
 from genloom.sampling import device_of, evaluating
 
 WAYS = ("regex", "json_schema", "form", "draft", "lookup", "prompt")
@@ -62,7 +63,7 @@ def of_form(
     assert lexicon is not None
     with evaluating(model), torch.inference_mode():
         for seeds, cond in _batches(artifact, range(seed, seed + n), batch, condition):
-            rows, device = model.decoding(len(seeds), fill=4), device_of(model)
+            rows, device = model.decoding(len(seeds), fill=BLOCK), device_of(model)
             given = torch.zeros(len(seeds), 0, dtype=torch.long, device=device)
             limit = {"constraint": form_of(lexicon, *form)}
             joined = rows.join(Rng(seeds, device), cond, given, **limit, **chosen)

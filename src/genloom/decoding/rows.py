@@ -68,9 +68,17 @@ class Caching(Protocol):
         ...
 
     def follow(self, cache: Any, tokens: Tensor, fresh: Sequence[Fresh] = ()) -> Tensor:
-        """Let rows 0 to n - 1 read one token each, (n,) -> logits of the next, (n, V).
+        """Let the first n rows of a cache read one more token each, and rows begin anew.
 
-        Rows that begin meanwhile begin whatever those before them did to their places.
+        On a CPU a row's logits are the same, bit for bit, in any company of 4, 8, ... rows.
+
+        Args:
+            cache: Of `cache`.
+            tokens: (n,).
+            fresh: Rows that begin; where they lie among the n, what those read is lost.
+
+        Returns:
+            Logits of the token after it, (n, V).
         """
         ...
 

@@ -28,10 +28,9 @@ from genloom.decoding.filters import drawn, narrowed
 from genloom.decoding.penalties import PENALTIES, Penalties
 from genloom.decoding.rows import Caching, Fresh
 from genloom.errors import BadInput
-from genloom.nets.packed import Blocks
+from genloom.nets.packed import BLOCK, Blocks
 
-K = 8  # tokens that a pass reads: one that is known, and guesses
-FILL = 4  # rows of a step at the end, see `Decoding`; K is a multiple of it
+K = 2 * BLOCK  # tokens that a pass reads: one that is known, and guesses
 GRAM = 4  # tokens that a lookup compares at most
 
 
@@ -172,7 +171,7 @@ class Speculation:
             logits = penalties(logits, row.expand(n, -1), first.expand(n, -1), count)
             return drawn(narrowed(logits, **filters), u[count - 1])
 
-        cache = self.net.cache(FILL)
+        cache = self.net.cache(BLOCK)
         with self._laid:
             self.net.begin(cache, [Fresh(0, row[None, :known], cond)])
         self.guess.begin(row, known + 1, cond, pick)
@@ -192,7 +191,7 @@ class Speculation:
         if held - 1 + K > self.length:  # too near the end of the room
             cache.lengths[1:] = 0
             with self._laid:
-                logits = self.net.follow(cache, row[held - 1].expand(FILL))[:1]
+                logits = self.net.follow(cache, row[held - 1].expand(BLOCK))[:1]
             return pick(logits, row, held)
         guessed = row.clone()
         guesses = self.guess(row, held, K - 1)

@@ -130,16 +130,7 @@ class Decoder(nn.Module, ABC):
 
     @torch.no_grad()
     def follow(self, cache: Cache, tokens: Tensor, fresh: Sequence[Fresh] = ()) -> Tensor:
-        """Let the first n rows of a cache read one more token each, then let rows begin anew.
-
-        Args:
-            cache: Of `cache`.
-            tokens: (n,).
-            fresh: Rows that begin; where they lie among the n, what those read is lost.
-
-        Returns:
-            Logits of the token after it, (n, V).
-        """
+        """See `Caching`: rows that begin do so after the others have read."""
         places, attend = cache.lengths[: len(tokens)].clone(), cache.following(len(tokens))
         x = self.embedded(self._read(tokens), places)
         cache.lengths[: len(tokens)] += 1

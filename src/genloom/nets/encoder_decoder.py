@@ -158,18 +158,7 @@ class EncoderDecoder(nn.Module):
 
     @torch.no_grad()
     def follow(self, cache: Cache, tokens: Tensor, fresh: Sequence[Fresh] = ()) -> Tensor:
-        """Let the first n rows of a cache read one more token each, then let rows begin anew.
-
-        A row's logits are the same, bit for bit, in any company of 4, 8, ... rows.
-
-        Args:
-            cache: Of `cache`.
-            tokens: (n,).
-            fresh: Rows that begin; where they lie among the n, what those read is lost.
-
-        Returns:
-            Logits of the token after it, (n, V).
-        """
+        """See `Caching`: rows that begin do so after the others have read."""
         n, own = len(tokens), cache.own
         rows, place = torch.arange(n, device=tokens.device), cache.lengths[:n].clone()
         own.tokens[rows, place] = tokens

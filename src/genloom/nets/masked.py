@@ -212,16 +212,7 @@ class Raster(nn.Module, ABC):
 
     @torch.no_grad()
     def follow(self, cache: Cache, tokens: Tensor, fresh: Sequence[Fresh] = ()) -> Tensor:
-        """Let the first n rows read one more token each, then let rows begin anew.
-
-        Args:
-            cache: Of `cache`.
-            tokens: (n,).
-            fresh: Rows that begin; where they lie among the n, what those read is lost.
-
-        Returns:
-            Logits of the token after it, (n, V).
-        """
+        """See `Caching`: rows that begin do so after the others have read."""
         rows, place = torch.arange(len(tokens), device=tokens.device), cache.lengths[: len(tokens)]
         place = place.clone()
         last = (place - 1).clamp(min=0)  # the start token leaves no trace: place 0 is yet to come

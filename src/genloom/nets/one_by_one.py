@@ -80,18 +80,7 @@ class OneByOne(nn.Module, ABC):
 
     @torch.no_grad()
     def follow(self, cache: Cache, tokens: Tensor, fresh: Sequence[Fresh] = ()) -> Tensor:
-        """Let the first n rows of a cache read one more token each, then let rows begin anew.
-
-        A row's logits are the same, bit for bit, in any company of 4, 8, ... rows.
-
-        Args:
-            cache: Of `cache`.
-            tokens: (n,).
-            fresh: Rows that begin; where they lie among the n, what those read is lost.
-
-        Returns:
-            Logits of the token after it, (n, V).
-        """
+        """See `Caching`: rows that begin do so after the others have read."""
         n = len(tokens)
         at = cache.lengths[:n].clone()
         logits = self._logits(self._next(cache, self.embed(tokens) + cache.cond[:n], at))

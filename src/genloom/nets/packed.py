@@ -8,8 +8,9 @@ same, bit for bit, in any company. See docs/decisions/0011-packed-weights.md.
 
 from __future__ import annotations
 
+import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Self, final
 
 import torch
@@ -23,6 +24,9 @@ BLOCK = 4  # rows that the kernels of a CPU sum in one and the same way, whereve
 LEAST = 2**16  # numbers of a matrix; smaller ones are read from a cache anyhow
 LANE = 16  # inputs that kernels read at once; that of int8 has no way with a rest
 ROWS = 16  # of an input that blocks are chosen for; they serve any number
+
+Place = tuple[nn.Module, str, Tensor]
+"""The owner of a matrix, its name there, and itself."""
 
 
 class Packed(ABC):
@@ -71,6 +75,7 @@ class Blocked(Packed):
     def __init__(self, weight: Tensor):
         super().__init__(weight)
         rows = weight.detach().flatten(0, -2).contiguous()
+        self.readers = 0  # see `Blocks`
         self.held, self.nbytes = torch.ops.mkldnn._reorder_linear_weight(rows, ROWS), rows.nbytes
 
     def product(self, x: Tensor, bias: Tensor | None) -> Tensor:
@@ -84,13 +89,13 @@ class Blocked(Packed):
         return torch.ops.mkldnn._linear_pointwise(x, self.held, bias, "none", [], "")
 
 
-def large(net: nn.Module) -> Iterator[tuple[nn.Module, str, Tensor]]:
-    """The matrices that it pays to pack, each with its owner and its name there."""
+def large(net: nn.Module) -> Iterator[Place]:
+    """The matrices that it pays to pack."""
     for module in net.modules():
         if isinstance(module, Block) or type(module) is nn.Linear:
             for name, weight in module.named_parameters(recurse=False):
                 whole = weight.ndim > 1 and weight.shape[-1] % LANE == 0
-                if whole and weight.numel() >= LEAST and name not in vars(module):
+                if whole and weight.numel() >= LEAST:
                     yield module, name, weight
 
 
@@ -99,17 +104,16 @@ def packed(net: nn.Module) -> list[Packed]:
     return [v for module in net.modules() for v in vars(module).values() if isinstance(v, Packed)]
 
 
-def replace(net: nn.Module, make: Callable[[Tensor], Packed]) -> None:
-    """Pack large matrices of a net for good: it is for reading alone from then on."""
-    for module, name, weight in list(large(net)):
+def replace(places: Iterable[Place], make: Callable[[Tensor], Packed]) -> None:
+    """Pack matrices of a net for good: it is for reading alone from then on."""
+    for module, name, weight in list(places):
         delattr(module, name)
         setattr(module, name, make(weight))
 
 
 def block(net: nn.Module) -> None:
     """Pack the large matrices of a net in blocks for good, where a kernel reads these."""
-    if _blocks(net):
-        replace(net, Blocked)
+    replace(_fit(net), Blocked)
 
 
 @final
@@ -117,42 +121,50 @@ class Blocks:
     """The large matrices of a net in blocks, which stand in their place within this context.
 
     They are laid out when this is made, unless they were before and have not changed since. The
-    net's own weights stay as they are. Elsewhere than on a CPU with float32 it does nothing.
+    net's own weights stay as they are. Elsewhere than on a CPU with float32 it does nothing. Of
+    several such contexts of one net, nested or in threads, the last to end puts its weights back.
 
     Args:
         net: Of any kind; `large` says which of its matrices are read so.
     """
 
     def __init__(self, net: Any):
-        found = large(net) if _blocks(net) else ()
         self._places: list[tuple[dict[str, Any], str, Blocked]] = [
-            (vars(module), name, _blocked(weight)) for module, name, weight in found
+            (vars(module), name, _blocked(weight)) for module, name, weight in _fit(net)
         ]
 
     def __enter__(self) -> None:
-        for place, name, blocked in self._places:
-            place[name] = blocked
+        with _turns:
+            for place, name, blocked in self._places:
+                blocked.readers += 1
+                place[name] = blocked
 
     def __exit__(self, *_: object) -> None:
-        for place, name, _held in self._places:
-            del place[name]
+        with _turns:
+            for place, name, blocked in self._places:
+                blocked.readers -= 1
+                if not blocked.readers:
+                    place.pop(name, None)
 
 
+_turns = threading.Lock()
 _known = WeakIdKeyDictionary()
 """Parameter -> its version and its blocks then."""
 
 
 def _blocked(weight: Tensor) -> Blocked:
-    if weight.is_inference():  # it has no versions
+    if weight.is_inference():  # it may change and has no versions
         return Blocked(weight)
-    known = _known.get(weight)
-    if known is None or known[0] != weight._version:
-        known = _known[weight] = weight._version, Blocked(weight)
-    return known[1]
+    with _turns:
+        known = _known.get(weight)
+        if known is None or known[0] != weight._version:
+            known = _known[weight] = weight._version, Blocked(weight)
+        return known[1]
 
 
-def _blocks(net: nn.Module) -> bool:
-    weights = [weight for _, _, weight in large(net)]
-    return torch.backends.mkldnn.is_available() and all(
-        w.device.type == "cpu" and w.dtype == torch.float32 for w in weights
-    )
+def _fit(net: nn.Module) -> Iterator[Place]:
+    """The large matrices that a kernel reads in blocks."""
+    if torch.backends.mkldnn.is_available():
+        for place in large(net):
+            if place[2].device.type == "cpu" and place[2].dtype == torch.float32:
+                yield place

@@ -161,19 +161,7 @@ class Transformer(nn.Module):
 
     @torch.no_grad()
     def follow(self, cache: Cache, tokens: Tensor, fresh: Sequence[Fresh] = ()) -> Tensor:
-        """Let the first n rows of a cache read one more token each, and rows after them begin anew.
-
-        A row's logits are the same, bit for bit, in any company of 4, 8, ... rows. What begins is
-        computed with them, as weights are read once for both.
-
-        Args:
-            cache: Of `cache`.
-            tokens: (n,).
-            fresh: Rows that begin; where they lie among the n, what those read is lost.
-
-        Returns:
-            Logits of the token after it, (n, V).
-        """
+        """See `Caching`; what begins is computed with the others, as weights are read once."""
         n, before = len(tokens), self.shifts[-1]
         rows, at = torch.arange(n, device=tokens.device), cache.lengths[:n].clone()
         places, attend = at + self.ahead, cache.following(n)

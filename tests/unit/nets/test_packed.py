@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -82,13 +83,36 @@ def test_blocks_stand_in_for_weights_and_no_longer():
     assert all(value.equal(state[name]) for name, value in model.state_dict().items())
 
 
+def test_the_last_to_end_puts_the_weights_back():
+    layer = nn.Linear(256, 256)
+    first, second = Blocks(layer), Blocks(layer)
+    first.__enter__()  # as two threads would
+    second.__enter__()
+    first.__exit__()
+    assert len(packed(layer)) == 1
+    second.__exit__()
+    assert not packed(layer)
+
+
+def test_threads_may_draw_from_one_model():
+    model = decoder()
+    with ThreadPoolExecutor(1) as one:  # where sums are split is a thread's own
+        (alone,) = one.map(lambda _: drawn(model, 1, 4)[1], range(1))
+    with ThreadPoolExecutor(4) as many:
+        for logits in many.map(lambda _: drawn(model, 1, 4)[1], range(8)):
+            assert logits.equal(alone)
+    assert not packed(model)
+
+
 def test_only_large_matrices_of_whole_lanes_are_packed():
     net = nn.ModuleList([nn.Linear(256, 256), nn.Linear(264, 256), nn.Linear(255, 256)])
     net.append(nn.Linear(16, 256))
     net.append(nn.Embedding(256, 256))
     assert [(owner, name) for owner, name, _ in large(net)] == [(net[0], "weight")]
     with Blocks(net):
-        assert not list(large(net)) and len(packed(net)) == 1
+        assert len(list(large(net))) == 1 == len(packed(net))
+    block(net)
+    assert not list(large(net)) and len(packed(net)) == 1
 
 
 def test_a_gradient_through_blocks_is_refused():
