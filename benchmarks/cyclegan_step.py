@@ -1,11 +1,14 @@
-"""CycleGAN's training step against the loop of the published code, written here from the paper.
+"""CycleGAN's training step beside labml-nn's, and beside the usual loop on our own nets.
 
-No maintained package trains CycleGAN beside ours, so the other side is the usual loop, as plain
-PyTorch: six passes of the generators one by one, one backward pass for both generators, one for
-each discriminator, separate real and fake passes, a pool that is a list of pictures, Adam twice.
-Ours is the library's `Learner` step, with all that it does beside (moving average, gradient norms,
-checks). Nets, parameters, batch and weights at the start are equal; first, six steps of both
-without a pool, in float64, must give the same weights.
+labml-nn has its own nets and loop; ours are made as large: residual blocks of 256 channels at a
+quarter of the size, as many of them, parameters equal to 4 %.
+
+The usual loop is that of the published code, as plain PyTorch: six passes of the generators one by
+one, one backward pass for both generators, one for each discriminator, separate real and fake
+passes, a pool that is a list of pictures, Adam twice. Ours is the library's `Learner` step, with
+all that it does beside (moving average, gradient norms, checks). Nets, parameters, batch and
+weights at the start are equal; first, six steps of both without a pool, in float64, must give the
+same weights.
 
     python -m benchmarks.cyclegan_step
 """
@@ -23,6 +26,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks.harness import arguments, contest, report
+from benchmarks.peers import labml_cyclegan
 from genloom.core import Real
 from genloom.learner import Learner, Micro, reseed
 from genloom.models.cyclegan import CycleGan
@@ -31,6 +35,9 @@ from genloom.nets.translator import translator_players
 from genloom.options import TrainOptions
 
 BATCH, CYCLE, IDENTITY, POOL = 4, 5.0, 0.5, 50
+OURS = {"width": 32}
+LABML = {"width": 128, "levels": 2, "patch_width": 64, "halvings": 3}  # with as many blocks
+BLOCKS = 6
 SPACE = Real((3, 64, 64), levels=256)
 Loop = Callable[[int, Tensor, Tensor], None]
 
@@ -108,9 +115,9 @@ def ours(model: CycleGan, options: TrainOptions) -> Loop:
     return step
 
 
-def built(width: int, pool: int) -> CycleGan:
+def built(sizes: dict[str, int], pool: int) -> CycleGan:
     """A model in the paper's weights."""
-    net = partial(translator_players, width=width)
+    net = partial(translator_players, **sizes)
     conditions = {"source": SPACE}
     return CycleGan(SPACE, conditions, net=net, cycle=CYCLE, identity=IDENTITY, pool=pool)
 
@@ -130,7 +137,7 @@ def difference(seed: int) -> float:
     """Largest difference of any weight after six steps of both sides, in float64."""
     torch.set_default_dtype(torch.float64)
     torch.manual_seed(seed)
-    model = built(8, 0)
+    model = built({"width": 8}, 0)
     twin = copy.deepcopy(model)
     sides = usual(model, setting(seed), pool=0), ours(twin, setting(seed))
     for index in range(6):
@@ -142,17 +149,20 @@ def difference(seed: int) -> float:
     return max(float((p - q).detach().abs().max()) for p, q in pairs)
 
 
-def side(kind: str, width: int, seed: int) -> Callable[[], None]:
+def side(kind: str, sizes: dict[str, int], seed: int) -> Callable[[], None]:
     """A call that takes one step on fresh pictures."""
     reseed(seed, 0, "weights")
     random.seed(seed)
-    model = built(width, POOL)
+    turn = itertools.count()
+    if kind == "labml-nn":
+        theirs = labml_cyclegan.steps(SPACE.shape[-1], BLOCKS)
+        return lambda: theirs(*pictures(BATCH))
+    model = built(sizes, POOL)
     if kind == "usual, channels last":
         to_channels_last(model)
     loop = (
         ours(model, setting(seed)) if kind == "genloom" else usual(model, setting(seed), pool=POOL)
     )
-    turn = itertools.count()
 
     def step() -> None:
         a, b = pictures(BATCH)
@@ -169,26 +179,30 @@ def main() -> None:
     gap = difference(args.seed)
     if gap > 1e-6:
         raise SystemExit(f"after six steps the weights differ by {gap:.1e}")
-    width = 32
-    parameters = sum(p.numel() for p in built(width, POOL).parameters())
-    result = contest(
-        {
-            kind: partial(side, kind, width, args.seed)
-            for kind in ("usual", "usual, channels last", "genloom")
-        },
-        apart=args.apart,
-        rounds=args.rounds,
-        items=BATCH,
-        baseline="usual",
-        unit="pairs",
-        clock=args.clock,
-        benchmark="cyclegan_step",
-        seed=args.seed,
-        batch=BATCH,
-        parameters=parameters,
-        weights_differ=gap,
-    )
-    report(f"CycleGAN, batch {BATCH}, {parameters:,} parameters", result, args.json)
+    races = {
+        "labml-nn": (LABML | {"blocks": BLOCKS}, ("labml-nn", "genloom")),
+        "usual": (OURS, ("usual", "usual, channels last", "genloom")),
+    }
+    for baseline, (sizes, sides) in races.items():
+        count = sum(p.numel() for p in built(sizes, POOL).parameters())
+        parameters = dict.fromkeys(sides, count)
+        if baseline == "labml-nn":
+            parameters[baseline] = labml_cyclegan.parameters(SPACE.shape[-1], BLOCKS)
+        result = contest(
+            {kind: partial(side, kind, sizes, args.seed) for kind in sides},
+            apart=args.apart,
+            rounds=args.rounds,
+            items=BATCH,
+            baseline=baseline,
+            unit="pairs",
+            clock=args.clock,
+            benchmark=f"cyclegan_step/{baseline}",
+            seed=args.seed,
+            batch=BATCH,
+            parameters=parameters,
+            weights_differ=gap,
+        )
+        report(f"CycleGAN, batch {BATCH}, {parameters}", result, args.json)
 
 
 if __name__ == "__main__":
