@@ -27,7 +27,7 @@ setup: .venv/tested  ## a virtual environment with everything that tests and lin
 
 peers: .venv/tested  ## what the benchmarks compare with
 	$(BIN)/pip install -q -c constraints.txt -e '.[peers]'
-	$(BIN)/pip install -q -c constraints.txt --no-deps labml labml-nn labml-helpers
+	$(BIN)/pip install -q -c constraints.txt --no-deps labml labml-nn labml-helpers denoising-diffusion-pytorch ema-pytorch
 
 fmt: .venv/tested  ## format and sort imports
 	$(BIN)/ruff format src tests benchmarks scripts && $(BIN)/ruff check --fix src tests benchmarks scripts

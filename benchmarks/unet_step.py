@@ -1,5 +1,8 @@
 """A training step of the DDPM U-Net: ours against diffusers, equal layers, weights and batches.
 
+Beside both stands denoising-diffusion-pytorch, whose U-Net is another one (linear attention on the
+larger grids), of as many parameters to 2.2 %.
+
 A step is: noise, forward, mean square error, backward, clip 1.0, AdamW, moving average. Ours is
 what the trainer does: channels_last weights, fused AdamW, one fused update of the average. Theirs
 is their training example: AdamW as torch gives it, and their EMAModel.
@@ -19,10 +22,12 @@ from torch import Tensor, nn
 
 from benchmarks.harness import contest, machine, report
 from benchmarks.harness import parser as options
+from benchmarks.peers import lucidrains
 from benchmarks.twins import SHAPES, Shape, diffusers_unet, our_unet
 from genloom.schedules import table
 
 Step = Callable[[Tensor, Tensor, Tensor], float]
+LUCIDRAINS = {"mnist28": 40, "rgb32": 52}  # width at which it has as many parameters
 
 
 def theirs(net: nn.Module) -> Step:
@@ -90,7 +95,12 @@ def steps_of(shape: Shape, seed: int) -> dict[str, Callable[[], float]]:
 
 def side_of(shape: str, seed: int, name: str) -> Callable[[], float]:
     """One side alone."""
-    return steps_of(SHAPES[shape], seed)[name]
+    about = SHAPES[shape]
+    if name != "denoising-diffusion-pytorch":
+        return steps_of(about, seed)[name]
+    torch.manual_seed(seed)
+    step = lucidrains.steps(lucidrains.unet(about.channels, LUCIDRAINS[shape]), about.side)
+    return lambda: step(torch.rand(about.batch, about.channels, about.side, about.side))
 
 
 def check(sides: dict[str, Callable[[], float]]) -> float:
@@ -110,8 +120,9 @@ def main() -> None:
     sides = steps_of(shape, given.seed)
     difference = check(sides)
     assert difference < 1e-3, f"the two sides do different work: losses differ by {difference:.1e}"
+    names = (*sides, "denoising-diffusion-pytorch")
     result = contest(
-        {name: partial(side_of, given.shape, given.seed, name) for name in sides},
+        {name: partial(side_of, given.shape, given.seed, name) for name in names},
         apart=given.apart, rounds=given.rounds, items=shape.batch,
         baseline="diffusers", unit="images",
         clock=given.clock, shape=given.shape, batch=shape.batch, seed=given.seed,

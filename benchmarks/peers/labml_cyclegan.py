@@ -7,7 +7,6 @@ part in a step, and both are replaced by what does nothing.
 from __future__ import annotations
 
 import itertools
-import sys
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -16,12 +15,13 @@ from unittest.mock import MagicMock
 import torch
 from torch import Tensor
 
+from benchmarks.peers.absent import VISION, stood_in
+
 
 def loaded() -> Any:
     """The module `labml_nn.gan.cycle_gan`."""
-    for name in ("torchvision", "torchvision.transforms", "torchvision.utils"):
-        sys.modules.setdefault(name, MagicMock())
-    from labml_nn.gan import cycle_gan
+    with stood_in(*VISION):
+        from labml_nn.gan import cycle_gan
 
     cycle_gan.tracker = MagicMock()
     return cycle_gan
