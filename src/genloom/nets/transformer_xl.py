@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Annotated, final
+from typing import Annotated, Any, final
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from genloom.core import Condition, Interval, Space, Tokens
 from genloom.nets.apart import apart
@@ -27,8 +28,8 @@ from genloom.nets.one_by_one import Cache, OneByOne
 from genloom.nets.pointwise import feed_forward, rms_norm
 from genloom.nets.stack import check_heads
 
-Hold = Callable[[int, int, Tensor, Tensor], None]
-"""(layer, place of the first, keys and values of a segment, each (B, heads, T, features))."""
+Hold = Callable[[int, Tensor, Tensor], None]
+"""(layer, keys and values of a row, each (B, heads, L, features))."""
 
 
 @final
@@ -55,23 +56,27 @@ class Layer(nn.Module):
         y = F.linear(x, self.maps[first : first + count].flatten(0, 1))
         return list(y.unflatten(-1, (count, self.heads, -1)).permute(2, 0, 3, 1, 4))
 
-    def read(self, x: Tensor, seen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries of (B, T, D); keys and values of (B, S, D)."""
-        (q,) = self.split(rms_norm(x), 0, 1)
-        k, v = self.split(rms_norm(seen), 1, 2)
+    def read(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values of (B, T, D)."""
+        q, k, v = self.split(rms_norm(x), 0, 3)
         return rms_norm(q), rms_norm(k), v
+
+    def recall(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values of (B, T, D) as a later segment sees them: without a gradient of x."""
+        k, v = self.split(rms_norm(x.detach()), 1, 2)
+        return rms_norm(k), v
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, by_place: Tensor) -> Tensor:
         """What is found by content, (q + u) k, and by place, -inf where nothing is seen."""
-        found = F.scaled_dot_product_attention(
-            q + self.biases[0], k, v, by_place * self.scale, scale=self.scale
-        )
+        q = (q + self.biases[0]).flatten(0, 1)
+        scores = torch.baddbmm(by_place.flatten(0, 1), q, k.flatten(0, 1).mT, alpha=self.scale)
+        found = scores.softmax(-1).unflatten(0, v.shape[:2]) @ v
         return found.transpose(1, 2).flatten(2)
 
     def distances(self, q: Tensor, waves: Tensor) -> Tensor:
         """(q + v) W R for each distance: (B, heads, T, features), (S, D) -> (B, heads, T, S)."""
         (r,) = self.split(waves[None], 3, 1)
-        return (q + self.biases[1]) @ r.mT
+        return (q + self.biases[1]) @ (r * self.scale).mT
 
     def finish(
         self, x: Tensor, found: Tensor, parts: tuple[Tensor, int, int] | None = None
@@ -145,7 +150,7 @@ class TransformerXl(OneByOne):
             return self._whole(tokens, cond)
 
         def read(documents: Tensor, row: Tensor) -> Tensor:
-            parts = (row, len(tokens), self.segment)
+            parts = row, len(tokens), tokens.shape[1]
             return self._whole(documents, {k: v[row] for k, v in cond.items()}, parts)
 
         return apart(read, tokens, self.start)
@@ -156,10 +161,11 @@ class TransformerXl(OneByOne):
         return len(self.blocks), layer.heads, len(self.waves), layer.biases.shape[-1]
 
     def _open(self, cache: Cache, row: int, x: Tensor) -> None:
-        def hold(layer: int, place: int, k: Tensor, v: Tensor) -> None:
-            slots = torch.arange(place, place + k.shape[2], device=k.device)
+        slots = torch.arange(x.shape[1], device=x.device)[-len(self.waves) :]
+
+        def hold(layer: int, k: Tensor, v: Tensor) -> None:
             for part, new in ((cache.keys, k), (cache.values, v)):
-                part[layer, row, :, slots % len(self.waves)] = new[0]
+                part[layer, row, :, slots % len(self.waves)] = new[0][:, slots]
 
         self._segments(x, hold)
 
@@ -172,7 +178,7 @@ class TransformerXl(OneByOne):
         x = first = rms_norm(x)
         for i, layer in enumerate(self._layers()):
             x = torch.addcmul(x, first, self.mix[i - 1]) if i else x
-            q, k, v = (part.transpose(0, 2) for part in layer.read(x[None], x[None]))
+            q, k, v = (part.transpose(0, 2) for part in layer.read(x[None]))
             for part, new in ((cache.keys, k), (cache.values, v)):
                 part[i, rows, :, at % room] = new[:, :, 0]
             by_place = layer.distances(q.transpose(0, 2), self.waves).transpose(0, 2)
@@ -194,51 +200,90 @@ class TransformerXl(OneByOne):
         hold: Hold | None = None,
         parts: tuple[Tensor, int, int] | None = None,
     ) -> Tensor:
-        """All layers, segment by segment: (B, L, D) -> the same.
+        """All layers: (B, L, D) -> the same.
+
+        What a segment remembers is the input of the same layer, so that a layer reads all segments
+        at once.
 
         Args:
             x: Embedded tokens.
-            hold: Takes the keys and values of each segment.
-            parts: Of documents, as in `Dropout`, whose L is a segment: each one has its own draws.
+            hold: Takes the keys and values of each layer.
+            parts: Of documents, as in `Dropout`.
         """
-        made, layers = [x[:, :0]], self._layers()
-        memories = [x[:, :0]] * len(layers)
-        for place in range(0, x.shape[1], self.segment):
-            h = first = rms_norm(x[:, place : place + self.segment])
-            for i, layer in enumerate(layers):
-                h = torch.addcmul(h, first, self.mix[i - 1]) if i else h
-                length, known = h.shape[1], memories[i].shape[1]
-                both = torch.cat([memories[i], h], 1)
-                memories[i] = both[:, max(known + length - self.memory, 0) :].detach()
-                q, k, v = layer.read(h, both)
-                if hold is not None:
-                    hold(i, place, k[:, :, known:], v[:, :, known:])
-                by_place = shifted(layer.distances(q, self.waves[: known + length].flip(0)))
-                later = torch.ones(length, known + length, dtype=torch.bool, device=x.device)
-                later = later.triu(known + 1)
-                found = layer.attend(q, k, v, by_place.masked_fill(later, -torch.inf))
-                h = layer.finish(h, found, parts)
-            made.append(h)
-        return torch.cat(made, 1)
+        if not x.shape[1]:
+            return x
+        h = first = rms_norm(x)
+        for i, layer in enumerate(self._layers()):
+            h = torch.addcmul(h, first, self.mix[i - 1]) if i else h
+            q, k, v = layer.read(h)
+            if hold is not None:
+                hold(i, k, v)
+            h = layer.finish(h, self._attended(layer, h, (q, k, v)), parts)
+        return h
+
+    def _attended(self, layer: Layer, x: Tensor, read: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+        """What each place of x finds in its segment and in the memory before it: (B, L, D)."""
+        q, *own = read
+        length = q.shape[2]
+        size = min(self.segment, length)
+        many = -(-length // size)
+        memory = min(self.memory, (many - 1) * size)
+        after = many * size - length
+        earlier = layer.recall(x) if memory and torch.is_grad_enabled() else own
+
+        def cut(y: Tensor) -> Tensor:
+            """(B, heads, L, f) -> (B, many, heads, size, f)."""
+            return F.pad(y, (0, 0, 0, after)).unflatten(2, (many, size)).transpose(1, 2)
+
+        def seen(y: Tensor, old: Tensor) -> Tensor:
+            """The memory before each segment and the segment: (B * many, heads, S, f)."""
+            if not memory:
+                return cut(y).flatten(0, 1)
+            before = F.pad(old, (0, 0, memory, after)).unfold(2, memory, size)[:, :, :many]
+            return torch.cat([before.permute(0, 2, 1, 4, 3), cut(y)], 3).flatten(0, 1)
+
+        k, v = (seen(y, old) for y, old in zip(own, earlier, strict=True))
+        q = cut(q).flatten(0, 1)
+        by_place = layer.distances(q, self.waves[: memory + size].flip(0))
+        place = torch.arange(memory + size, device=q.device) - memory  # from the segment's first
+        first = torch.arange(many, device=q.device)[:, None, None] * size
+        hidden = (place > place[memory:, None]) | (first + place < 0)
+        hidden = hidden.repeat(len(q) // many, 1, 1)[:, None]
+        found = layer.attend(q, k, v, Shifted.apply(by_place, hidden))
+        return found.unflatten(0, (-1, many)).flatten(1, 2)[:, :length]
 
     def _layers(self) -> list[Layer]:
         return [layer for layer in self.blocks if isinstance(layer, Layer)]
 
 
-def shifted(scores: Tensor) -> Tensor:
-    """From distances to places: Dai et al., 2019, appendix B.
+@final
+class Shifted(torch.autograd.Function):
+    """From distances to places, Dai et al., 2019, appendix B; -inf where nothing is seen."""
 
-    Args:
-        scores: (..., T, S), the farthest distance, S - 1, first.
+    @staticmethod
+    def forward(ctx: Any, scores: Tensor, hidden: Tensor) -> Tensor:
+        """(..., T, S), the farthest distance, S - 1, first; true where nothing is seen.
 
-    Returns:
-        (..., T, S): row i, column j is the score of the distance i + S - T - j; where that is
-        negative it is a score of another row.
-    """
-    length, places = scores.shape[-2:]
-    if length == 1:
-        return scores
-    return scores.flatten(-2)[..., length - 1 :].unfold(-1, places, places - 1)
+        Row i, column j becomes the score of the distance i + S - T - j; where that is negative it
+        must be hidden.
+        """
+        length, places = scores.shape[-2:]
+        if length > 1:
+            scores = scores.flatten(-2)[..., length - 1 :].unfold(-1, places, places - 1)
+        return torch.where(hidden, -torch.inf, scores)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        """What is hidden has no gradient, so that each score has one place at most."""
+        length, places = grad.shape[-2:]
+        if length == 1:
+            return grad, None
+        back = grad.new_empty(*grad.shape[:-2], length * places)
+        back[..., : length - 1] = 0
+        back[..., length - 1 : -1].unflatten(-1, (length, -1)).copy_(grad[..., :-1])
+        back[..., -1] = grad[..., -1, -1]
+        return back.view_as(grad), None
 
 
 def waves(count: int, width: int) -> Tensor:

@@ -16,7 +16,8 @@ from genloom.errors import BadInput
 from genloom.models.autoregressive import Autoregressive
 from genloom.models.transformer_xl import transformer_xl
 from genloom.nets.attention import SHARPNESS
-from genloom.nets.transformer_xl import TransformerXl, shifted, waves
+from genloom.nets.pointwise import rms_norm
+from genloom.nets.transformer_xl import Shifted, TransformerXl, waves
 from genloom.optim import build
 
 SMALL = {"width": 16, "layers": 2, "segment": 3, "memory": 4}
@@ -65,9 +66,10 @@ def test_scores_have_the_four_terms_of_the_article():
     net = awake(layers=1, heads=2)
     (layer,) = net.blocks
     x, memory = torch.randn(1, 3, 16), torch.randn(1, 4, 16)
-    q, k, v = layer.read(x, torch.cat([memory, x], 1))
-    by_place = shifted(layer.distances(q, net.waves[:7].flip(0)))
-    found = layer.attend(q, k, v, by_place.masked_fill(torch.ones(3, 7).triu(5) > 0, -torch.inf))
+    q, *own = layer.read(x)
+    k, v = (torch.cat(parts, 2) for parts in zip(layer.recall(memory), own, strict=True))
+    by_place = layer.distances(q, net.waves[:7].flip(0))
+    found = layer.attend(q, k, v, Shifted.apply(by_place, torch.ones(3, 7).triu(5) > 0))
     u, w = layer.biases[:, :, 0]
     for head in range(2):
         for i in range(3):
@@ -90,13 +92,58 @@ def test_waves_are_sinusoids_of_the_distance():
 
 
 @pytest.mark.parametrize("length", [1, 2, 5])
-def test_shifting_gives_each_pair_its_distance(length):
-    """A segment of so many after two places of memory; a score is its distance."""
-    places = length + 2
+@pytest.mark.parametrize("memory", [0, 2, 7])
+def test_shifting_gives_each_pair_its_distance(length, memory):
+    """A segment of so many after so many places of memory; a score is its distance."""
+    places = length + memory
     far = torch.arange(places).flip(0).expand(length, places)
-    found = shifted(far)
+    hidden = torch.ones(length, places).triu(memory + 1) > 0
+    found = Shifted.apply(far, hidden)
     for i in range(length):
-        assert found[i, : i + 3].tolist() == [i + 2 - j for j in range(i + 3)]
+        seen = [i + memory - j for j in range(i + memory + 1)]
+        assert found[i].tolist() == seen + [-math.inf] * (places - len(seen))
+
+
+@pytest.mark.parametrize(("length", "memory"), [(1, 0), (1, 3), (2, 0), (4, 3), (3, 5)])
+def test_a_score_has_the_gradient_of_its_place(length, memory):
+    scores = torch.randn(2, length, length + memory, dtype=torch.float64, requires_grad=True)
+    hidden = torch.ones(length, length + memory).triu(memory + 1) > 0
+
+    def shares(x: torch.Tensor) -> torch.Tensor:
+        return Shifted.apply(x, hidden).softmax(-1)
+
+    assert torch.autograd.gradcheck(shares, (scores,))
+
+
+@pytest.mark.parametrize("memory", [0, 2, 4, 30])
+@pytest.mark.parametrize("length", [1, 2, 3, 7, 12])
+def test_segments_at_once_are_what_they_are_one_by_one(length, memory):
+    """With the gradients of all weights."""
+    net, twin = awake(memory=memory, dropout=0.0), awake(memory=memory)
+    x = torch.randn(2, length, 16)
+    found = net._segments(x)
+    known = [[] for _ in twin.blocks]  # what each layer has read, segment by segment
+    made = []
+    for part in x.split(3, 1):
+        h = first = rms_norm(part)
+        for i, layer in enumerate(twin._layers()):
+            h = h + first * twin.mix[i - 1] if i else h
+            past = torch.cat(known[i], 1)[:, -memory:] if known[i] and memory else h[:, :0]
+            q, *own = layer.read(h)
+            parts = zip(layer.recall(past), own, strict=True)
+            k, v = (torch.cat(part, 2) for part in parts)
+            size, places = h.shape[1], h.shape[1] + past.shape[1]
+            by_place = layer.distances(q, twin.waves[:places].flip(0))
+            hidden = torch.ones(size, places).triu(past.shape[1] + 1) > 0
+            known[i].append(h.detach())
+            h = layer.finish(h, layer.attend(q, k, v, Shifted.apply(by_place, hidden)))
+        made.append(h)
+    wanted = torch.cat(made, 1)
+    torch.testing.assert_close(found, wanted)
+    for one in (found, wanted):
+        one.square().mean().backward()
+    for p, q in zip(net.blocks.parameters(), twin.blocks.parameters(), strict=True):
+        assert (p.grad - q.grad).norm() <= 1e-4 * q.grad.norm()
 
 
 @pytest.mark.parametrize("space", [Tokens((12,), 7), Tokens((3, 4), 7)])
@@ -124,7 +171,7 @@ def test_documents_of_a_row_are_what_they_are_alone():
 
 
 def test_documents_of_a_batch_that_is_drawn_in_parts_lose_the_same_numbers():
-    """Micro-batches are the whole batch, dropout and all, and each segment has its own draws."""
+    """Micro-batches are the whole batch, dropout and all, and each place has its own draws."""
     net = awake(Tokens((12,), 8, end=7), {}, dropout=0.5).train()
     tokens = torch.randint(0, 7, (4, 12))
     tokens[:, 0] = tokens[2:, 5] = tokens[3:, 9] = net.start
@@ -141,7 +188,7 @@ def test_documents_of_a_batch_that_is_drawn_in_parts_lose_the_same_numbers():
     layer = net._layers()[0].dropout
     layer.register_forward_hook(lambda _, args, made: lost.append(made[0] == 0))
     drawn(0, 1)
-    assert len(lost) == 8 and not torch.equal(lost[0], lost[2])  # two branches a segment
+    assert len(lost) == 2 and not torch.equal(lost[0][:, :3], lost[0][:, 3:6])  # two branches
 
 
 @pytest.mark.parametrize("space", [Tokens((4,), 5), Real((1, 3, 4))])
@@ -178,7 +225,7 @@ def test_training_finds_what_an_earlier_segment_says(memory, knows):
         first = torch.randint(0, 4, (64, 1))
         return torch.cat([first, torch.arange(4, 8).expand(64, 4), first], 1)
 
-    for _ in range(80):
+    for _ in range(160):
         model.loss(draw(), {})["nats"].backward()
         optimizer.step()
         optimizer.zero_grad()
