@@ -1,17 +1,19 @@
 """What a memory is worth: nats a character late in long rows, at equal seconds of training.
 
-Transformer-XL (Dai et al., 2019, arXiv:1901.02860) and plain decoders on tiny-shakespeare. Rows
-of `--length` characters are read by `transformer_xl` in segments with its memory. The plain decoder
-comes in two forms: `short` trains on rows of the length that a segment and its memory have, and
-`window` on the long rows, each position seeing as many. All three have the same width, layers and
-heads, train by the library for the same minutes, and are judged on the same characters of the last
-tenth of the file: those of the second half of each long row. `short` reads these in rows of its
-own, once side by side, at the cost of the others, so that the first of each row have little before
-them, and once overlapping by half, so that each has at least half a row before it, at twice the
-cost. The weights are those that sampling uses. Beside each side stands how much more it takes than
-`transformer_xl`, with the standard error over long rows of this difference.
+Transformer-XL (Dai et al., 2019, arXiv:1901.02860) and plain decoders on tiny-shakespeare, or on
+the tunes of Nottingham as events, a character each: tunes come back to what they said some 200
+events before. Rows of `--length` characters are read by `transformer_xl` in segments with its
+memory. The plain decoder comes in two forms: `short` trains on rows of the length that a segment
+and its memory have, and `window` on the long rows, each position seeing as many. All three have the
+same width, layers and heads, train by the library for the same minutes, and are judged on the same
+characters of the last tenth of the file: those of the second half of each long row. `short` reads
+these in rows of its own, once side by side, at the cost of the others, so that the first of each
+row have little before them, and once overlapping by half, so that each has at least half a row
+before it, at twice the cost. The weights are those that sampling uses. Beside each side stands how
+much more it takes than `transformer_xl`, with the standard error over long rows of this difference.
 
     python -m benchmarks.long_context --minutes 10
+    python -m benchmarks.long_context --data nottingham --length 1024 --segment 128 --memory 256
 """
 
 from __future__ import annotations
@@ -30,12 +32,33 @@ from benchmarks.shakespeare import held_out
 from benchmarks.shared import data_folder
 from genloom import artifact
 from genloom.models.autoregressive import Autoregressive
+from genloom.music.events import encode
+from genloom.music.files import score_of
 from genloom.recipe import resolve
 from genloom.sampling import evaluating
 from genloom.trainer import train
 
 SIDES = ("transformer_xl", "window", "short")
 ROWS = 32  # at once
+
+
+def shakespeare(folder: Path) -> Path:
+    """The plays, as they are."""
+    return data_folder("tiny-shakespeare") / "input.txt"
+
+
+def nottingham(folder: Path) -> Path:
+    """A file of all tunes, one after the other: each event a character, each tune a line."""
+    tunes = [
+        encode(score_of(p)).split() for p in sorted(data_folder("nottingham-midi").rglob("*.mid"))
+    ]
+    number = {word: i for i, word in enumerate(sorted({word for tune in tunes for word in tune}))}
+    path = folder / "tunes.txt"
+    path.write_text("\n".join("".join(chr(0x4E00 + number[w]) for w in t) for t in tunes), "utf-8")
+    return path
+
+
+DATA = {"shakespeare": shakespeare, "nottingham": nottingham}
 
 
 def model_of(side: str, shape: dict[str, int], segment: int, memory: int) -> dict[str, Any]:
@@ -90,6 +113,7 @@ def error(rows: Tensor) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="what a memory is worth")
+    parser.add_argument("--data", choices=list(DATA), default="shakespeare")
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--length", type=int, default=512)
     parser.add_argument("--segment", type=int, default=64)
@@ -102,7 +126,13 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    path = data_folder("tiny-shakespeare") / "input.txt"
+    with tempfile.TemporaryDirectory() as scratch:
+        figures = compare(args, DATA[args.data](Path(scratch)), Path(scratch))
+    print(json.dumps({"benchmark": "long_context", **vars(args), **figures, **machine()}))
+
+
+def compare(args: argparse.Namespace, path: Path, scratch: Path) -> dict[str, Any]:
+    """Train and judge each side."""
     shape = {"width": args.width, "layers": args.layers, "heads": args.heads}
     figures: dict[str, Any] = {}
     nats: dict[str, Tensor] = {}
@@ -119,19 +149,18 @@ def main() -> None:
                 "preview_every": 10**6,
             },
         }
-        with tempfile.TemporaryDirectory() as scratch:
-            folder = Path(scratch, "run")
-            train(resolve(recipe), folder, quiet=True)
-            state = json.loads((folder / "run.json").read_text("utf-8"))
-            made = artifact.load(folder)
-            ways = {side: 1, f"{side}, overlapping": 2} if side == "short" else {side: 1}
-            for name, parts in ways.items():
-                nats[name], found = judged(made, path, args.length, parts)
-                more = nats[name] - nats[SIDES[0]]
-                found |= {"more": round(more.mean().item(), 4), "more_error": error(more)}
-                figures[name] = {**found, "steps": state["step"]}
-                print(f"{name}: {figures[name]}", flush=True)
-    print(json.dumps({"benchmark": "long_context", **vars(args), **figures, **machine()}))
+        folder = scratch / side
+        train(resolve(recipe), folder, quiet=True)
+        state = json.loads((folder / "run.json").read_text("utf-8"))
+        made = artifact.load(folder)
+        ways = {side: 1, f"{side}, overlapping": 2} if side == "short" else {side: 1}
+        for name, parts in ways.items():
+            nats[name], found = judged(made, path, args.length, parts)
+            more = nats[name] - nats[SIDES[0]]
+            found |= {"more": round(more.mean().item(), 4), "more_error": error(more)}
+            figures[name] = {**found, "steps": state["step"]}
+            print(f"{name}: {figures[name]}", flush=True)
+    return figures
 
 
 if __name__ == "__main__":
