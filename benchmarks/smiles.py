@@ -5,8 +5,10 @@ the validation part of ZINC-250k, or on the 133,885 of QM9, by the rules of `gen
 and on parts of its own: 80, 10 and 10 % by a hash of the molecule. Its verdict is made on the test
 part; beside each figure stand the same one of as many other unseen molecules (floor), and that of a
 5-gram of the training part. The measures are those of MOSES (arXiv:1811.12823); so are the names.
+Samples are drawn at each of some temperatures from one trained model.
 
     python -m benchmarks.smiles --form smiles --minutes 10
+    python -m benchmarks.smiles --model autoregressive --width 128 --dropout 0.1 --temperature 1 0.8
 """
 
 from __future__ import annotations
@@ -53,6 +55,13 @@ def figures(verdict: Verdict) -> dict[str, Any]:
     return told
 
 
+def model_of(family: str, net: dict[str, Any]) -> dict[str, Any]:
+    """Options of a family for those of its net: of the decoder's net, or of the family itself."""
+    if family != "autoregressive" or not net:
+        return net
+    return {"net": {"use": "transformer", **net}}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="molecules as strings")
     parser.add_argument("--form", choices=["smiles", "selfies"], default="smiles")
@@ -60,7 +69,9 @@ def main() -> None:
     parser.add_argument("--model", choices=["lstm", "autoregressive"], default="lstm")
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--n", type=int, default=1000, help="samples, and molecules beside them")
-    parser.add_argument("--temperature", type=float, default=1.0)
+    parser.add_argument("--temperature", type=float, nargs="+", default=[1.0])
+    parser.add_argument("--width", type=int, help="of the net, where it is not the family's own")
+    parser.add_argument("--dropout", type=float)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
@@ -68,7 +79,9 @@ def main() -> None:
     data = {**FILES[args.data], "tokenizer": args.form}
     data["source"] = str(data_folder("smiles") / data["source"])
     settings = {"minutes": args.minutes, "seed": args.seed, "threads": args.threads}
-    recipe = {"data": data, "model": {"use": args.model}}
+    kept = {"width": args.width, "dropout": args.dropout}
+    net = {name: value for name, value in kept.items() if value is not None}
+    recipe = {"data": data, "model": {"use": args.model, **model_of(args.model, net)}}
     recipe["train"] = {**settings, "preview_every": 10**6}
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch, "run")
@@ -77,15 +90,17 @@ def main() -> None:
         trained = time.perf_counter() - start
         made, about = artifact.load(folder), {"n": args.n, "seed": args.seed}
         dataset = open_dataset(**data)
-        verdict = evaluate(made, dataset=dataset, temperature=args.temperature, **about)
         state = json.loads((folder / "run.json").read_text("utf-8"))
-    found = figures(verdict)
-    for name, figure in found.items():
-        print(f"{name}: {figure}")
-    told = {"benchmark": "smiles", **vars(args), "steps": state["step"]}
-    told["parameters"] = sum(p.numel() for p in made.model.parameters())
-    told["seconds"] = {"train": round(trained, 1), **verdict.facts["seconds"]}
-    print(json.dumps({**told, **found, **machine()}), flush=True)
+        for temperature in args.temperature:
+            verdict = evaluate(made, dataset=dataset, temperature=temperature, **about)
+            found = figures(verdict)
+            for name, figure in found.items():
+                print(f"{temperature:g}: {name}: {figure}")
+            told = {"benchmark": "smiles", **vars(args), "steps": state["step"]}
+            told |= {"temperature": temperature}
+            told["parameters"] = sum(p.numel() for p in made.model.parameters())
+            told["seconds"] = {"train": round(trained, 1), **verdict.facts["seconds"]}
+            print(json.dumps({**told, **found, **machine()}), flush=True)
 
 
 if __name__ == "__main__":
