@@ -7,7 +7,12 @@ learnt from the training poems), beside held-out poems and a 5-gram of letters; 
 longest run is that a sample shares with a training poem. Some are printed, in the order of their
 seeds.
 
+With `--plan` each poem is read after the characters that close its even lines, as a poet chooses
+the rhyme before the line. So the rhyme is learnt from characters that stand side by side, and kept
+by copying. Form and rhyme are told of the poem alone, the other measures of all that is read.
+
     python -m benchmarks.verses --minutes 12
+    python -m benchmarks.verses --minutes 12 --plan
 """
 
 from __future__ import annotations
@@ -16,6 +21,7 @@ import argparse
 import json
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +33,12 @@ from genloom import artifact
 from genloom.data import open_dataset
 from genloom.evaluation import Verdict, evaluate
 from genloom.metrics.estimate import wilson
-from genloom.metrics.verse import lines
+from genloom.metrics.verse import closes, lines, verse_form, verse_rhyme
 from genloom.recipe import resolve
 from genloom.sampling import sample
 from genloom.trainer import train
 
+PLAN = "|"  # after the closing characters
 MEASURES = ("verse_form", "verse_rhyme", "longest_match", "distinct_4", "bits_per_char")
 
 
@@ -45,6 +52,23 @@ def poems(folder: Path) -> list[str]:
 def regular(text: str) -> bool:
     """Whether it is a quatrain or an octet in form."""
     return len(lines(text)) in (4, 8)
+
+
+def planned(text: str) -> str:
+    """A poem after the characters that close its even lines."""
+    return "".join(closes(text)) + PLAN + text
+
+
+def kept(planned: str) -> bool:
+    """Whether a poem has the form, and closes as it was planned."""
+    plan, _, text = planned.rpartition(PLAN)
+    return regular(text) and "".join(closes(text)) == plan
+
+
+def share(kept: Iterable[bool], n: int) -> list[float]:
+    """Of n, with Wilson's interval."""
+    count = sum(kept)
+    return [round(v, 4) for v in (count / n, *wilson(count, n))]
 
 
 def figures(verdict: Verdict) -> dict[str, Any]:
@@ -69,16 +93,17 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=300, help="samples, and poems beside them")
     parser.add_argument("--temperature", type=float, default=1.0)
     parser.add_argument("--dropout", type=float, default=0.2)
+    parser.add_argument("--plan", action="store_true", help="the rhyme first")
     parser.add_argument("--shown", type=int, default=12)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    kept = poems(data_folder("tang-poems"))
+    known = poems(data_folder("tang-poems"))
     with tempfile.TemporaryDirectory() as scratch:
         source, folder = Path(scratch, "poems.txt"), Path(scratch, "run")
-        source.write_text("\n".join(kept), "utf-8")
-        data = {"source": str(source), "document": "line", "length": 66}
+        source.write_text("\n".join(map(planned, known) if args.plan else known), "utf-8")
+        data = {"source": str(source), "document": "line", "length": 71 if args.plan else 66}
         model = {"use": args.model, "net": {"use": "transformer", "dropout": args.dropout}}
         settings = {"minutes": args.minutes, "seed": args.seed, "threads": args.threads}
         recipe = {"data": data, "model": model}
@@ -91,15 +116,20 @@ def main() -> None:
         verdict = evaluate(made, dataset=dataset, n=args.n, seed=args.seed, **how)
         items = made.codec.decode(sample(made.model, args.n, seed=args.seed, **how))
         state = json.loads((folder / "run.json").read_text("utf-8"))
-    texts = [made.items.read(item) for item in items]
+    said = [made.items.read(item) for item in items]
+    texts = [text.rpartition(PLAN)[2] for text in said]
     for text in texts[: args.shown]:
         print(f"{'+' if regular(text) else '-'} {text}")
     found = figures(verdict)
-    count = sum(map(regular, texts))
-    found["regular"] = [round(v, 4) for v in (count / args.n, *wilson(count, args.n))]
+    if args.plan:
+        learnt = (dataset.items.read(row).rpartition(PLAN)[2] for row in dataset.train.items)
+        found["verse_form"] = verse_form(texts).as_dict()
+        found["verse_rhyme"] = verse_rhyme(texts, learnt).as_dict()
+        found["kept"] = share(map(kept, said), args.n)
+    found["regular"] = share(map(regular, texts), args.n)
     for name, figure in found.items():
         print(f"{name}: {figure}")
-    told = {"benchmark": "verses", **vars(args), "poems": len(kept), "steps": state["step"]}
+    told = {"benchmark": "verses", **vars(args), "poems": len(known), "steps": state["step"]}
     told["parameters"] = sum(p.numel() for p in made.model.parameters())
     told["seconds"] = {"train": round(trained, 1), **verdict.facts["seconds"]}
     print(json.dumps({**told, **found, **machine()}), flush=True)
