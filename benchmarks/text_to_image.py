@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.harness import machine
+from benchmarks.shared import data_folder
 from genloom import runs
 from genloom.artifact import Artifact, load
 from genloom.codecs import Latent, grid
@@ -77,7 +78,7 @@ def encoding_ms(codec: Latent, dataset: Dataset, batch: int) -> float:
 def main() -> None:
     """One JSON line a way."""
     asked = argparse.ArgumentParser(description=__doc__)
-    asked.add_argument("--data", required=True, help="a folder of pictures with captions")
+    asked.add_argument("--data", help="pictures with captions; default: the shared noto-emoji")
     asked.add_argument("--column", default="name_en", help="of the captions")
     asked.add_argument("--size", type=int, default=32)
     asked.add_argument("--coder-minutes", type=float, default=0.5, help="of an autoencoder")
@@ -86,7 +87,8 @@ def main() -> None:
     asked.add_argument("--out", type=Path, default=Path("runs/text_to_image"))
     args = asked.parse_args()
     torch.set_num_threads(1)
-    pictures = {"source": args.data, "size": args.size}  # what an autoencoder learns
+    source = args.data or str(data_folder("noto-emoji"))
+    pictures = {"source": source, "size": args.size}  # what an autoencoder learns
     data = {**pictures, "captions": True, "caption_column": args.column}
     dataset = open_dataset(**data)
     held = open_test(dataset)

@@ -5,7 +5,7 @@ bootstrap over them, and by how much each picture came nearer to the truth than 
 beside it what needs no model: the source as it is, and a white picture. The data are two folders of
 pictures with the same names and a pairs.csv with the split.
 
-    python -m benchmarks.translate --data shared/data/emoji-restyle --minutes 5
+    python -m benchmarks.translate --minutes 5
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from PIL import Image
 from torch import Tensor
 
 from benchmarks.harness import machine
+from benchmarks.shared import data_folder
 from genloom.core import Generative, Real
 from genloom.learner import Learner, Micro, reseed
 from genloom.memory import kept_pages
@@ -122,7 +123,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--data", type=Path, help="default: emoji-restyle of the shared data")
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--minutes", type=float, default=5.0, help="for each family")
     parser.add_argument("--steps", type=int, help="in place of the minutes")
@@ -141,7 +142,8 @@ def main() -> None:
     """One JSON line a family, and one for what needs none."""
     args = arguments()
     torch.set_num_threads(args.threads)
-    (a, b), (a_test, b_test) = (pictures(args.data, args.size, part) for part in ("train", "test"))
+    folder = args.data or data_folder("emoji-restyle")
+    (a, b), (a_test, b_test) = (pictures(folder, args.size, part) for part in ("train", "test"))
     plain = {"source": a_test, "white": torch.ones_like(b_test)}
     columns = {"source": a_test}
     facts = {"benchmark": "translate", "size": args.size, "n": len(b_test), "seed": args.seed}
