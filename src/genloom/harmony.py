@@ -82,7 +82,7 @@ def harmonize(
 
 def _placed(score: Score, voices: int, keep: Collection[int] | None) -> dict[int, Track]:
     """The tracks that stay, by the voice that each of them is."""
-    tracks = _pitched(score)
+    tracks = score.pitched
     kept = sorted(set(range(min(len(tracks), voices)) if keep is None else keep))
     if not tracks:
         raise BadInput("the piece has no voice to keep: it has no notes, or drums alone.")
@@ -100,9 +100,5 @@ def _placed(score: Score, voices: int, keep: Collection[int] | None) -> dict[int
 def _joined(score: Score, given: Mapping[int, Track], made: Sequence[Track]) -> Score:
     """The piece with what was written, in the order of the voices; drums and others after them."""
     voices = [given.get(i, track) for i, track in enumerate(made)]
-    others = [*_pitched(score)[len(made) :], *(track for track in score.tracks if track.drum)]
+    others = [*score.pitched[len(made) :], *(track for track in score.tracks if track.drum)]
     return replace(score, tracks=tuple(track for track in (*voices, *others) if track.notes))
-
-
-def _pitched(score: Score) -> list[Track]:
-    return [track for track in score.tracks if not track.drum]

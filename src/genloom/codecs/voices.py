@@ -101,5 +101,5 @@ class Voices(Codec):
 
 def sung(score: Score, voices: int) -> list[Track]:
     """The first tracks that are no drums, and empty ones in the places of those that are not."""
-    found = [track for track in score.tracks if not track.drum][:voices]
+    found = score.pitched[:voices]
     return found + [Track(())] * (voices - len(found))

@@ -57,7 +57,7 @@ class Heard(NamedTuple):
 def heard(words: str) -> Heard:
     """What is measured of a piece."""
     score = decode(words)
-    pitched = [track.notes for track in score.tracks if not track.drum]
+    pitched = [track.notes for track in score.pitched]
     notes = [note for one in pitched for note in one]
     moves = [
         min(max(b.pitch - a.pitch, -WIDEST), WIDEST) + WIDEST

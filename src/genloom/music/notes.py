@@ -106,6 +106,11 @@ class Score:
         """The step at which the last note ends."""
         return max((n.start + n.length for t in self.tracks for n in t.notes), default=0)
 
+    @property
+    def pitched(self) -> list[Track]:
+        """The tracks that are no drums."""
+        return [track for track in self.tracks if not track.drum]
+
     def bars(self, until: int) -> Iterator[tuple[int, Meter]]:
         """Where each bar starts that starts before a step, and its time signature."""
         stops = [meter.start for meter in self.meters[1:]] + [max(until, 0)]

@@ -1,13 +1,15 @@
-"""Causal attention of a decoder: queries in groups, a sliding window, rotary angles."""
+"""Causal attention of a decoder: grouped queries, windows, rotary angles, scores of distances."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any, final
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 SHARPNESS = 1.44  # of attention: queries and keys have unit RMS times 1.2 each
 
@@ -82,3 +84,47 @@ def turns(length: int, features: int) -> Tensor:
     rate = 1e4 ** -(torch.arange(pairs, dtype=torch.float64) / pairs)
     angle = torch.arange(length, dtype=torch.float64)[:, None] * rate
     return torch.stack([angle.cos(), angle.sin()], -1).float()
+
+
+def by_places(q: Tensor, k: Tensor, v: Tensor, by_place: Tensor, scale: float) -> Tensor:
+    """Values by scores q k scale + by_place: (B, L, heads, features).
+
+    Args:
+        q: (B, heads, L, features).
+        k: (B, heads, S, features).
+        v: The same.
+        by_place: (B, heads, L, S), -inf where nothing is seen.
+        scale: Of the products.
+    """
+    scores = torch.baddbmm(by_place.flatten(0, 1), q.flatten(0, 1), k.flatten(0, 1).mT, alpha=scale)
+    return (scores.softmax(-1).unflatten(0, q.shape[:2]) @ v).transpose(1, 2)
+
+
+@final
+class Shifted(torch.autograd.Function):
+    """From distances to places, Dai et al., 2019, appendix B; -inf where nothing is seen."""
+
+    @staticmethod
+    def forward(ctx: Any, scores: Tensor, hidden: Tensor) -> Tensor:
+        """(..., T, S), the farthest distance, S - 1, first; true where nothing is seen.
+
+        Row i, column j becomes the score of the distance i + S - T - j; where that is negative it
+        must be hidden.
+        """
+        length, places = scores.shape[-2:]
+        if length > 1:
+            scores = scores.flatten(-2)[..., length - 1 :].unfold(-1, places, places - 1)
+        return torch.where(hidden, -torch.inf, scores)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        """What is hidden has no gradient, so that each score has one place at most."""
+        length, places = grad.shape[-2:]
+        if length == 1:
+            return grad, None
+        back = grad.new_empty(*grad.shape[:-2], length * places)
+        back[..., : length - 1] = 0
+        back[..., length - 1 : -1].unflatten(-1, (length, -1)).copy_(grad[..., :-1])
+        back[..., -1] = grad[..., -1, -1]
+        return back.view_as(grad), None

@@ -18,18 +18,16 @@ from functools import partial
 from typing import Annotated, final
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genloom.core import Condition, Interval, Space, Tokens
-from genloom.nets.attention import SHARPNESS, Attend, apart, begins, sliding
+from genloom.nets.attention import SHARPNESS, Attend, Shifted, apart, begins, by_places, sliding
 from genloom.nets.embed import ConditionVector, vectors_alone
 from genloom.nets.one_by_one import Cache, OneByOne
 from genloom.nets.pointwise import rms_norm
 from genloom.nets.stack import check_heads
 from genloom.nets.transformer_block import Block
 from genloom.nets.transformer_cache import CHUNK
-from genloom.nets.transformer_xl import shifted
 
 
 @final
@@ -128,7 +126,8 @@ class Relative(OneByOne):
             far = back.clamp(0, by_place.shape[-1] - 1).expand(-1, by_place.shape[1], -1, -1)
             by_place = by_place.gather(3, far).masked_fill(back < 0, -torch.inf)
             keys, values = (part[i, :n, :, :places] for part in (cache.keys, cache.values))
-            return self._found(q.permute(1, 2, 0, 3), keys, values, by_place).transpose(0, 1)
+            made = by_places(q.permute(1, 2, 0, 3), keys, values, by_place, self.scale)
+            return made.transpose(0, 1)
 
         return self._through(x[None], attend)[0]
 
@@ -146,8 +145,9 @@ class Relative(OneByOne):
         """Attention within whole rows; seen: columns that rows see, (L, L) or (B, 1, L, L)."""
 
         def attend(i: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-            by_place = placed(self._by_distance(i, q)).masked_fill(~seen, -torch.inf)
-            return self._found(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), by_place)
+            by_place = placed(self._by_distance(i, q), ~seen)
+            q, k, v = (part.transpose(1, 2) for part in (q, k, v))
+            return by_places(q, k, v, by_place, self.scale)
 
         return attend
 
@@ -155,23 +155,18 @@ class Relative(OneByOne):
         """Scaled products q E of a layer: (B, L, heads, features) -> (B, heads, L, rows of E)."""
         return q.transpose(1, 2) @ (self.scale * self.distances[i]).mT
 
-    def _found(self, q: Tensor, k: Tensor, v: Tensor, by_place: Tensor) -> Tensor:
-        """Values by q k, scaled, + by_place: (B, heads, L, features) -> (B, L, heads, features)."""
-        found = F.scaled_dot_product_attention(q, k, v, by_place, scale=self.scale)
-        return found.transpose(1, 2)
 
-
-def placed(scores: Tensor) -> Tensor:
+def placed(scores: Tensor, hidden: Tensor) -> Tensor:
     """From distances to places; the last distance stands for all further ones.
 
     Args:
         scores: (..., L, R), of the distances 0 to R - 1.
+        hidden: What is not seen, at least all that comes later: broadcastable to (..., L, L).
 
     Returns:
-        (..., L, L): row i, column j is the score of the distance i - j; where that is negative it
-        is a score of another row.
+        (..., L, L): row i, column j is the score of the distance i - j; -inf where it is hidden.
     """
     length, known = scores.shape[-2:]
     near = scores[..., :length].flip(-1)
     further = scores[..., -1:].expand(*scores.shape[:-1], max(length - known, 0))
-    return shifted(torch.cat([further, near], -1))
+    return Shifted.apply(torch.cat([further, near], -1), hidden)

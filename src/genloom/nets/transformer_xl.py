@@ -13,16 +13,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, final
+from typing import Annotated, final
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from genloom.core import Condition, Interval, Space, Tokens
 from genloom.nets.apart import apart
-from genloom.nets.attention import SHARPNESS
+from genloom.nets.attention import SHARPNESS, Shifted, by_places
 from genloom.nets.embed import ConditionVector, Dropout, vectors_alone
 from genloom.nets.one_by_one import Cache, OneByOne
 from genloom.nets.pointwise import feed_forward, rms_norm
@@ -68,10 +67,7 @@ class Layer(nn.Module):
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, by_place: Tensor) -> Tensor:
         """What is found by content, (q + u) k, and by place, -inf where nothing is seen."""
-        q = (q + self.biases[0]).flatten(0, 1)
-        scores = torch.baddbmm(by_place.flatten(0, 1), q, k.flatten(0, 1).mT, alpha=self.scale)
-        found = scores.softmax(-1).unflatten(0, v.shape[:2]) @ v
-        return found.transpose(1, 2).flatten(2)
+        return by_places(q + self.biases[0], k, v, by_place, self.scale).flatten(2)
 
     def distances(self, q: Tensor, waves: Tensor) -> Tensor:
         """(q + v) W R for each distance: (B, heads, T, features), (S, D) -> (B, heads, T, S)."""
@@ -249,41 +245,11 @@ class TransformerXl(OneByOne):
         first = torch.arange(many, device=q.device)[:, None, None] * size
         hidden = (place > place[memory:, None]) | (first + place < 0)
         hidden = hidden.repeat(len(q) // many, 1, 1)[:, None]
-        found = layer.attend(q, k, v, Shifted.apply(by_place, hidden))
-        return found.unflatten(0, (-1, many)).flatten(1, 2)[:, :length]
+        made = layer.attend(q, k, v, Shifted.apply(by_place, hidden))
+        return made.unflatten(0, (-1, many)).flatten(1, 2)[:, :length]
 
     def _layers(self) -> list[Layer]:
         return [layer for layer in self.blocks if isinstance(layer, Layer)]
-
-
-@final
-class Shifted(torch.autograd.Function):
-    """From distances to places, Dai et al., 2019, appendix B; -inf where nothing is seen."""
-
-    @staticmethod
-    def forward(ctx: Any, scores: Tensor, hidden: Tensor) -> Tensor:
-        """(..., T, S), the farthest distance, S - 1, first; true where nothing is seen.
-
-        Row i, column j becomes the score of the distance i + S - T - j; where that is negative it
-        must be hidden.
-        """
-        length, places = scores.shape[-2:]
-        if length > 1:
-            scores = scores.flatten(-2)[..., length - 1 :].unfold(-1, places, places - 1)
-        return torch.where(hidden, -torch.inf, scores)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        """What is hidden has no gradient, so that each score has one place at most."""
-        length, places = grad.shape[-2:]
-        if length == 1:
-            return grad, None
-        back = grad.new_empty(*grad.shape[:-2], length * places)
-        back[..., : length - 1] = 0
-        back[..., length - 1 : -1].unflatten(-1, (length, -1)).copy_(grad[..., :-1])
-        back[..., -1] = grad[..., -1, -1]
-        return back.view_as(grad), None
 
 
 def waves(count: int, width: int) -> Tensor:

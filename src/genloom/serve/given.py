@@ -1,4 +1,4 @@
-"""What callers send as data: pictures, texts and numbers, in the form of a model's items."""
+"""What callers send as data: pictures, music, texts, numbers, in the form of a model's items."""
 
 from __future__ import annotations
 
@@ -15,16 +15,21 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from genloom.codecs.voices import Voices
 from genloom.core import Items
 from genloom.data.decode import conform, decode
 from genloom.data.findings import BROKEN, Damaged
 from genloom.errors import BadInput
 from genloom.given import fit, kind_of
 from genloom.lexicon import is_text
+from genloom.music import midi
+from genloom.music.notes import Unreadable
+from genloom.music.voices import REST, grid
 from genloom.serve.problems import Problem
 
 MOST_PIXELS = 2**23
 MOST_BYTES = 2**23  # of a picture
+MOST_MIDI = 2**18  # of a MIDI file: reading so much takes about a second
 
 
 def picture(data: bytes, items: Items, param: str = "image") -> Tensor:
@@ -82,6 +87,40 @@ def mask(data: bytes, items: Items, param: str = "mask") -> Tensor:
     box = (left, top, left + side, top + side) if height == width else None
     shown = np.asarray(image.resize((width, height), Image.Resampling.BOX, box=box)) > 127
     return _some(torch.from_numpy(~shown if alpha else shown))
+
+
+def voices(data: bytes, codec: Voices, param: str = "source") -> tuple[Tensor, Tensor]:
+    """A MIDI file as an item (L,), and which places of its grid are to be written, bool (V, F).
+
+    Its tracks that are no drums are the first voices, from the top; the others are written, as long
+    as the piece is. A voice has one note at a time, and begins and ends it on the model's frames.
+
+    Raises:
+        Problem: It is no music that can be read, has no voice or no place for another, or is longer
+            than an item.
+    """
+    if len(data) > MOST_MIDI:
+        raise Problem(413, f"{param} has at most {MOST_MIDI} bytes.", param=param)
+    try:
+        score = midi.read(data)[0]
+    except Unreadable as error:
+        text = f"{param} is no music that can be read: {error.reason}."
+        raise Problem(400, text, param=param, code="invalid_value") from None
+    most, frames = codec.space.shape
+    tracks, size = score.pitched, -(-score.end // codec.span)
+    if not 0 < len(tracks) < most:
+        text = f"{param} has {len(tracks)} tracks with notes: from 1 to {most - 1} can stay."
+        raise Problem(400, text, param=param, code="invalid_value")
+    cells = torch.full((most, frames), REST)
+    cells[: len(tracks)] = grid(tracks, codec.span, frames)
+    x = codec.tokens(cells)[None]
+    item = codec.decode(x)
+    if size > frames or not torch.equal(codec.encode(item), x):
+        text = f"{param} has {size} frames, or more notes than an item of {frames} frames holds."
+        raise Problem(400, f"{text} Shorten it.", param=param, code="invalid_value")
+    free = torch.zeros(most, frames, dtype=torch.bool)
+    free[len(tracks) :, :size] = True
+    return item[0], free
 
 
 def _pixels(data: bytes, param: str) -> np.ndarray:

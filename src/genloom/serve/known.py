@@ -13,6 +13,7 @@ import torch
 
 from genloom import artifact
 from genloom.codecs import Text
+from genloom.codecs.voices import Voices
 from genloom.core import Condition, Edits, Items, Latents, Option, options
 from genloom.errors import BadInput, nearest
 from genloom.given import space
@@ -42,13 +43,15 @@ class Known:
         tokens: Whether it goes on from given tokens.
         labelled: Whether it takes a label.
         latent: Numbers of its code of a datum; None where it has none.
-        edits: Whether it makes pictures from one that is sent: its source, or one to change.
+        edits: Whether it makes samples from what is sent: pictures from one, its source or one to
+            change, or voices of music to those of a MIDI file.
         options: Of its sampling.
         licence: Of its data or of itself, as its card or recipe names it; None where they do not.
         measures: That its card holds, by name, for what has no verdict beside it.
         given: The kind of source that its samples are made from, of `given.SOURCES`, or "none".
         needs_source: Whether it makes nothing without one.
         packs: Whether its weights can be int8, see `int8.packs`.
+        voices: The codec of a model that writes voices to given ones, else None.
     """
 
     name: str
@@ -68,6 +71,7 @@ class Known:
     given: str = "none"
     needs_source: bool = False
     packs: bool = False
+    voices: Voices | None = None
 
     def schema(self) -> dict[str, Any]:
         """JSON schema of the options, with a seed and what else it takes: a label, a source."""
@@ -79,6 +83,8 @@ class Known:
         for name in ("source", "mask"):
             if self.given == "masked" or (name == "source" and self.given != "none"):
                 fields[name] = dict(picture)
+        if self.voices is not None:
+            fields["source"] = picture | {"contentMediaType": "audio/midi"}
         found = {"type": "object", "properties": fields, "additionalProperties": False}
         return found | ({"required": ["source"]} if self.needs_source else {})
 
@@ -147,7 +153,8 @@ def learn(name: str, folder: Path) -> Known:
         BadInput: It is no artifact, or was changed.
     """
     found = artifact.load(folder, device="cpu")
-    model = found.model
+    model, codec = found.model, found.codec
+    voices = codec if isinstance(codec, Voices) and isinstance(model, Edits) else None
     recipe = json.dumps(found.recipe, sort_keys=True).encode()
     return Known(
         name=name,
@@ -157,10 +164,11 @@ def learn(name: str, folder: Path) -> Known:
         data=str(found.card.get("data", {}).get("fingerprint", "")),
         created=int(max(p.stat().st_mtime for p in artifact.weights(found.path))),
         items=found.items,
-        tokens=isinstance(model, Draws) and isinstance(found.codec, Text),
+        tokens=isinstance(model, Draws) and isinstance(codec, Text),
         labelled="label" in model.conditions,
         latent=_latent(found),
         edits="source" in model.conditions
+        or voices is not None
         or (isinstance(model, Edits) and found.items.kind == "image"),
         options=options(model.sample_steps),
         licence=_licence(found.card, found.recipe),
@@ -168,6 +176,7 @@ def learn(name: str, folder: Path) -> Known:
         given=found.items.given if "source" in model.conditions else "none",
         needs_source="source" in model.needs,
         packs=isinstance(model, Draws) and packs(getattr(model, "net", None)),
+        voices=voices,
     )
 
 

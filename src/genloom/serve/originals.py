@@ -1,7 +1,8 @@
 """The picture that samples are made from, as a request sends it.
 
 To a model that was trained with sources it is a condition, put through the derivation that training
-had (`genloom.given`); other models that can edit change it.
+had (`genloom.given`); other models that can edit change it. To a model of voices it is a MIDI file,
+whose voices stay; the model writes those that it has not.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ STRENGTH = 0.6  # of an edit without a mask, where nobody says more; with one, a
 @final
 @dataclass(frozen=True, kw_only=True)
 class Sent:
-    """A picture as it came, and what is to become of it.
+    """A picture or a piece as it came, and what is to become of it.
 
     Args:
         picture: Its file; None where there is none.
@@ -82,6 +83,8 @@ def read(known: Known, sent: Sent) -> Original:
     for name, data in ((sent.name, sent.picture), ("mask", sent.mask)):
         if data is not None and len(data) > given.MOST_BYTES:
             raise Problem(413, f"{name} has at most {given.MOST_BYTES} bytes.", param=name)
+    if known.voices is not None:
+        return Original(*given.voices(sent.picture, known.voices, sent.name))
     picture, mask = given.picture, given.mask
     if known.given != "none":
         picture, mask = given.source, given.hole
@@ -108,6 +111,11 @@ def _check(known: Known, sent: Sent) -> None:
     if not known.edits:
         text = f"{known.name} makes its samples from no picture: leave {sent.name} out."
         raise Problem(400, text, param=sent.name, code="unsupported_parameter")
+    if known.voices is not None:
+        for name, value in (("mask", sent.mask), ("strength", sent.strength), ("keep", sent.keep)):
+            if value not in (None, False):
+                text = f"{known.name} writes the voices that a piece has not: leave {name} out."
+                raise Problem(400, text, param=name)
     if known.given != "none" and sent.strength is not None:
         text = f"{known.name} makes all of the picture: leave strength out."
         raise Problem(400, text, param="strength")

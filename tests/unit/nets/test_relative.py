@@ -33,7 +33,9 @@ def awake(space=Tokens((12,), 7), conditions=KNOWN, **options) -> Relative:  # n
 @pytest.mark.parametrize(("length", "reach"), [(1, 3), (5, 2), (5, 4), (3, 6)])
 def test_placing_gives_each_pair_the_row_of_its_distance(length, reach):
     scores = torch.randn(2, length, reach + 1)
-    found = placed(scores)
+    later = torch.ones(length, length).triu(1) > 0
+    found = placed(scores, later)
+    assert found[:, later].isneginf().all()
     assert found.shape == (2, length, length)
     for i in range(length):
         for j in range(i + 1):

@@ -15,9 +15,9 @@ from genloom.decoding.rows import Fresh
 from genloom.errors import BadInput
 from genloom.models.autoregressive import Autoregressive
 from genloom.models.transformer_xl import transformer_xl
-from genloom.nets.attention import SHARPNESS
+from genloom.nets.attention import SHARPNESS, Shifted
 from genloom.nets.pointwise import rms_norm
-from genloom.nets.transformer_xl import Shifted, TransformerXl, waves
+from genloom.nets.transformer_xl import TransformerXl, waves
 from genloom.optim import build
 
 SMALL = {"width": 16, "layers": 2, "segment": 3, "memory": 4}

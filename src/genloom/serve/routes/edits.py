@@ -78,8 +78,8 @@ async def edit(request: Request) -> Response:
 
 def _able(parts: Services, model: str | None) -> Known:
     known = named(parts.models, model)
-    if not known.edits:
-        able = ", ".join(name for name, one in parts.models.items() if one.edits)
+    if not _draws(known):
+        able = ", ".join(name for name, one in parts.models.items() if _draws(one))
         raise Problem(
             400,
             f"{known.name} cannot edit pictures. Models that can: {able or 'none is served'}.",
@@ -87,6 +87,10 @@ def _able(parts: Services, model: str | None) -> Known:
             code="unsupported_model",
         )
     return known
+
+
+def _draws(known: Known) -> bool:
+    return known.edits and known.items.kind == "image"
 
 
 async def _file(files: list[tuple[str, UploadFile]], names: tuple[str, ...]) -> bytes | None:

@@ -11,13 +11,13 @@ from genloom.codecs.scores import Scores
 from genloom.errors import BadInput
 from genloom.music import midi
 from genloom.music.notes import Unreadable
+from genloom.serve.given import MOST_MIDI
 from genloom.serve.guard import allow
 from genloom.serve.known import Known, named
 from genloom.serve.problems import Problem
 from genloom.serve.services import services
 
 router = APIRouter(prefix="/v1/models")
-MOST_BYTES = 2**18  # of a file: reading so much takes about a second
 
 
 @router.post("/{name}/prompts")
@@ -37,8 +37,8 @@ async def prompt(request: Request, name: str, file: UploadFile) -> dict[str, Any
 
 def _opening(known: Known, data: bytes) -> str:
     try:
-        if len(data) > MOST_BYTES:
-            raise Unreadable("too_big", f"{len(data)} bytes, at most {MOST_BYTES}")
+        if len(data) > MOST_MIDI:
+            raise Unreadable("too_big", f"{len(data)} bytes, at most {MOST_MIDI}")
         return Scores(known.items, "a prompt").opening(midi.read(data)[0])
     except Unreadable as error:
         text = f"file is no music that can be read: {error.reason}."
