@@ -4,6 +4,7 @@ Post-hoc averages (Karras et al., 2024, arXiv:2312.02696, section 3) give every 
 of two. Here one run follows several widths at once, which do not touch the training; so the best of
 them is the most that a choice afterwards could bring. Frechet distances in the features of the data
 set's own extractor, equal seeds and labels; the ratio's interval leaves out groups of samples.
+Beside them stands the held-out loss, with equal draws for all, as what a choice could go by.
 
     python -m benchmarks.averages --model flow --steps 2000
 """
@@ -75,6 +76,13 @@ def main() -> None:
     def features(model: Generative) -> Tensor:
         return encode(plan.codec.decode(sample(model, args.n, cond, seed=args.seed, batch=250)))
 
+    def loss(model: Generative) -> float:
+        torch.manual_seed(args.seed)
+        with torch.inference_mode():
+            terms = [model.loss(real_x[i], {k: v[i] for k, v in cond.items()}) for i in parts]
+        return sum(float(sum(found.values())) for found in terms) / len(terms)
+
+    real_x, parts = plan.codec.encode(test.items[rows]), torch.arange(args.n).split(100)
     made = {name: features(model) for name, model in models.items()}
     usual = made[f"{USUAL:.2f}"]
     told = {}
@@ -82,7 +90,12 @@ def main() -> None:
         value, low, high = ratio(found, usual, real)
         distance = frechet(found, real, id=encode.id, name=name)
         told[name] = {"distance": distance.as_dict(), "ratio": [value, low, high]}
-        print(f"{name:6} {distance.value:9.4g}  {value:.3f} [{low:.3f}, {high:.3f}]", flush=True)
+        told[name]["loss"] = loss(models[name])
+        print(
+            f"{name:6} {distance.value:9.4g}  {value:.3f} [{low:.3f}, {high:.3f}]  "
+            f"loss {told[name]['loss']:.6f}",
+            flush=True,
+        )
     print(json.dumps({"benchmark": "averages", **vars(args), "widths": told, **machine()}))
 
 
