@@ -27,6 +27,7 @@ from genloom.nets.one_by_one import Cache, OneByOne
 from genloom.nets.pointwise import feed_forward, rms_norm
 from genloom.nets.stack import check_heads
 
+TABLE = 2**20  # scores of a layer that are computed at once
 Hold = Callable[[int, Tensor, Tensor], None]
 """(layer, keys and values of a row, each (B, heads, L, features))."""
 
@@ -217,9 +218,9 @@ class TransformerXl(OneByOne):
             h = layer.finish(h, self._attended(layer, h, (q, k, v)), parts)
         return h
 
-    def _attended(self, layer: Layer, x: Tensor, read: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+    def _attended(self, layer: Layer, x: Tensor, qkv: tuple[Tensor, Tensor, Tensor]) -> Tensor:
         """What each place of x finds in its segment and in the memory before it: (B, L, D)."""
-        q, *own = read
+        q, *own = qkv
         length = q.shape[2]
         size = min(self.segment, length)
         many = -(-length // size)
@@ -231,22 +232,25 @@ class TransformerXl(OneByOne):
             """(B, heads, L, f) -> (B, many, heads, size, f)."""
             return F.pad(y, (0, 0, 0, after)).unflatten(2, (many, size)).transpose(1, 2)
 
-        def seen(y: Tensor, old: Tensor) -> Tensor:
-            """The memory before each segment and the segment: (B * many, heads, S, f)."""
-            if not memory:
-                return cut(y).flatten(0, 1)
-            before = F.pad(old, (0, 0, memory, after)).unfold(2, memory, size)[:, :, :many]
-            return torch.cat([before.permute(0, 2, 1, 4, 3), cut(y)], 3).flatten(0, 1)
+        def before(y: Tensor) -> Tensor:
+            """The memory of each segment: (B, heads, L, f) -> (B, many, heads, memory, f)."""
+            windows = F.pad(y, (0, 0, memory, after)).unfold(2, max(memory, 1), size)
+            return windows[:, :, :many, :, :memory].permute(0, 2, 1, 4, 3)
 
-        k, v = (seen(y, old) for y, old in zip(own, earlier, strict=True))
-        q = cut(q).flatten(0, 1)
-        by_place = layer.distances(q, self.waves[: memory + size].flip(0))
+        waves = self.waves[: memory + size].flip(0)
         place = torch.arange(memory + size, device=q.device) - memory  # from the segment's first
         first = torch.arange(many, device=q.device)[:, None, None] * size
         hidden = (place > place[memory:, None]) | (first + place < 0)
-        hidden = hidden.repeat(len(q) // many, 1, 1)[:, None]
-        made = layer.attend(q, k, v, Shifted.apply(by_place, hidden))
-        return made.unflatten(0, (-1, many)).flatten(1, 2)[:, :length]
+        parts = [cut(q), *(part for y, old in zip(own, earlier) for part in (before(old), cut(y)))]
+        at_once = max(TABLE // (q.shape[0] * q.shape[1] * hidden[0].numel()), 1)
+        made = []
+        for hide, *group in zip(hidden.split(at_once), *(part.split(at_once, 1) for part in parts)):
+            asking, *read = (part.flatten(0, 1) for part in group)
+            k, v = torch.cat(read[:2], 2), torch.cat(read[2:], 2)
+            unseen = hide.repeat(len(q), 1, 1)[:, None]
+            by_place = Shifted.apply(layer.distances(asking, waves), unseen)
+            made.append(layer.attend(asking, k, v, by_place).unflatten(0, (len(q), -1)))
+        return torch.cat(made, 1).flatten(1, 2)[:, :length]
 
     def _layers(self) -> list[Layer]:
         return [layer for layer in self.blocks if isinstance(layer, Layer)]

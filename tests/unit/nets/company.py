@@ -34,13 +34,14 @@ def drawn(
         given: Its first tokens.
         cond: Its conditions, name -> (1, ...).
         others: Those of the rows before it; a function of their number gives one.
-        late: How many rows there are before it joins; the first of them leaves.
+        late: How many rows there are before it joins; the first of them holds much, and leaves.
         after: Tokens that are drawn after that.
     """
     decoding, before = model.decoding(8, fill=4), []
+    much = torch.zeros(1, max(model.length - late - 6, 0), dtype=torch.long)
     for k in range(late):
         known = {name: value(k) for name, value in others.items()}
-        before += decoding.join(Rng([100 + k]), known, NOTHING)
+        before += decoding.join(Rng([100 + k]), known, NOTHING if k else much)
         decoding.step()
     (row,) = decoding.join(Rng([7]), cond, torch.tensor([given]))
     if late:

@@ -103,11 +103,11 @@ def test_logits_one_by_one_equal_those_of_the_whole_sequence(space, reach):
             torch.testing.assert_close(found, full[:, i], atol=1e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize("width", [16, 20])
+@pytest.mark.parametrize("width", [16, 20, 64])
 def test_rows_at_different_places_do_not_see_each_other(width):
     space = Tokens((30,), 7)
     model = Autoregressive(space, KNOWN, net=partial(Relative, width=width)).eval()
-    model.net = awake(space, width=width)
+    model.net = awake(space, width=width, heads=4 if width == 64 else 2)
     cond = {"label": torch.tensor([1]), "pose": torch.ones(1, 5)}
     others = {"label": lambda _: torch.tensor([0])}
     check_company(model, [2, 0, 6], cond, others, after=22)

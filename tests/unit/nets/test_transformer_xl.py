@@ -15,6 +15,7 @@ from genloom.decoding.rows import Fresh
 from genloom.errors import BadInput
 from genloom.models.autoregressive import Autoregressive
 from genloom.models.transformer_xl import transformer_xl
+from genloom.nets import transformer_xl as net_module
 from genloom.nets.attention import SHARPNESS, Shifted
 from genloom.nets.pointwise import rms_norm
 from genloom.nets.transformer_xl import TransformerXl, waves
@@ -113,6 +114,14 @@ def test_a_score_has_the_gradient_of_its_place(length, memory):
         return Shifted.apply(x, hidden).softmax(-1)
 
     assert torch.autograd.gradcheck(shares, (scores,))
+
+
+@pytest.mark.parametrize("scores", [1, 100])
+def test_segments_in_groups_are_what_they_are_together(scores, monkeypatch):
+    net, x = awake(), torch.randn(2, 11, 16)
+    together = net._segments(x)
+    monkeypatch.setattr(net_module, "TABLE", scores)
+    torch.testing.assert_close(net._segments(x), together)
 
 
 @pytest.mark.parametrize("memory", [0, 2, 4, 30])
