@@ -7,6 +7,7 @@ General MIDI has it.
 from __future__ import annotations
 
 import io
+import re
 import struct
 from collections import defaultdict, deque
 from typing import Any
@@ -34,6 +35,7 @@ DRUMS = 9  # their channel, counted from 0
 CHANNELS = [channel for channel in range(16) if channel != DRUMS]
 MOST_BYTES = 2**21
 MOST_STEPS = 2**20
+ENDLESS = re.compile(rb"[\x80-\xff]{4097}")
 BROKEN = (OSError, ValueError, LookupError, TypeError, OverflowError, struct.error)
 MINUTE = 60_000_000  # microseconds
 
@@ -96,6 +98,8 @@ def read(data: bytes) -> tuple[Score, list[str]]:
         raise Unreadable("too_big", f"{len(data)} bytes, at most {MOST_BYTES}")
     if data[:4] != b"MThd":
         raise Unreadable("corrupt", f"MIDI starts with MThd, not {data[:4]!r}")
+    if ENDLESS.search(data):  # reading a number of n bytes takes n^2 steps
+        raise Unreadable("corrupt", "a number or a text of thousands of bytes")
     try:
         file = mido.MidiFile(file=io.BytesIO(data), clip=True)
     except EOFError:

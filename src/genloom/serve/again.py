@@ -40,7 +40,7 @@ def add_parser(verb: Any, folder: Path) -> None:
         "--source",
         type=Path,
         metavar="FILE",
-        help="the picture it was made from, which is not kept",
+        help="the picture or MIDI file it was made from, which is not kept",
     )
     made.add_argument("--mask", type=Path, metavar="FILE", help="the mask that was sent with it")
     made.add_argument("--out", type=Path, metavar="FILE", help="write what was made, without marks")
@@ -90,9 +90,9 @@ def _sent(args: argparse.Namespace) -> Sent:
 
     for path in (args.source, args.mask):
         if path is not None and not path.is_file():
-            raise BadInput(f"there is no picture {path}.")
+            raise BadInput(f"there is no file {path}.")
     if args.mask is not None and args.source is None:
-        raise BadInput("--mask says nothing without the picture: name it with --source.")
+        raise BadInput("--mask says nothing without the file: name it with --source.")
     files = (None if path is None else path.read_bytes() for path in (args.source, args.mask))
     return Sent(picture=next(files), mask=next(files))
 
@@ -101,7 +101,7 @@ async def _remade(known: Known, record: Record, sent: Sent) -> Comparison:
     """With one worker and as many threads as made it.
 
     Raises:
-        BadInput: What was sent is no picture, or not the one that the output was made from.
+        BadInput: What was sent cannot be read, or is not the one that the output was made from.
     """
     from genloom.serve.engine.pool import Pool
     from genloom.serve.problems import Problem

@@ -15,6 +15,7 @@ from genloom.errors import BadInput
 from genloom.serve import media
 from genloom.serve.engine.messages import Done
 from genloom.serve.engine.request import Request
+from genloom.serve.given import stays
 from genloom.serve.known import Known
 from genloom.serve.store import Origin
 
@@ -214,6 +215,14 @@ class Asked:
             return items
         return torch.where(self.original.mask, items, self.original.picture)
 
+    def cut(self, item: Tensor) -> bool:
+        """Whether voices that stay are cut in a sample: it has more words than an item holds."""
+        codec = self.known.voices
+        if codec is None or self.original is None or self.original.mask is None:
+            return False
+        kept = ~self.original.mask.any(1)
+        return not stays(item, codec.encode(self.original.picture[None])[0, kept], codec)
+
     def encode(self, item: Tensor, told: Mapping[str, str]) -> bytes:
         """One sample as a file in the form that was asked for, without marks."""
         return media.encode(
@@ -223,11 +232,11 @@ class Asked:
 
 def _check_original(source: str | None, mask: str | None, original: Original | None) -> None:
     if source is None and original is not None:
-        raise BadInput("the output was made from no picture: leave it out.")
+        raise BadInput("the output was made from no file: leave it out.")
     if source is not None and original is None:
         raise BadInput(
-            "the output was made from a picture, of which the server keeps the hash alone: send "
-            "the picture again (--source FILE), and its mask if it had one (--mask FILE)."
+            "the output was made from a file, of which the server keeps the hash alone: send it "
+            "again (--source FILE), and the mask if one was sent (--mask FILE)."
         )
     found = (None, None) if original is None else hashes(original)
     for name, before, now in zip(("source", "mask"), (source, mask), found, strict=True):

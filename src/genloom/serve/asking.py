@@ -72,7 +72,7 @@ def asked_for(
         latent=_codes(known, latent),
     )
     if sent.picture is not None and known.given == "none" and (toward, latent) != (None, None):
-        need = "toward and latent say where samples start, and so does a picture to change."
+        need = "toward and latent say where samples start, and so does what is to be changed."
         raise Problem(400, f"{need} Send one of them.", param=sent.name)
     return made_from(asked, sent)
 

@@ -24,7 +24,7 @@ from genloom.given import fit, kind_of
 from genloom.lexicon import is_text
 from genloom.music import midi
 from genloom.music.notes import Unreadable
-from genloom.music.voices import REST, grid
+from genloom.music.voices import REST, grid, pitch_of
 from genloom.serve.problems import Problem
 
 MOST_PIXELS = 2**23
@@ -96,31 +96,47 @@ def voices(data: bytes, codec: Voices, param: str = "source") -> tuple[Tensor, T
     as the piece is. A voice has one note at a time, and begins and ends it on the model's frames.
 
     Raises:
-        Problem: It is no music that can be read, has no voice or no place for another, or is longer
-            than an item.
+        Problem: It is no music that can be read, has no voice or no place for another, is longer
+            than an item, or has what the model has no words for.
     """
+
+    def refused(text: str, status: int = 400) -> Problem:
+        return Problem(status, f"{param} {text}", param=param, code="invalid_value")
+
     if len(data) > MOST_MIDI:
-        raise Problem(413, f"{param} has at most {MOST_MIDI} bytes.", param=param)
+        raise refused(f"has at most {MOST_MIDI} bytes.", 413)
     try:
         score = midi.read(data)[0]
     except Unreadable as error:
-        text = f"{param} is no music that can be read: {error.reason}."
-        raise Problem(400, text, param=param, code="invalid_value") from None
+        raise refused(f"is no music that can be read: {error.reason}.") from None
     most, frames = codec.space.shape
     tracks, size = score.pitched, -(-score.end // codec.span)
     if not 0 < len(tracks) < most:
-        text = f"{param} has {len(tracks)} tracks with notes: from 1 to {most - 1} can stay."
-        raise Problem(400, text, param=param, code="invalid_value")
+        raise refused(f"has {len(tracks)} tracks with notes: from 1 to {most - 1} can stay.")
+    if size > frames:
+        raise refused(f"has {size} frames, and an item of this model {frames}: shorten it.")
     cells = torch.full((most, frames), REST)
     cells[: len(tracks)] = grid(tracks, codec.span, frames)
-    x = codec.tokens(cells)[None]
-    item = codec.decode(x)
-    if size > frames or not torch.equal(codec.encode(item), x):
-        text = f"{param} has {size} frames, or more notes than an item of {frames} frames holds."
-        raise Problem(400, f"{text} Shorten it.", param=param, code="invalid_value")
+    x = codec.tokens(cells)
+    if (cells[: len(tracks)] == REST).all(1).any():
+        raise refused(f"has a track that rests at the start of each frame ({codec.span} steps).")
+    if not torch.equal(codec.cells(x), cells):
+        strange = pitch_of(cells)[codec.cells(x) != cells].unique().tolist()
+        raise refused(f"has pitches that the model's data had not: {strange[:8]}.")
+    item = codec.decode(x[None])[0]
+    if not stays(item, x[: len(tracks)], codec):
+        raise refused(
+            "has lengths that the model's data had not, or more notes than an item holds: "
+            "genloom edit keeps such a piece note for note."
+        )
     free = torch.zeros(most, frames, dtype=torch.bool)
     free[len(tracks) :, :size] = True
-    return item[0], free
+    return item, free
+
+
+def stays(item: Tensor, x: Tensor, codec: Voices) -> bool:
+    """Whether an item's first voices are those of tokens (voices, F), to the last note."""
+    return torch.equal(codec.encode(item[None])[0, : len(x)], x)
 
 
 def _pixels(data: bytes, param: str) -> np.ndarray:
@@ -207,7 +223,7 @@ def bytes_of(text: str, param: str) -> bytes:
     try:
         return base64.b64decode(given, validate=True)
     except (binascii.Error, ValueError) as error:
-        need = "must be a picture in base64, or a data: URL; no other URL is opened."
+        need = "must be a file in base64, or a data: URL; no other URL is opened."
         raise Problem(400, f"{param} {need}", param=param, code="invalid_value") from error
 
 

@@ -19,7 +19,7 @@ from genloom.conditions import class_index
 from genloom.decoding import grammars
 from genloom.errors import BadInput
 from genloom.lexicon import is_text
-from genloom.safety.policy import Decision, Policy, Verdict
+from genloom.safety.policy import Decision, Outcome, Policy, Verdict
 from genloom.serve import media
 from genloom.serve.asked import Asked
 from genloom.serve.engine.faults import Full
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 # Of what a worker tells of a sample:
 SOFTWARE = ("genloom", "batch", "threads", "watermark", "int8")
+CUT_OFF = "with what was written the piece has more words than an item: the voices were cut off"
+CUT = Decision((Outcome(Verdict.REFUSE, CUT_OFF),))
 WRITERS = {  # format -> libraries that files of it are made with
     "mid": ("mido",),
     "wav": ("numpy",),
@@ -204,6 +206,7 @@ class Maker:
         if self.policy is not None:
             looked_at = asked.kept(done.items) if texts is None else texts
             decisions = self.policy.outputs(looked_at, model=asked.known.name)
+        decisions = [CUT if asked.cut(row) else d for d, row in zip(decisions, found, strict=True)]
         made: list[Made | None] = [
             None
             if decision.verdict is Verdict.REFUSE

@@ -84,6 +84,8 @@ def read(known: Known, sent: Sent) -> Original:
         if data is not None and len(data) > given.MOST_BYTES:
             raise Problem(413, f"{name} has at most {given.MOST_BYTES} bytes.", param=name)
     if known.voices is not None:
+        if sent.mask is not None:
+            raise _useless(known, "mask")
         return Original(*given.voices(sent.picture, known.voices, sent.name))
     picture, mask = given.picture, given.mask
     if known.given != "none":
@@ -92,6 +94,11 @@ def read(known: Known, sent: Sent) -> Original:
         picture(sent.picture, known.items, sent.name),
         None if sent.mask is None else mask(sent.mask, known.items),
     )
+
+
+def _useless(known: Known, name: str) -> Problem:
+    text = f"{known.name} writes the voices that a piece has not: leave {name} out."
+    return Problem(400, text, param=name)
 
 
 def _check_absence(known: Known, sent: Sent) -> None:
@@ -103,7 +110,7 @@ def _check_absence(known: Known, sent: Sent) -> None:
     given_ = {"mask": sent.mask, "strength": sent.strength, "keep": sent.keep or None}
     for name, value in given_.items():
         if value is not None:
-            text = f"{name} says nothing without a picture: send {sent.name} too, or leave it out."
+            text = f"{name} says nothing by itself: send {sent.name} too, or leave it out."
             raise Problem(400, text, param=name)
 
 
@@ -111,11 +118,9 @@ def _check(known: Known, sent: Sent) -> None:
     if not known.edits:
         text = f"{known.name} makes its samples from no picture: leave {sent.name} out."
         raise Problem(400, text, param=sent.name, code="unsupported_parameter")
-    if known.voices is not None:
-        for name, value in (("mask", sent.mask), ("strength", sent.strength), ("keep", sent.keep)):
-            if value not in (None, False):
-                text = f"{known.name} writes the voices that a piece has not: leave {name} out."
-                raise Problem(400, text, param=name)
+    for name, value in (("strength", sent.strength), ("keep", sent.keep)):
+        if known.voices is not None and value not in (None, False):
+            raise _useless(known, name)
     if known.given != "none" and sent.strength is not None:
         text = f"{known.name} makes all of the picture: leave strength out."
         raise Problem(400, text, param="strength")

@@ -169,9 +169,9 @@ def test_models_without_sources_change_the_picture(known):
 NOTHING = {"picture": None}
 WRONG = [
     ("paints", NOTHING, "makes nothing without a picture to start from: send one as source"),
-    ("holes", {**NOTHING, "mask": MASK}, "mask says nothing without a picture"),
-    ("plain", {**NOTHING, "strength": 0.0}, "strength says nothing without a picture"),
-    ("plain", {**NOTHING, "keep": True}, "keep says nothing without a picture"),
+    ("holes", {**NOTHING, "mask": MASK}, "mask says nothing by itself"),
+    ("plain", {**NOTHING, "strength": 0.0}, "strength says nothing by itself"),
+    ("plain", {**NOTHING, "keep": True}, "keep says nothing by itself"),
     ("doubles", {"mask": MASK}, "given 'small2', not holes to fill: leave mask out"),
     ("paints", {"mask": MASK}, "leave mask out"),
     ("holes", {"strength": 0.5}, "makes all of the picture: leave strength out"),
@@ -209,7 +209,7 @@ def test_text_carries_files_and_opens_none():
         picture=PICTURE, mask=PICTURE
     )
     assert sent_as_text(None, None, keep=True) == Sent(keep=True)
-    with pytest.raises(Problem, match="source must be a picture in base64"):
+    with pytest.raises(Problem, match="source must be a file in base64"):
         sent_as_text("file:///etc/passwd", None)
 
 
@@ -340,9 +340,9 @@ def test_the_command_takes_the_picture_again(server, known, tmp_path, capsys):
     source, mask = (["--" + name, str(tmp_path / f"{name}.png")] for name in ("source", "mask"))
     for more, says in (
         ([], "--source FILE"),
-        (mask, "--mask says nothing without the picture"),
+        (mask, "--mask says nothing without the file"),
         (source, "not the mask that the output was made from"),
-        ([*source, "--mask", str(tmp_path / "none.png")], "there is no picture"),
+        ([*source, "--mask", str(tmp_path / "none.png")], "there is no file"),
         (["--source", str(server.folder / "genloom.sqlite")], "source is not a picture"),
     ):
         assert main([*words, *more]) == 2
@@ -356,5 +356,5 @@ def test_another_picture_is_told_from_the_one_that_was_sent(server, known):
     with pytest.raises(BadInput, match="not the source that the output was made from"):
         Asked.of_record(known["doubles"], record.origin, other)
     bare = server.one(replace(asked(known, "doubles"), original=None))
-    with pytest.raises(BadInput, match="from no picture"):
+    with pytest.raises(BadInput, match="from no file"):
         Asked.of_record(known["doubles"], bare.origin, other)

@@ -10,15 +10,23 @@ import torch
 from fastapi.testclient import TestClient
 
 from genloom.artifact import load, save
+from genloom.cli import main
+from genloom.codecs.scores import Scores
 from genloom.codecs.voices import Voices
 from genloom.harmony import harmonize
+from genloom.lexicon import END
 from genloom.music import midi
 from genloom.music.notes import Note, Score, Track
 from genloom.music.voices import REST, grid
 from genloom.recipe import resolve
 from genloom.serve.app import create_app
+from genloom.serve.asked import Asked
+from genloom.serve.engine.batching import Batcher
 from genloom.serve.given import MOST_MIDI
+from genloom.serve.known import learn
+from genloom.serve.originals import Sent, made_from
 from genloom.serve.settings import Settings
+from tests.unit.serve.engine.made import finals, run
 
 FRAMES = 8
 NET = {"use": "bidirectional", "width": 16, "layers": 1, "heads": 2}
@@ -53,8 +61,14 @@ def folders(tmp_path_factory) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="module")
-def client(folders, tmp_path_factory):
-    app = create_app(Settings(folders, tmp_path_factory.mktemp("served")))
+def kept(tmp_path_factory) -> Path:
+    """What the server keeps."""
+    return tmp_path_factory.mktemp("served")
+
+
+@pytest.fixture(scope="module")
+def client(folders, kept):
+    app = create_app(Settings(folders, kept))
     with TestClient(app, "http://127.0.0.1:8000") as found:
         yield found
 
@@ -91,8 +105,8 @@ def test_the_voices_of_a_file_stay_and_the_others_are_those_of_the_library(clien
         assert torch.equal(
             found, in_words(cells(midi.write(score), artifact.codec), artifact.codec)
         )
-        kept = grid(given, artifact.codec.span, FRAMES)
-        assert torch.equal(found[: len(given)], kept)
+        stay = grid(given, artifact.codec.span, FRAMES)
+        assert torch.equal(found[: len(given)], stay)
         assert (found[:, 6:] == REST).all()  # the piece is six beats long
 
 
@@ -126,6 +140,10 @@ def test_only_what_writes_voices_says_so(client):
         (Score((tune(60), tune(50), tune(45))), {}, 400, "3 tracks with notes: from 1 to 2"),
         (Score((Track(tune(36).notes, drum=True),)), {}, 400, "0 tracks with notes"),
         (Score((tune(60, 9),)), {}, 400, "source has 9 frames"),
+        (Score((tune(60), tune(100))), {}, 400, "pitches that the model's data had not: [100,"),
+        (Score((Track((Note(0, 60, 24, 79),)),)), {}, 400, "lengths that the model's data had not"),
+        (Score((Track((Note(1, 60, 2, 79),)),)), {}, 400, "rests at the start of each frame (12"),
+        (b"MThd" + b"\xff" * 5000, {}, 400, "a number or a text of thousands of bytes"),
         (Score((tune(60),)), {"strength": 0.5}, 400, "leave strength out"),
         (Score((tune(60),)), {"mask": "AAAA"}, 400, "leave mask out"),
         (Score((tune(60),)), {"keep": True}, 400, "leave keep out"),
@@ -139,8 +157,52 @@ def test_what_cannot_be_written_to_is_refused_in_one_line(client, score, more, s
     assert answer.status_code == status and says in message and "\n" not in message
 
 
+def test_a_voice_that_stays_is_never_cut_off_in_silence(folders, client, monkeypatch):
+    """A sample with more words than an item is withheld, and says why."""
+    artifact = load(folders["choir"], device="cpu")
+    words = 30  # those of six notes take 29
+    assert words < artifact.items.shape[0]
+    real = Scores.rows
+
+    def short(self, scores):
+        found = real(self, scores)
+        full = (found != self.words.mark(END)).sum(1) > words
+        found[full, words:] = self.words.mark(END)
+        return found
+
+    monkeypatch.setattr(Scores, "rows", short)
+    known = learn("choir", folders["choir"])
+    sent = Sent(picture=midi.write(Score((tune(60),))))
+    asked = made_from(Asked(known=known, seeds=(7, 8), form="mid"), sent)
+    (done,) = finals(run(Batcher({"choir": artifact}), [asked.request()])).values()
+    assert [asked.cut(row) for row in asked.items(done)] == [True, True]
+    assert asked.original is not None and not asked.cut(asked.original.picture)
+
+
+def test_an_output_is_made_again_from_its_record_and_the_file(
+    client, folders, kept, tmp_path, capsys
+):
+    given = tmp_path / "given.mid"
+    given.write_bytes(midi.write(Score((tune(60),))))
+    (one,) = ask(client, given.read_bytes(), n=1, seed=7, format="mid").json()["data"]
+    served = ["--folder", str(kept), "--model", str(folders["choir"])]
+    assert main(["reproduce", one["id"], *served, "--source", str(given)]) == 0
+    assert main(["reproduce", one["id"], *served]) == 2
+    assert "send it again (--source FILE)" in capsys.readouterr().err
+    mask = ["--mask", str(given)]
+    assert main(["reproduce", one["id"], *served, "--source", str(given), *mask]) == 2
+    assert "leave mask out" in capsys.readouterr().err
+
+
 def test_music_is_no_picture_to_edit(client):
     files = {"image": ("a.mid", midi.write(Score((tune(60),))))}
     answer = client.post("/v1/images/edits", data={"model": "choir"}, files=files)
     assert answer.status_code == 400
     assert "choir cannot edit pictures" in answer.json()["error"]["message"]
+
+
+def test_a_sample_that_is_cut_off_is_withheld_and_says_why(client, monkeypatch):
+    monkeypatch.setattr(Asked, "cut", lambda self, item: True)
+    (one,) = ask(client, Score((tune(60),)), n=1, seed=7, format="mid").json()["data"]
+    assert (one["state"], one["id"]) == ("refused", None)
+    assert "the voices were cut off" in one["reason"]
