@@ -106,7 +106,7 @@ def test_embeddings_of_pictures_come_as_the_client_asks(client):
     assert plain.data[0].embedding != plain.data[1].embedding
     for wrong, says in (
         ({"model": "digits", "input": pictures}, "has no codes of data. Models that have: codes"),
-        ({"model": "codes", "input": "hello"}, "must be a picture"),
+        ({"model": "codes", "input": "hello"}, "must be a file"),
         ({"model": "codes", "input": [1, 2]}, "no vocabulary"),
         ({"model": "codes", "input": pictures, "dimensions": 3}, "codes of 4 numbers"),
     ):

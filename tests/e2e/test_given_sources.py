@@ -121,12 +121,12 @@ def test_a_model_of_holes_keeps_them_in_its_guesses_too(server):
 
 
 WRONG = [
-    ("paints", {}, "makes nothing without a picture"),
+    ("paints", {}, "makes nothing by itself"),
     ("doubles", {"source": text(PICTURE), "mask": text(MASK)}, "leave mask out"),
     ("holes", {"source": text(PICTURE), "strength": 0.5}, "leave strength out"),
-    ("holes", {"mask": text(MASK)}, "without a picture"),
+    ("holes", {"mask": text(MASK)}, "by itself"),
     ("holes", {"source": "https://127.0.0.1/a.png"}, "no other URL is opened"),
-    ("plain", {"keep": True}, "without a picture"),
+    ("plain", {"keep": True}, "by itself"),
 ]
 
 
