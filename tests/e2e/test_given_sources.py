@@ -121,7 +121,7 @@ def test_a_model_of_holes_keeps_them_in_its_guesses_too(server):
 
 
 WRONG = [
-    ("paints", {}, "makes nothing by itself"),
+    ("paints", {}, "makes nothing without a picture"),
     ("doubles", {"source": text(PICTURE), "mask": text(MASK)}, "leave mask out"),
     ("holes", {"source": text(PICTURE), "strength": 0.5}, "leave strength out"),
     ("holes", {"mask": text(MASK)}, "by itself"),
