@@ -1,4 +1,7 @@
-"""Every published figure, one after the other: `python -m benchmarks [NAME...]`."""
+"""Every published figure, one after the other: `python -m benchmarks [NAME...]`.
+
+Only `solver_steps` is not among them: it judges a trained run that one names.
+"""
 
 from __future__ import annotations
 

@@ -34,7 +34,11 @@ from genloom.recipe import Plan, resolve
 from genloom.sampling import sample
 
 WIDTHS = (0.01, 0.02, 0.05, 0.10, 0.15, 0.20, 0.25)
-USUAL = TrainOptions.__dataclass_fields__["ema"].default
+
+
+def usual_options(plan: Plan, steps: int) -> TrainOptions:
+    """Those of the family."""
+    return TrainOptions(**{**plan.model.recommended, "steps": steps})
 
 
 def averaged(plan: Plan, steps: int) -> dict[str, Generative]:
@@ -42,7 +46,7 @@ def averaged(plan: Plan, steps: int) -> dict[str, Generative]:
     to_channels_last(plan.model)
     first = batch(plan, 0, 1024)
     plan.model.prepare(first.x, first.cond)
-    options = TrainOptions(**{**plan.model.recommended, "steps": steps})
+    options = usual_options(plan, steps)
     learner = Learner(plan.model, options, steps)
     found = {f"{width:.2f}": copy.deepcopy(plan.model).eval() for width in WIDTHS}
     weights = list(plan.model.parameters())
@@ -84,7 +88,7 @@ def main() -> None:
 
     real_x, parts = plan.codec.encode(test.items[rows]), torch.arange(args.n).split(100)
     made = {name: features(model) for name, model in models.items()}
-    usual = made[f"{USUAL:.2f}"]
+    usual = made[f"{usual_options(plan, args.steps).ema:.2f}"]
     told = {}
     for name, found in made.items():
         value, low, high = ratio(found, usual, real)

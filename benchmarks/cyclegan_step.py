@@ -25,7 +25,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmarks.harness import arguments, contest, report
+from benchmarks.harness import arguments, chosen, contest, report
 from benchmarks.peers import labml_cyclegan
 from genloom.core import Real
 from genloom.learner import Learner, Micro, reseed
@@ -190,14 +190,11 @@ def main() -> None:
             parameters[baseline] = labml_cyclegan.parameters(SPACE.shape[-1], BLOCKS)
         result = contest(
             {kind: partial(side, kind, sizes, args.seed) for kind in sides},
-            apart=args.apart,
-            rounds=args.rounds,
+            **chosen(args),
             items=BATCH,
             baseline=baseline,
             unit="pairs",
-            clock=args.clock,
             benchmark=f"cyclegan_step/{baseline}",
-            seed=args.seed,
             batch=BATCH,
             parameters=parameters,
             weights_differ=gap,

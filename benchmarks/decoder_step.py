@@ -25,7 +25,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmarks.harness import contest, parser, report
+from benchmarks.harness import chosen, contest, parser, report
 from genloom.core import Tokens
 from genloom.nets.transformer import Transformer
 from genloom.optim import build
@@ -185,16 +185,14 @@ def main() -> None:
     shape = SHAPES[args.shape]
     sizes = {name: side(name, shape, args.seed)[1] for name in SIDES}
     assert max(sizes.values()) <= 1.02 * min(sizes.values()), sizes
-    facts = {"parameters": sizes, "seed": args.seed, "shape": astuple(shape)}
+    facts = {"parameters": sizes, "shape": astuple(shape)}
     facts |= {name: version(name) for name in ("transformers", "x-transformers")}
     result = contest(
         {name: partial(only_run, name, shape, args.seed) for name in SIDES},
-        apart=args.apart,
-        rounds=args.rounds,
+        **chosen(args),
         items=shape.steps * shape.batch * shape.length,
         baseline="llama",
         unit="tokens",
-        clock=args.clock,
         **facts,
     )
     report(f"decoder step, {args.shape}, ratios to llama", result, args.json)

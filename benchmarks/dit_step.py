@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmarks.harness import contest, machine, report
+from benchmarks.harness import chosen, contest, machine, report
 from benchmarks.harness import parser as options
 from genloom.core import Tokens
 from genloom.nets.dit import Dit
@@ -193,9 +193,9 @@ def main() -> None:
     assert difference < 1e-3, f"the two sides do different work: losses differ by {difference:.1e}"
     result = contest(
         {name: partial(side_of, given.shape, given.seed, name) for name in sides},
-        apart=given.apart, rounds=given.rounds, items=shape.batch,
+        **chosen(given), items=shape.batch,
         baseline="diffusers", unit="images",
-        clock=given.clock, shape=given.shape, batch=shape.batch, seed=given.seed,
+        shape=given.shape, batch=shape.batch,
         loss_difference=difference, diffusers=diffusers.__version__,
     )  # fmt: skip
     title = f"DiT training step, {given.shape}, batch {shape.batch}, {machine()['machine']}"

@@ -24,7 +24,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmarks.harness import contest, parser, report
+from benchmarks.harness import chosen, contest, parser, report
 from genloom.core import Condition, Real, Space, Tokens
 from genloom.learner import Learner, Micro, reseed
 from genloom.models.gan import Gan
@@ -240,14 +240,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         sides = ("usual", "genloom", "genloom, channels first")
         result = contest(
             {side: partial(repeated, name, side, args.seed) for side in sides},
-            apart=args.apart,
-            rounds=args.rounds,
+            **chosen(args),
             items=BATCH * game.steps,
             baseline="usual",
             unit="real images",
-            clock=args.clock,
             benchmark=f"gan_step/{name}",
-            seed=args.seed,
             batch=BATCH,
             parameters=sum(p.numel() for p in game.model().parameters()),
             weights_differ_by=gap,

@@ -25,7 +25,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from benchmarks.harness import contest, parser, report
+from benchmarks.harness import chosen, contest, parser, report
 from genloom.core import Real
 from genloom.models.glow import Glow
 from genloom.nets.coupling import CouplingNet
@@ -205,14 +205,11 @@ def main(argv: Sequence[str] | None = None) -> None:
             sides["normflows, channels last"] = partial(peer, args.data, work, args.seed, last=True)
         result = contest(
             sides,
-            apart=args.apart,
-            rounds=args.rounds,
+            **chosen(args),
             items=setting.calls * setting.batch,
             baseline="normflows",
             unit=args.data,
-            clock=args.clock,
             benchmark=f"glow_step/{args.data}/{work}",
-            seed=args.seed,
             batch=setting.batch,
             parameters=counts[0],
             normflows=version("normflows"),

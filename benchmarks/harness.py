@@ -264,6 +264,11 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     return found
 
 
+def chosen(given: argparse.Namespace) -> dict[str, Any]:
+    """What all races take of those options; the seed is a fact."""
+    return {name: getattr(given, name) for name in ("apart", "rounds", "clock", "seed")}
+
+
 def arguments(description: str | None, argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read them, and set the number of threads."""
     found = parser(description).parse_args(argv)

@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
-from benchmarks.harness import arguments, contest, report
+from benchmarks.harness import arguments, chosen, contest, report
 from genloom.core import Real
 from genloom.learner import Learner, Micro, reseed
 from genloom.models.hvae import Hvae
@@ -124,14 +124,11 @@ def main() -> None:
     parameters = sum(p.numel() for p in Hvae(SPACE, {}).parameters())
     result = contest(
         {kind: partial(side, kind, args.seed) for kind in SIDES},
-        apart=args.apart,
-        rounds=args.rounds,
+        **chosen(args),
         items=BATCH,
         baseline="usual",
         unit="images",
-        clock=args.clock,
         benchmark="hvae_step",
-        seed=args.seed,
         batch=BATCH,
         parameters=parameters,
         weights_differ_by=gap,

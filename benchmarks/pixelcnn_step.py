@@ -28,7 +28,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmarks.harness import contest, parser, report
+from benchmarks.harness import chosen, contest, parser, report
 from genloom.core import Generative, Real, Rng, Tokens
 from genloom.learner import Learner, Micro, reseed
 from genloom.models.autoregressive import Autoregressive
@@ -237,14 +237,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     for work, items in works.items():
         result = contest(
             {name: partial(side, args.model, work, name, args.seed) for name in nets},
-            apart=args.apart,
-            rounds=args.rounds,
+            **chosen(args),
             items=items,
             baseline="usual",
             unit="images",
-            clock=args.clock,
             benchmark=f"pixelcnn_step/{args.model}/{work}",
-            seed=args.seed,
             batch=items,
             parameters=parameters,
             losses_differ_by=gap,

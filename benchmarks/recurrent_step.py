@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmarks.harness import contest, parser, report
+from benchmarks.harness import chosen, contest, parser, report
 from genloom.core import Tokens
 from genloom.learner import Learner, Micro
 from genloom.models import recurrent
@@ -95,14 +95,11 @@ def main() -> None:
             "torch": partial(plain, args.cell, args.seed),
             "genloom": partial(ours, args.cell, args.seed),
         },
-        apart=args.apart,
-        rounds=args.rounds,
+        **chosen(args),
         items=STEPS * BATCH * LENGTH,
         baseline="torch",
         unit="tokens",
-        clock=args.clock,
         cell=args.cell,
-        seed=args.seed,
         shape=[BATCH, LENGTH, WIDTH, LAYERS],
     )
     report(f"training step of {args.cell}, ratios to a plain loop", result, args.json)

@@ -15,7 +15,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from benchmarks.harness import contest, machine, report
+from benchmarks.harness import chosen, contest, machine, report
 from benchmarks.harness import parser as options
 from benchmarks.twins import SHAPES, Shape, diffusers_unet, our_unet
 from genloom import solvers
@@ -99,9 +99,9 @@ def main() -> None:
         assert gap < 1e-3, f"{a} and {b} give different samples: {gap:.1e}"
     result = contest(
         {name: partial(side_of, given.shape, given.steps, given.seed, name) for name in sides},
-        apart=given.apart, rounds=given.rounds, items=given.steps,
+        **chosen(given), items=given.steps,
         baseline="diffusers ddim", unit="steps",
-        clock=given.clock, shape=given.shape, batch=shape.batch, seed=given.seed,
+        shape=given.shape, batch=shape.batch,
     )  # fmt: skip
     title = f"Sampling step, {given.shape}, batch {shape.batch}, {machine()['machine']}"
     report(title, result, given.json)

@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmarks.harness import arguments, contest, report
+from benchmarks.harness import arguments, chosen, contest, report
 from benchmarks.peers.absent import VISION, stood_in
 from genloom.core import Tokens
 from genloom.nets.transformer_xl import TransformerXl
@@ -114,15 +114,12 @@ def main() -> None:
     assert max(sizes.values()) <= 1.1 * min(sizes.values()), sizes
     result = contest(
         {name: partial(side, name, args.seed) for name in SIDES},
-        apart=args.apart,
-        rounds=args.rounds,
+        **chosen(args),
         items=BATCH * ROW,
         baseline="labml-nn",
         unit="tokens",
-        clock=args.clock,
         benchmark="transformer_xl_step",
         parameters=sizes,
-        seed=args.seed,
         shape=[BATCH, ROW, SEGMENT, MEMORY, WIDTH, LAYERS, HEADS],
     )
     report(f"Transformer-XL step, {sizes}", result, args.json)

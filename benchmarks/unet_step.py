@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmarks.harness import contest, machine, report
+from benchmarks.harness import chosen, contest, machine, report
 from benchmarks.harness import parser as options
 from benchmarks.peers import lucidrains
 from benchmarks.twins import SHAPES, Shape, diffusers_unet, our_unet
@@ -123,9 +123,9 @@ def main() -> None:
     names = (*sides, "denoising-diffusion-pytorch")
     result = contest(
         {name: partial(side_of, given.shape, given.seed, name) for name in names},
-        apart=given.apart, rounds=given.rounds, items=shape.batch,
+        **chosen(given), items=shape.batch,
         baseline="diffusers", unit="images",
-        clock=given.clock, shape=given.shape, batch=shape.batch, seed=given.seed,
+        shape=given.shape, batch=shape.batch,
         loss_difference=difference, diffusers=diffusers.__version__,
     )  # fmt: skip
     title = f"U-Net training step, {given.shape}, batch {shape.batch}, {machine()['machine']}"

@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmarks.harness import arguments, contest, report
+from benchmarks.harness import arguments, chosen, contest, report
 from genloom.core import Real
 from genloom.learner import Learner, Micro
 from genloom.models.vae import Vae
@@ -186,14 +186,11 @@ def main() -> None:
                     "genloom": partial(only_epoch, ours, kind, args.seed),
                     "bare": partial(only_epoch, bare, kind, args.seed),
                 },
-                apart=args.apart,
-                rounds=args.rounds,
+                **chosen(args),
                 items=images,
                 baseline="pythae",
                 unit="images",
-                clock=args.clock,
                 benchmark=f"vae_step/{kind}",
-                seed=args.seed,
                 batch=BATCH,
                 parameters=mine,
                 pythae=version("pythae"),

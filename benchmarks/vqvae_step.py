@@ -24,7 +24,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmarks.harness import arguments, contest, report
+from benchmarks.harness import arguments, chosen, contest, report
 from genloom.core import Real
 from genloom.learner import Learner, Micro
 from genloom.models.vqvae import Vqvae
@@ -181,14 +181,11 @@ def main() -> None:
                 "genloom+prior": partial(ours, args.seed, prior=True),
                 "bare": partial(bare, args.seed),
             },
-            apart=args.apart,
-            rounds=args.rounds,
+            **chosen(args),
             items=IMAGES,
             baseline="pythae",
             unit="images",
-            clock=args.clock,
             benchmark="vqvae_step",
-            seed=args.seed,
             batch=BATCH,
             parameters=mine,
             pythae=version("pythae"),

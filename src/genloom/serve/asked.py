@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -215,13 +215,13 @@ class Asked:
             return items
         return torch.where(self.original.mask, items, self.original.picture)
 
-    def cut(self, item: Tensor) -> bool:
-        """Whether voices that stay are cut in a sample: it has more words than an item holds."""
+    def cut(self, items: Sequence[Tensor]) -> list[bool]:
+        """Whether voices that stay are cut in each sample: it has more words than an item holds."""
         codec = self.known.voices
         if codec is None or self.original is None or self.original.mask is None:
-            return False
-        kept = ~self.original.mask.any(1)
-        return not stays(item, codec.encode(self.original.picture[None])[0, kept], codec)
+            return [False] * len(items)
+        kept = codec.encode(self.original.picture[None])[0, ~self.original.mask.any(1)]
+        return [not stays(item, kept, codec) for item in items]
 
     def encode(self, item: Tensor, told: Mapping[str, str]) -> bytes:
         """One sample as a file in the form that was asked for, without marks."""

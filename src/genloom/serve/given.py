@@ -23,7 +23,7 @@ from genloom.errors import BadInput
 from genloom.given import fit, kind_of
 from genloom.lexicon import is_text
 from genloom.music import midi
-from genloom.music.notes import Unreadable
+from genloom.music.notes import Score, Unreadable
 from genloom.music.voices import REST, grid, pitch_of
 from genloom.serve.problems import Problem
 
@@ -89,6 +89,21 @@ def mask(data: bytes, items: Items, param: str = "mask") -> Tensor:
     return _some(torch.from_numpy(~shown if alpha else shown))
 
 
+def music(data: bytes, param: str) -> Score:
+    """A MIDI file as a score.
+
+    Raises:
+        Problem: It is no music that can be read, or too large.
+    """
+    try:
+        if len(data) > MOST_MIDI:
+            raise Unreadable("too_big", f"{len(data)} bytes, at most {MOST_MIDI}")
+        return midi.read(data)[0]
+    except Unreadable as error:
+        text = f"{param} is no music that can be read: {error.reason}."
+        raise Problem(400, text, param=param, code="invalid_value") from None
+
+
 def voices(data: bytes, codec: Voices, param: str = "source") -> tuple[Tensor, Tensor]:
     """A MIDI file as an item (L,), and which places of its grid are to be written, bool (V, F).
 
@@ -100,16 +115,10 @@ def voices(data: bytes, codec: Voices, param: str = "source") -> tuple[Tensor, T
             than an item, or has what the model has no words for.
     """
 
-    def refused(text: str, status: int = 400) -> Problem:
-        return Problem(status, f"{param} {text}", param=param, code="invalid_value")
+    def refused(text: str) -> Problem:
+        return Problem(400, f"{param} {text}", param=param, code="invalid_value")
 
-    if len(data) > MOST_MIDI:
-        raise refused(f"has at most {MOST_MIDI} bytes.", 413)
-    try:
-        score = midi.read(data)[0]
-    except Unreadable as error:
-        raise refused(f"is no music that can be read: {error.reason}.") from None
-    most, frames = codec.space.shape
+    most, frames, score = *codec.space.shape, music(data, param)
     tracks, size = score.pitched, -(-score.end // codec.span)
     if not 0 < len(tracks) < most:
         raise refused(f"has {len(tracks)} tracks with notes: from 1 to {most - 1} can stay.")

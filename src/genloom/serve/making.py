@@ -40,14 +40,14 @@ if TYPE_CHECKING:
 
 # Of what a worker tells of a sample:
 SOFTWARE = ("genloom", "batch", "threads", "watermark", "int8")
-CUT_OFF = "with what was written the piece has more words than an item: the voices were cut off"
-CUT = Decision((Outcome(Verdict.REFUSE, CUT_OFF),))
 WRITERS = {  # format -> libraries that files of it are made with
     "mid": ("mido",),
     "wav": ("numpy",),
     "smi": ("rdkit", "selfies"),
     "svg": ("rdkit", "selfies"),
 }
+CUT_OFF = "with what was written the piece has more words than an item: the voices were cut off"
+CUT = Decision((Outcome(Verdict.REFUSE, CUT_OFF),))
 
 
 @dataclass(frozen=True)
@@ -206,7 +206,8 @@ class Maker:
         if self.policy is not None:
             looked_at = asked.kept(done.items) if texts is None else texts
             decisions = self.policy.outputs(looked_at, model=asked.known.name)
-        decisions = [CUT if asked.cut(row) else d for d, row in zip(decisions, found, strict=True)]
+        pairs = zip(decisions, asked.cut(found), strict=True)
+        decisions = [CUT if cut else decision for decision, cut in pairs]
         made: list[Made | None] = [
             None
             if decision.verdict is Verdict.REFUSE

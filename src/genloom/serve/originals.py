@@ -80,9 +80,10 @@ def read(known: Known, sent: Sent) -> Original:
         Problem: One of them is too large, or no picture.
     """
     assert sent.picture is not None
+    most = given.MOST_BYTES if known.voices is None else given.MOST_MIDI
     for name, data in ((sent.name, sent.picture), ("mask", sent.mask)):
-        if data is not None and len(data) > given.MOST_BYTES:
-            raise Problem(413, f"{name} has at most {given.MOST_BYTES} bytes.", param=name)
+        if data is not None and len(data) > most:
+            raise Problem(413, f"{name} has at most {most} bytes.", param=name)
     if known.voices is not None:
         if sent.mask is not None:
             raise _useless(known, "mask")

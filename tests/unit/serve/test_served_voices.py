@@ -175,8 +175,8 @@ def test_a_voice_that_stays_is_never_cut_off_in_silence(folders, client, monkeyp
     sent = Sent(picture=midi.write(Score((tune(60),))))
     asked = made_from(Asked(known=known, seeds=(7, 8), form="mid"), sent)
     (done,) = finals(run(Batcher({"choir": artifact}), [asked.request()])).values()
-    assert [asked.cut(row) for row in asked.items(done)] == [True, True]
-    assert asked.original is not None and not asked.cut(asked.original.picture)
+    assert asked.cut(asked.items(done)) == [True, True]
+    assert asked.original is not None and asked.cut([asked.original.picture]) == [False]
 
 
 def test_an_output_is_made_again_from_its_record_and_the_file(
@@ -202,7 +202,7 @@ def test_music_is_no_picture_to_edit(client):
 
 
 def test_a_sample_that_is_cut_off_is_withheld_and_says_why(client, monkeypatch):
-    monkeypatch.setattr(Asked, "cut", lambda self, item: True)
+    monkeypatch.setattr(Asked, "cut", lambda self, items: [True] * len(items))
     (one,) = ask(client, Score((tune(60),)), n=1, seed=7, format="mid").json()["data"]
     assert (one["state"], one["id"]) == ("refused", None)
     assert "the voices were cut off" in one["reason"]

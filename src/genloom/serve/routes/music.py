@@ -9,9 +9,7 @@ from starlette.concurrency import run_in_threadpool
 
 from genloom.codecs.scores import Scores
 from genloom.errors import BadInput
-from genloom.music import midi
-from genloom.music.notes import Unreadable
-from genloom.serve.given import MOST_MIDI
+from genloom.serve.given import music
 from genloom.serve.guard import allow
 from genloom.serve.known import Known, named
 from genloom.serve.problems import Problem
@@ -36,12 +34,8 @@ async def prompt(request: Request, name: str, file: UploadFile) -> dict[str, Any
 
 
 def _opening(known: Known, data: bytes) -> str:
+    score = music(data, "file")
     try:
-        if len(data) > MOST_MIDI:
-            raise Unreadable("too_big", f"{len(data)} bytes, at most {MOST_MIDI}")
-        return Scores(known.items, "a prompt").opening(midi.read(data)[0])
-    except Unreadable as error:
-        text = f"file is no music that can be read: {error.reason}."
-        raise Problem(400, text, param="file", code="invalid_value") from None
+        return Scores(known.items, "a prompt").opening(score)
     except BadInput as error:
         raise Problem(400, f"file: {error}", param="file", code="invalid_value") from None
