@@ -1,8 +1,12 @@
-"""Music in the studio: begun with a MIDI file, shown as a piano roll, played."""
+"""Music in the studio: begun with a MIDI file or on its keys, shown as a piano roll, played."""
 
 from __future__ import annotations
 
+import gzip
+import os
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,12 +19,20 @@ from genloom.music.notes import Note, Score, Track
 from genloom.recipe import resolve
 from tests.e2e.server import serving
 from tests.e2e.studio_browser import browsers, complaints, press, until
+from tests.e2e.test_studio_views import AXE, faults
 
 pytestmark = pytest.mark.slow
 webdriver = pytest.importorskip("selenium.webdriver")
 NET = {"use": "transformer", "width": 16, "layers": 1, "heads": 1}
 MELODY = Score((Track((Note(0, 64, 12, 79), Note(24, 67, 24, 79), Note(60, 62, 12, 79))),))
-CODECS = {"tunes": {}, "grids": {"codec": {"use": "voices", "frames": 8}}}
+FILLS = {"use": "mdlm", "net": NET | {"use": "bidirectional"}}
+VOICES = {"codec": {"use": "voices", "frames": 8}}
+MODELS = {
+    "tunes": {"model": {"use": "autoregressive", "net": NET}},
+    "grids": {"model": {"use": "autoregressive", "net": NET}} | VOICES,
+    "harmony": {"model": FILLS} | VOICES,
+    "cramped": {"model": FILLS} | VOICES,
+}
 DRAWN = """return import("/studio/roll.js").then(({ roll }) => arguments[0].map((text) =>
     [...(roll(text)?.querySelectorAll("rect") ?? [])].map((rect) =>
         ["x", "y", "width"].map((name) => Number(rect.getAttribute(name))))))"""
@@ -28,21 +40,20 @@ DRAWN = """return import("/studio/roll.js").then(({ roll }) => arguments[0].map(
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory) -> dict[str, Path]:
-    """Of random weights, of tunes in quarter notes: as words, and as grids."""
+    """Of random weights, of tunes in quarter notes: as words, as grids, as voices to others."""
     folder = tmp_path_factory.mktemp("tunes")
-    (folder / "data").mkdir()
-    for i in range(12):
-        notes = [Note(12 * k, 60 + (i * k) % 8, 12 + 12 * (k % 2), 79) for k in range(8)]
-        (folder / "data" / f"{i}.mid").write_bytes(midi.write(Score((Track(tuple(notes)),))))
+    for voices in (1, 4):
+        (folder / str(voices)).mkdir()
+        for i in range(12):
+            notes = [Note(12 * k, 60 + (i * k) % 8, 12 + 12 * (k % 2), 79) for k in range(8)]
+            score = Score((Track(tuple(notes)),) * voices)
+            (folder / str(voices) / f"{i}.mid").write_bytes(midi.write(score))
     torch.manual_seed(0)
-    recipe = {
-        "data": {"source": str(folder / "data")},
-        "model": {"use": "autoregressive", "net": NET},
-    }
-    for name, codec in CODECS.items():
-        plan = resolve(recipe | codec)
+    for name, chosen in MODELS.items():
+        source = folder / ("4" if name == "harmony" else "1")
+        plan = resolve({"data": {"source": str(source)}} | chosen)
         save(folder / name, model=plan.model, recipe=plan.recipe, items=plan.dataset.items)
-    return {name: folder / name for name in CODECS}
+    return {name: folder / name for name in MODELS}
 
 
 def texts(n: int) -> list[str]:
@@ -110,3 +121,171 @@ def test_a_melody_goes_on_and_is_seen_and_heard(models, tmp_path):
         assert page.execute_script(second) == [60, -62, 12]
         assert until(page, "return document.querySelector('.texts audio').duration > 1")
         assert not complaints(page)
+
+
+# A MIDI keyboard without one, and sounds that nobody hears.
+PIANO = """const input = {};
+navigator.requestMIDIAccess = async () => ({ inputs: new Map([["a", input]]) });
+window.strike = (status, pitch, at) =>
+  input.onmidimessage({ data: [status, pitch, 90], timeStamp: at });
+window.AudioContext = class {
+  currentTime = 0;
+  createOscillator() {
+    return { frequency: {}, start() {}, stop() {}, connect: (next) => next };
+  }
+  createGain() {
+    return { gain: { setTargetAtTime() {} }, connect: (next) => next };
+  }
+};"""
+WRITTEN = """return import("/studio/midi.js").then(({ notesOf, written }) => arguments[0].map(
+    ([tempo, grid, strokes]) => [...written(notesOf(strokes, { tempo, grid }), tempo)]))"""
+PLAYED = "return document.querySelectorAll('.keyboard svg rect').length"
+WORDS = "return document.querySelector('.settings textarea').value"
+
+
+def test_what_is_played_is_written_to_the_nearest_line(models, tmp_path):
+    rng = random.Random(1)
+    asked, meant = [], []
+    for tempo, grid in ((60, 2), (90, 2), (123, 3), (200, 4)):
+        line, now, strokes, notes = 60000 / tempo / grid, 5e6, [], []
+        for i in range(40):
+            start, length = i and now + rng.randrange(3), rng.randrange(1, 16 * grid + 1)
+            now, pitch = start or 0, 20 + 2 * i % 90
+            from_, to = (
+                k * line + 0.4 * line * rng.uniform(-1, 1) * (k > 0) for k in (now, now + length)
+            )
+            strokes.append({"pitch": pitch, "from": 7e6 + from_, "to": 7e6 + to})
+            notes.append((now * 12 // grid, pitch, length * 12 // grid))
+        asked.append([tempo, grid, strokes])
+        meant.append(sorted(notes))
+    with (
+        serving(tmp_path / "serve", {"tunes": models["tunes"]}) as server,
+        browsers(tmp_path, server.url) as open_page,
+    ):
+        files = open_page().execute_script(WRITTEN, asked)
+    for file, notes, (tempo, _, _) in zip(files, meant, asked):
+        score, findings = midi.read(bytes(file))
+        assert not findings
+        assert [each.beats for each in score.tempos] == [tempo]
+        assert [(n.start, n.pitch, n.length) for t in score.tracks for n in t.notes] == notes
+
+
+def test_a_melody_is_played_and_goes_on(models, tmp_path):
+    with (
+        serving(tmp_path / "serve", {"tunes": models["tunes"]}) as server,
+        browsers(tmp_path, server.url) as open_page,
+    ):
+        page = open_page(script=PIANO)
+        press(page, ".settings details summary")
+        page.execute_script("document.querySelector('.piano button').focus()")
+        page.switch_to.active_element.send_keys("s")
+        assert until(page, WORDS).split().count("Pitch_62") == 1
+        assert page.execute_script(PLAYED) == 1
+        press(page, ".keyboard .actions button:nth-child(2)")  # play anew
+        until(page, "return !document.querySelector('.settings textarea').value")
+        assert page.execute_script(PLAYED) == 0
+
+        press(page, ".keyboard .actions button:nth-child(3)")  # a MIDI keyboard
+        until(page, "return document.querySelector('.toast')")
+        eighth = 60000 / 90 / 2
+        for at, status, pitch in (
+            (0, 0x90, 60), (1.9, 0x80, 60), (2.2, 0x90, 64), (3.8, 0x90, 67), (4.1, 0x80, 64),
+            (6, 0x80, 67), (100, 0x90, 65), (102, 0x80, 65),
+        ):  # fmt: skip
+            page.execute_script("strike(...arguments)", status, pitch, 9e6 + at * eighth)
+        until(page, f"return ({WORDS[7:]}).includes('Pitch_65')")
+        notes = sorted(
+            (note.start, note.pitch, note.length)
+            for track in decode(page.execute_script(WORDS)).tracks
+            for note in track.notes
+        )  # the pause before the last one is not the tune's
+        assert notes == [(0, 60, 12), (12, 64, 12), (24, 67, 12), (36, 65, 12)]
+        press(page, ".keyboard .actions button:nth-child(1)")  # take back
+        until(page, f"return !({WORDS[7:]}).includes('Pitch_65')")
+        assert page.execute_script(PLAYED) == 3
+        press(page, ".go")
+        until(page, "return document.querySelectorAll('.texts audio').length === 3", seconds=60)
+        assert not complaints(page)
+
+
+@pytest.mark.parametrize("played", [True, False])
+def test_voices_are_written_to_a_tune(models, tmp_path, played):
+    tune = Score((Track((Note(0, 64, 24, 79), Note(24, 62, 12, 79))),))
+    (tmp_path / "source.mid").write_bytes(midi.write(tune))
+    with (
+        serving(tmp_path / "serve", {"harmony": models["harmony"]}) as server,
+        browsers(tmp_path, server.url) as open_page,
+    ):
+        page = open_page(script=PIANO)
+        assert until(page, "return document.querySelector('.original .drop')")
+        if played:
+            press(page, ".settings details summary")
+            press(page, ".keyboard .actions button:nth-child(3)")
+            until(page, "return document.querySelector('.toast')")
+            eighth = 60000 / 90 / 2
+            for at, status, pitch in ((0, 0x90, 64), (4, 0x80, 64), (4, 0x90, 62), (6, 0x80, 62)):
+                page.execute_script("strike(...arguments)", status, pitch, 9e6 + at * eighth)
+        else:
+            place = page.find_element("css selector", ".original input[type=file]")
+            place.send_keys(str(tmp_path / "source.mid"))
+        until(page, "return document.querySelector('.original [role=status] button')")
+        press(page, ".go")
+        until(page, "return document.querySelectorAll('.texts audio').length === 3", seconds=60)
+        for text in page.execute_script(
+            "return [...document.querySelectorAll('.texts .prose')].map((one) => one.textContent)"
+        ):
+            voices = decode(text).tracks
+            assert [(n.start, n.pitch, n.length) for n in voices[0].notes] == [
+                (0, 64, 24),
+                (24, 62, 12),
+            ]
+        press(page, ".texts footer button:last-child")
+        until(page, "return document.querySelectorAll('dialog pre').length > 2")
+        code = page.execute_script(
+            "return [...document.querySelectorAll('dialog .listing pre')].map((p) => p.textContent)"
+        )
+        for command in (["bash", "-c", code[0]], [sys.executable, "-c", code[1]]):
+            done = subprocess.run(
+                command, cwd=tmp_path, env=os.environ | {"no_proxy": "*"},
+                capture_output=True, text=True, timeout=60,
+            )  # fmt: skip
+            assert done.returncode == 0, done.stderr
+            assert "Pitch_64" in done.stdout and "error" not in done.stdout, done.stdout
+        assert not complaints(page)
+
+
+def test_what_is_refused_says_why(models, tmp_path):
+    tune = Score((Track((Note(0, 64, 24, 79), Note(24, 62, 12, 79))),))
+    (tmp_path / "source.mid").write_bytes(midi.write(tune))
+    with (
+        serving(tmp_path / "serve", {"cramped": models["cramped"]}) as server,
+        browsers(tmp_path, server.url) as open_page,
+    ):
+        page = open_page()
+        until(page, "return document.querySelector('.original .drop')")
+        place = page.find_element("css selector", ".original input[type=file]")
+        place.send_keys(str(tmp_path / "source.mid"))
+        until(page, "return document.querySelector('.original [role=status] button')")
+        press(page, ".go")
+        why = "has more words than an item"
+        until(page, f"return document.querySelector('.texts .prose').textContent.includes('{why}')")
+        assert not page.execute_script("return document.querySelector('.texts audio')")
+        press(page, ".texts footer button:last-child")
+        until(page, f"return document.querySelector('dialog').textContent.includes('{why}')")
+        assert not complaints(page)
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_axe_finds_no_serious_fault_in_the_piano(models, tmp_path, width):
+    source = gzip.decompress(AXE.read_bytes()).decode()
+    with (
+        serving(tmp_path / "serve", {"harmony": models["harmony"]}) as server,
+        browsers(tmp_path, server.url) as open_page,
+    ):
+        page = open_page(width, 900, dark=width < 600, script=PIANO)
+        press(page, ".settings details summary")
+        page.execute_script("document.querySelector('.piano button').focus()")
+        page.switch_to.active_element.send_keys("s")
+        until(page, "return document.querySelector('.original [role=status] button')")
+        assert page.execute_script("return document.documentElement.scrollWidth") <= width
+        assert not faults(page, source)

@@ -27,53 +27,58 @@ const KEY = "GENLOOM_KEY"; // the environment variable that the reader keeps the
 
 /**
  * The command.
- * @param {object} body Of POST /v1/generations. @param {string[]} files Fields that carry a picture, each in NAME.png.
+ * @param {object} body Of POST /v1/generations. @param {Array<[string, string]>} files Fields that carry a file, with its name.
  * @param {boolean} local Whether no key is needed.
  */
 export function asCurl(body, files, local) {
   const key = local ? "" : ` \\\n  -H "Authorization: Bearer $${KEY}"`;
   const head = `curl ${shell(`${location.origin}/v1/generations`)} \\\n  -H 'Content-Type: application/json'${key} \\\n  -d `;
   if (!files.length) return head + shell(visible(JSON.stringify(body)));
-  // Too long for an argument: the body comes by the standard input, where the shell fills in the pictures.
+  // Too long for an argument: the body comes by the standard input, where the shell fills in the files.
   const still = visible(JSON.stringify(body)).replace(/[\\$`]/g, "\\$&");
-  const parts = files.map((name) => `, "${name}": "$(base64 < ${name}.png | tr -d '\\n')"`);
+  const parts = files.map(([field, name]) => `, "${field}": "$(base64 < ${name} | tr -d '\\n')"`);
   return `${head}@- <<END\n${still.slice(0, -1)}${parts.join("")}}\nEND`;
 }
 
 /** The program: OpenAI's client for pictures, the standard library for all else. */
 export function asPython(body, kind, files, local) {
-  return kind === "image" ? withClient(body, files, local) : withStandardLibrary(body, local);
+  return kind === "image" ? withClient(body, files, local) : withStandardLibrary(body, files, local);
 }
+
+/** Lines that read files in base64. */
+const reading = (files) =>
+  files
+    .map(([field, name]) => `with open("${name}", "rb") as file:\n    ${field} = base64.b64encode(file.read()).decode()\n`)
+    .join("");
+
+/** A Python dict with those beside what it has. */
+const joinedWith = (dict, files) => `${dict.slice(0, -1)}${files.map(([field]) => `, "${field}": ${field}`).join("")}}`;
 
 function withClient({ model, label, seed, strength, keep, options }, files, local) {
   const key = local ? `"none"` : `os.environ["${KEY}"]`;
   const plain = visible(python({ seed, ...(strength !== undefined && { strength }), ...(keep && { keep }), ...options }));
-  const more = files.map((name) => `, "${name}": ${name}`).join("");
-  const reading = files
-    .map((name) => `with open("${name}.png", "rb") as file:\n    ${name} = base64.b64encode(file.read()).decode()\n`)
-    .join("");
   return `import base64
 ${local ? "" : "import os\n"}
 from openai import OpenAI
 
 client = OpenAI(base_url=${python(`${location.origin}/v1`)}, api_key=${key})
-${reading}answer = client.images.generate(
+${reading(files)}answer = client.images.generate(
     model=${visible(python(model))},
     prompt=${visible(python(label ?? ""))},
     n=1,
-    extra_body=${plain.slice(0, -1)}${more}},
+    extra_body=${joinedWith(plain, files)},
 )
 with open("picture.png", "wb") as file:
     file.write(base64.b64decode(answer.data[0].b64_json))
 `;
 }
 
-function withStandardLibrary(body, local) {
+function withStandardLibrary(body, files, local) {
   const key = local ? "" : `\n        "Authorization": f"Bearer {os.environ['${KEY}']}",`;
-  return `import json
+  return `${files.length ? "import base64\n" : ""}import json
 ${local ? "" : "import os\n"}import urllib.request
 
-body = ${visible(python(body))}
+${reading(files)}body = ${joinedWith(visible(python(body)), files)}
 request = urllib.request.Request(
     ${python(`${location.origin}/v1/generations`)},
     data=json.dumps(body).encode(),

@@ -1,11 +1,10 @@
 // The controls of a model, made from the JSON schema of its options.
 
-import { post, url } from "./api.js";
 import { button, fill, h, icon } from "./dom.js";
-import { chips, dropZone, field, numberField, select, toggle } from "./fields.js";
+import { chips, field, numberField, select, toggle } from "./fields.js";
 import { originalField } from "./original.js";
-import { complain } from "./pieces.js";
 import { roll, seedIn, seedInput } from "./seed.js";
+import { promptTune, sourceTune } from "./tune.js";
 import { known, t } from "./words.js";
 
 const START = { image: 16, points: 32, text: 3 };
@@ -109,17 +108,6 @@ function fineTuning(properties, given = {}) {
   return { node: fields.length ? node : null, values: () => Object.fromEntries(values()) };
 }
 
-/** Where a MIDI file becomes the words of a prompt. */
-function midiField(model, box) {
-  const took = async (file) => {
-    const form = new FormData();
-    form.append("file", file);
-    const answer = await post(url`/v1/models/${model.id}/prompts`, form).catch(complain);
-    if (answer) box.value = answer.prompt;
-  };
-  return dropZone({ text: t("make.midi"), accept: ".mid,.midi", took }).node;
-}
-
 /**
  * The form of a model.
  * @param {object} model Of /v1/models. @param {object} schema Of its options. @param {object} draft What was filled in before.
@@ -135,13 +123,13 @@ export function controls(model, schema, draft = {}) {
   const n = numberField({ name: t("make.n"), low: 1, high: 64, whole: true, start: draft.n ?? START[model.kind] ?? 4 });
   const seed = seedField(draft);
   const tuning = fineTuning(rest, draft.options);
-  const original = originalField(model, draft.original);
+  const original = originalField(model, draft.original) ?? sourceTune(model, draft.original);
   return {
     node: h(
       "div.fields",
       {},
       prompt && field(t("make.prompt"), t("make.prompt.hint"), prompt),
-      prompt && model.medium === "music" && midiField(model, prompt),
+      prompt && model.medium === "music" && promptTune(model, prompt),
       original?.node,
       which?.node,
       n.node,

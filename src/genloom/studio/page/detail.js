@@ -3,7 +3,7 @@
 import { contentOf, remove, url } from "./api.js";
 import { asCurl, asPython } from "./code.js";
 import { announce, button, fill, h, icon, toast } from "./dom.js";
-import { image, isSeen, labelOf, player, pointsOf } from "./models.js";
+import { image, isSeen, labelOf, player, pointsOf, unseen } from "./models.js";
 import { madeFrom } from "./original.js";
 import { complain, fetched, link, record } from "./pieces.js";
 import { dots } from "./plot.js";
@@ -32,7 +32,13 @@ export const copier = (text, kind) => button("copy", t("copy"), () => copy(text)
 /** The picture, text or values of an output, as large as there is room. */
 function media(item, model, items) {
   if (!isSeen(item))
-    return h("div.held", {}, icon("held"), h("strong", {}, t("item.held")), h("span", {}, t("item.held.hint")));
+    return h(
+      "div.held",
+      {},
+      icon("held"),
+      h("strong", { dir: "auto" }, unseen(item)),
+      item.id && h("span", {}, t("item.held.hint")),
+    );
   if (item.kind === "image") {
     const made = image(model, contentOf(item.id), nameOf(item, model));
     return item.source ? h("div.twin", {}, image(model, item.source, t("original.source")), made) : made;
@@ -87,10 +93,12 @@ export function bodyOf(item, model) {
   };
 }
 
-/** The files that a request sends beside its words. */
+/** The files that a request sends beside its words: fields and names. */
 function filesOf(item) {
   const masked = item.masked ?? item.options?.mask;
-  return madeFrom(item) ? ["source", ...(masked ? ["mask"] : [])] : [];
+  const ending = item.kind === "image" ? "png" : "mid";
+  const fields = madeFrom(item) ? ["source", ...(masked ? ["mask"] : [])] : [];
+  return fields.map((field) => [field, `${field}.${ending}`]);
 }
 
 /** What is to become of those, as a record keeps it or this page. */
@@ -110,7 +118,7 @@ function code(item, model, local) {
     "details.code",
     {},
     h("summary", {}, t("detail.code")),
-    madeFrom(item) && h("p.hint", {}, t("original.code")),
+    madeFrom(item) && h("p.hint", {}, t(item.kind === "image" ? "original.code" : "tune.code")),
     listing("curl", asCurl(body, files, local)),
     listing("Python", asPython(body, item.kind, files, local)),
   );

@@ -66,7 +66,10 @@ export function face(model, outputs) {
 }
 
 /** Whether an output may be looked at. */
-export const isSeen = ({ state }) => state !== "held" && state !== "rejected";
+export const isSeen = ({ state }) => !["held", "rejected", "refused"].includes(state);
+
+/** Why an output may not be looked at, or why there is none. */
+export const unseen = ({ state, reason }) => (state === "refused" && reason) || t("item.held");
 
 /** What plays an output that is a sound and draws its notes, or shows a drawing; nothing for others. */
 export const player = ({ id, media_type, text = "" }) =>

@@ -3,7 +3,7 @@
 import { contentOf } from "./api.js";
 import { copy, nameOf } from "./detail.js";
 import { button, fill, h, icon } from "./dom.js";
-import { heldTile, image, isSeen, labelOf, player, pointsOf } from "./models.js";
+import { heldTile, image, isSeen, labelOf, player, pointsOf, unseen } from "./models.js";
 import { colour, Plot } from "./plot.js";
 import { joined, number, t } from "./words.js";
 
@@ -19,9 +19,9 @@ export function sheet(model, n, about) {
   return pictures(model, n, about);
 }
 
-/** What is shown beside the picture that it was made from; alone, where there is none. */
+/** What is shown beside the picture that it was made from; alone, where it was made from none. */
 export function beside(source, model, node) {
-  if (!source) return node;
+  if (!source || model.kind !== "image") return node;
   const alt = t("original.source");
   const figure = h("figure.source", {}, image(model, source, alt), h("figcaption", { "aria-hidden": "true" }, alt));
   return h("div.beside", {}, figure, node);
@@ -53,7 +53,7 @@ function pictures(model, n, { onopen, mark }) {
           "aria-current": item.seed === mark && n > 1 ? "true" : null,
           on: { click: () => onopen(i) },
         };
-        const held = () => heldTile("button", t("item.held"), { ...props, "aria-label": `${told}. ${t("item.held")}` });
+        const held = () => heldTile("button", unseen(item), { ...props, "aria-label": `${told}. ${unseen(item)}` });
         fill(cells[i], isSeen(item) ? h("button.tile", props, image(model, contentOf(item.id), told)) : held());
       });
     },
@@ -74,7 +74,7 @@ function texts(n, { onopen, prompt }) {
         const told = item.text ?? "";
         const begun = prompt && told.startsWith(prompt);
         pages[i].classList.remove("coming");
-        if (!isSeen(item)) fill(pages[i], icon("held"), t("item.held"));
+        if (!isSeen(item)) fill(pages[i], icon("held"), unseen(item));
         else fill(pages[i], begun && given(), begun ? told.slice(prompt.length) : told);
         cells[i].querySelector("article").append(
           (isSeen(item) && player(item)) || "",

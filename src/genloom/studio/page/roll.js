@@ -14,18 +14,23 @@ export function roll(text) {
     if (kind === "Position" && number < size) place = number;
     if (kind === "Track") track = number;
     if (kind === "Duration" && pitch !== null) {
-      notes.push({ x: Math.max(bar, 0) + place, y: -pitch, width: Math.min(number, 192), track });
+      notes.push({ start: Math.max(bar, 0) + place, pitch, length: Math.min(number, 192), track });
     }
     pitch = kind === "Pitch" ? number : null;
     fresh = kind === "Bar" || (fresh && kind === "Meter");
   }
-  if (!notes.length) return null;
+  return notes.length ? bars(notes) : null;
+}
+
+/** A drawing of notes, in steps: {start, pitch, length, track}. One that is struck again ends there. */
+export function bars(notes) {
   const again = {}; // where a key is struck next
-  const rects = notes.sort((a, b) => b.x - a.x || b.width - a.width).map(({ x, y, width, track }) => {
-    const key = [track, y];
-    const cut = Math.min(width, (again[key] ?? Infinity) - x);
-    again[key] = x;
-    return { x, y, width: cut, height: 1, class: `g${track % 8}` };
+  const late = [...notes].sort((a, b) => b.start - a.start || b.length - a.length);
+  const rects = late.map(({ start, pitch, length, track = 0 }) => {
+    const key = [track, pitch];
+    const width = Math.min(length, (again[key] ?? Infinity) - start);
+    again[key] = start;
+    return { x: start, y: -pitch, width, height: 1, class: `g${track % 8}` };
   });
   const most = (of) => Math.max(...rects.map(of));
   const high = most(({ y }) => -y) + 1;

@@ -208,8 +208,17 @@ export default {
     "paint.hole": "Paint what is to be filled. With nothing painted, each sample draws a hole of its own.",
     "paint.edit": "Paint where it may change; with nothing painted, it may everywhere.", "strength": "How much changes",
     "strength.hint": "0 gives the picture back, 1 makes it anew", "unreadable": "That is no picture that this browser can read.",
-    "missing": "Choose a picture first: this model makes its samples from one.", "again": "The picture it was made from is not kept. Choose it again.",
+    "missing": "Choose a picture first: this model makes its samples from one.", "again": "What it was made from is not kept. Choose it again.",
     "code": "The picture is source.png here; mask.png is transparent where it was painted.",
+  },
+  tune: {
+    "name": "Voices to this tune", "drop": "Drop a MIDI file here, or choose one", "hint": "Its tracks are the first voices; the others are written to them",
+    "chosen": "{name} is the tune.", "remove": "Another tune", "code": "The tune is source.mid here.",
+  },
+  keyboard: {
+    "play": "Play it here", "name": "Piano", "hint": "Play with a pointer or with the letters A, W, S, E, D and so on while a key has the focus. Notes fall on eighths.",
+    "tempo": "Beats a minute", "click": "Click on each beat", "undo": "Take back the last note", "clear": "Play anew", "connect": "Use a MIDI keyboard",
+    "connected": "MIDI keyboards that are heard: {n}", "none": "No MIDI keyboard was found.",
   },
   brush: {
     "size": "Breadth of the brush", "tools": "Brush", "paint": "Paint", "erase": "Erase", "undo": "Undo", "clear": "Clear all of it",

@@ -158,7 +158,14 @@ export default {
     "from": "原图", "maybe": "从一张图像开始", "drop": "把图像拖到这里，或点击选择", "grey": "重新为它上色", "small2": "把它放大到两倍", "small4": "把它放大到四倍", "masked": "然后涂出要填补的空缺",
     "paired": "把它转换成另一种图像", "unpaired": "把它转换成另一种图像", "edit": "改变整张图像，或只改变涂抹之处", "source": "所用的原图", "remove": "换一张图像", "cut": "使用图中的这一部分。",
     "paint.hole": "涂出要填补的地方。什么都不涂时，每个样本各有自己的空缺。", "paint.edit": "涂出可以改变的地方；什么都不涂时，处处都可改变。", "strength": "改变多少", "strength.hint": "0 保持原图，1 全部重画",
-    "unreadable": "此浏览器无法读取这张图像。", "missing": "请先选择一张图像：此模型由图像生成。", "again": "原图没有保留，请重新选择。", "code": "这里的 source.png 是原图；mask.png 在涂抹处是透明的。",
+    "unreadable": "此浏览器无法读取这张图像。", "missing": "请先选择一张图像：此模型由图像生成。", "again": "原始素材没有保存，请重新选择。", "code": "这里的 source.png 是原图；mask.png 在涂抹处是透明的。",
+  },
+  tune: {
+    "name": "为这段旋律配声部", "drop": "把 MIDI 文件拖到这里，或点击选择", "hint": "文件中的音轨作为前几个声部，其余声部由模型写出", "chosen": "旋律：{name}。", "remove": "换一段旋律", "code": "旋律文件在此处名为 source.mid。",
+  },
+  keyboard: {
+    "play": "在这里弹奏", "name": "钢琴", "hint": "用指针弹奏，或在琴键获得焦点时用字母 A、W、S、E、D 等弹奏。音符落在八分音符上。", "tempo": "每分钟拍数", "click": "每拍一响", "undo": "撤回最后一个音", "clear": "重新弹奏",
+    "connect": "使用 MIDI 键盘", "connected": "已接通的 MIDI 键盘：{n}", "none": "没有找到 MIDI 键盘。",
   },
   brush: {
     "size": "画笔粗细", "tools": "画笔", "paint": "涂抹", "erase": "擦除", "undo": "撤销", "clear": "全部清除", "board": "可涂抹的图像：拖动，或用方向键移动、空格键涂抹；按住 Shift 和方向键涂一条线。",
