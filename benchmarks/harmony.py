@@ -123,6 +123,7 @@ def main() -> None:
     parser.add_argument("--span", choices=list(SPANS), default="quarter")
     parser.add_argument("--frames", type=int, default=32, help="of a window")
     parser.add_argument("--length", type=int, default=320, help="words of a training piece")
+    parser.add_argument("--transpose", type=int, default=0, help="keys in training, at most")
     parser.add_argument("--pieces", type=int, default=77, help="test pieces")
     parser.add_argument("--steps", type=int, default=32, help="of drawing a window")
     parser.add_argument("--temperature", type=float, default=1.0)
@@ -135,7 +136,7 @@ def main() -> None:
     parts = {part: [chorales.score(piece, 3) for piece in found[part]] for part in found}
     with tempfile.TemporaryDirectory() as folder:
         recipe = {
-            "data": {"source": str(path), "length": args.length},
+            "data": {"source": str(path), "length": args.length, "transpose": args.transpose},
             "codec": {"use": "voices", "span": args.span, "frames": args.frames},
             "model": {"use": "mdlm"},
             "train": {"minutes": args.minutes, "seed": args.seed, "threads": 1},

@@ -18,7 +18,12 @@ from genloom.errors import BadInput, nearest
 from genloom.options import TrainOptions
 from genloom.recipe import BUDGETS, accepted, open_data, override
 
-AUGMENTS = ("flip", "shift", "cutout")  # keys of [data] that leave the validation part as it is
+AUGMENTS = (
+    "flip",
+    "shift",
+    "cutout",
+    "transpose",
+)  # keys of [data] that leave the validation part as it is
 LOG_FROM = 10  # high / low from which on a range is searched by its logarithm
 FORM = "KEY=LOW..HIGH or KEY=A,B,C, such as train.lr=1e-4..1e-2 or model.net.width=32,64"
 

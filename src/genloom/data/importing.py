@@ -19,6 +19,7 @@ from genloom.data.pairs import pair_source
 from genloom.data.shelving import LONGEST, named_by
 from genloom.data.source import Source
 from genloom.data.tables import hub_source
+from genloom.data.transpose import Transpose
 from genloom.errors import BadInput
 from genloom.given import kind_of
 
@@ -35,6 +36,7 @@ def open_dataset(
     flip: bool = False,
     shift: int = 0,
     cutout: float = 0.0,
+    transpose: int = 0,
     captions: bool = False,
     caption_column: str | None = None,
     text_column: str | None = None,
@@ -60,6 +62,7 @@ def open_dataset(
         flip: Augmentation: mirror half of the pictures of a training batch.
         shift: Augmentation: move pictures by up to so many pixels.
         cutout: Augmentation: hide a square of this share of the side.
+        transpose: Augmentation: move pieces of music by up to so many keys.
         captions: Texts that describe the items are a condition.
         caption_column: Of the table that holds them; several by commas, of which one is drawn at
             each visit, say "name_en,name_zh". None: the one that is called like a caption.
@@ -125,6 +128,8 @@ def open_dataset(
     dataset = map_pack(pack, fingerprint, augment, captions=captions, given=given)
     if augment and dataset.items.kind != "image":
         raise BadInput(f"flip, shift and cutout are for images; {name} is {dataset.items.kind}.")
+    if transpose:
+        dataset = replace(dataset, augment=Transpose(dataset.items.lexicon, transpose))
     return reread(dataset, tokenizer) if tokenizer and captions else dataset
 
 
