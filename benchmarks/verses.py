@@ -12,7 +12,7 @@ the rhyme before the line. So the rhyme is learnt from characters that stand sid
 by copying. Form and rhyme are told of the poem alone, the other measures of all that is read.
 
     python -m benchmarks.verses --minutes 12
-    python -m benchmarks.verses --minutes 12 --plan
+    python -m benchmarks.verses --minutes 12 --plan --temperature 1 0.7
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from benchmarks.harness import machine
 from benchmarks.shared import data_folder
 from genloom import artifact
 from genloom.data import open_dataset
+from genloom.data.dataset import Dataset
 from genloom.evaluation import Verdict, evaluate
 from genloom.metrics.estimate import wilson
 from genloom.metrics.verse import closes, lines, verse_form, verse_rhyme
@@ -91,7 +92,7 @@ def main() -> None:
     parser.add_argument("--model", default="autoregressive")
     parser.add_argument("--minutes", type=float, default=12)
     parser.add_argument("--n", type=int, default=300, help="samples, and poems beside them")
-    parser.add_argument("--temperature", type=float, default=1.0)
+    parser.add_argument("--temperature", type=float, nargs="+", default=[1.0])
     parser.add_argument("--dropout", type=float, default=0.2)
     parser.add_argument("--plan", action="store_true", help="the rhyme first")
     parser.add_argument("--shown", type=int, default=12)
@@ -112,27 +113,35 @@ def main() -> None:
         train(resolve(recipe), folder, quiet=True)
         trained = time.perf_counter() - start
         made, dataset = artifact.load(folder), open_dataset(**data)
-        how = {"temperature": args.temperature}
-        verdict = evaluate(made, dataset=dataset, n=args.n, seed=args.seed, **how)
-        items = made.codec.decode(sample(made.model, args.n, seed=args.seed, **how))
-        state = json.loads((folder / "run.json").read_text("utf-8"))
+        told = {"benchmark": "verses", **vars(args), "poems": len(known)}
+        told["steps"] = json.loads((folder / "run.json").read_text("utf-8"))["step"]
+        told["parameters"] = sum(p.numel() for p in made.model.parameters())
+        for temperature in args.temperature:
+            found, texts, seconds = judged(made, dataset, args, temperature)
+            for text in texts[: args.shown]:
+                print(f"{'+' if regular(text) else '-'} {text}")
+            for name, figure in found.items():
+                print(f"{temperature:g}: {name}: {figure}")
+            told |= {"temperature": temperature, "seconds": {"train": round(trained, 1), **seconds}}
+            print(json.dumps({**told, **found, **machine()}), flush=True)
+
+
+def judged(
+    made: artifact.Artifact, dataset: Dataset, args: argparse.Namespace, temperature: float
+) -> tuple[dict[str, Any], list[str], dict[str, float]]:
+    """Figures of samples at a temperature, these samples without their plans, and seconds."""
+    how = {"seed": args.seed, "temperature": temperature}
+    verdict = evaluate(made, dataset=dataset, n=args.n, **how)
+    items = made.codec.decode(sample(made.model, args.n, **how))
     said = [made.items.read(item) for item in items]
-    texts = [text.rpartition(PLAN)[2] for text in said]
-    for text in texts[: args.shown]:
-        print(f"{'+' if regular(text) else '-'} {text}")
-    found = figures(verdict)
+    texts, found = [text.rpartition(PLAN)[2] for text in said], figures(verdict)
     if args.plan:
         learnt = (dataset.items.read(row).rpartition(PLAN)[2] for row in dataset.train.items)
         found["verse_form"] = verse_form(texts).as_dict()
         found["verse_rhyme"] = verse_rhyme(texts, learnt).as_dict()
         found["kept"] = share(map(kept, said), args.n)
     found["regular"] = share(map(regular, texts), args.n)
-    for name, figure in found.items():
-        print(f"{name}: {figure}")
-    told = {"benchmark": "verses", **vars(args), "poems": len(known), "steps": state["step"]}
-    told["parameters"] = sum(p.numel() for p in made.model.parameters())
-    told["seconds"] = {"train": round(trained, 1), **verdict.facts["seconds"]}
-    print(json.dumps({**told, **found, **machine()}), flush=True)
+    return found, texts, verdict.facts["seconds"]
 
 
 if __name__ == "__main__":
