@@ -279,7 +279,7 @@ def open_test(dataset: Dataset) -> Split:
 
 def _items(told: dict[str, Any]) -> Items:
     lexicon = None
-    if told["kind"] == "text":  # a running text tells its alphabet alone
+    if told["kind"] == "text":  # a running text by letters tells its alphabet alone
         lexicon = lexicon_of(told["lexicon"]) if "lexicon" in told else Letters(told["alphabet"])
     return Items(told["kind"], tuple(told["shape"]), tuple(told["classes"]), lexicon)
 
@@ -292,7 +292,7 @@ def _part(
     rejected = pack / f"{part}.rejected.npy"
     cond = {"label": torch.from_numpy(store.map_array(labels))} if told["classes"] else {}
     cond |= {"rejected": torch.from_numpy(store.map_array(rejected))} if rejected.is_file() else {}
-    running = told["kind"] == "text" and "lexicon" not in told
+    running = told["kind"] == "text" and told.get("running", "lexicon" not in told)
     length = told["shape"][0] if running else None
     short = pack / f"{part}.packed.npy"
     words = pack / f"{part}.words.json"

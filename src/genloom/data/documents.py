@@ -116,7 +116,11 @@ def row_documents(form: str, tables: Sequence[Table], columns: tuple[str, ...]) 
 def _pieces(text: str, unit: Unit) -> list[str]:
     if unit == "file":
         return [text]
-    return text.split("\n") if unit == "line" else re.split(r"\n\s*\n", text.strip("\n"))
+    return (
+        text.removesuffix("\n").split("\n")
+        if unit == "line"
+        else re.split(r"\n\s*\n", text.strip("\n"))
+    )
 
 
 def _rows(path: Path, findings: list[Finding]) -> Rows:

@@ -16,7 +16,8 @@ from genloom.data.find import files_of, find, locate
 from genloom.data.molecules import molecules, usual_form
 from genloom.data.pack import ImportOptions, write_pack
 from genloom.data.pairs import pair_source
-from genloom.data.shelving import LONGEST, named_by
+from genloom.data.reading import named_by
+from genloom.data.shelving import LONGEST
 from genloom.data.source import Source
 from genloom.data.tables import hub_source
 from genloom.data.transpose import Transpose
@@ -54,8 +55,9 @@ def open_dataset(
             "hub:owner/name".
         size: Resize and crop pictures to size x size; None keeps them.
         channels: 1 makes pictures grey, 3 RGB; None keeps them.
-        length: Characters of one item of text; 128 if not given. Of documents: their numbers, as
-            many as the longest needs, up to 512, if not given.
+        length: Tokens of one item of a running text, which are its characters unless a tokenizer
+            says more; 128 if not given. Of documents: as many as the longest needs, up to 512, if
+            not given.
         valid: Share of the validation part, where the files have none.
         test: Share of the test part, where the files have none.
         seed: Of the split.
@@ -70,8 +72,8 @@ def open_dataset(
             a question and its answer. None: those that are called so, or "messages".
         document: What a document of text files is: "line", "paragraph" or "file". None: one file
             is one running text, and where there are several each is a document.
-        tokenizer: How documents, or else captions, are read: by "letters", by "bytes", by "bpe",
-            which is learnt from the training part, or by the tokenizer.json of a folder; as
+        tokenizer: How texts, or else captions, are read: by "letters", by "bytes", by "bpe", which
+            is learnt from the training part, or by the tokenizer.json of a folder; documents as
             molecules, by "smiles" or "selfies", see `data.molecules`. None: by letters; files *.smi
             and columns called smiles, by "smiles".
         vocab: Pieces of a "bpe"; 1,024 if not given.

@@ -36,6 +36,7 @@ from genloom.words import words_of
 
 FORMS = SMILES, SELFIES = "smiles", "selfies"
 VERSION = 1  # of the rules above: part of the fingerprint
+COLUMNS = [["smiles"], ["canonical_smiles"]]  # of a table, in any case of letters
 ENDINGS = (".smi", ".smi.gz", ".smi.xz")
 _PARQUET = ".parquet"
 _TABLES = (_PARQUET, *(f"{end}{packed}" for end in ROWS for packed in ("", ".gz", ".xz")))
@@ -121,7 +122,7 @@ def _told(text: str, form: str, longest: int) -> Told:
 def usual_form(path: Path, columns: tuple[str, ...]) -> str | None:
     """How documents are read where nobody says: as "smiles", or as any text.
 
-    SMILES are files *.smi, and tables whose text is a column called smiles; of a folder, where it
+    SMILES are files *.smi, and tables whose text is a column of `COLUMNS`; of a folder, where it
     holds nothing else.
 
     Args:
@@ -139,7 +140,7 @@ def usual_form(path: Path, columns: tuple[str, ...]) -> str | None:
         chosen = chosen_columns(row, columns, files[0].name) if row else ()
     except BadInput:
         return None  # the reader will say so
-    return SMILES if [column.lower() for column in chosen] == [SMILES] else None
+    return SMILES if [column.lower() for column in chosen] in COLUMNS else None
 
 
 def _first_row(path: Path) -> Mapping[str, Any] | None:

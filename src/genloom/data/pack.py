@@ -14,11 +14,11 @@ from genloom.data.cache import write_array
 from genloom.data.decode import conform
 from genloom.data.documents import Unit
 from genloom.data.find import Wanted
-from genloom.data.shelving import LETTERS, write_documents
+from genloom.data.running import write_running
+from genloom.data.shelving import write_documents
 from genloom.data.source import PARTS, Entry, Source
 from genloom.data.split import check_fractions, digest, parts_of
 from genloom.data.survey import Survey, shape_of
-from genloom.data.text import cut, number
 from genloom.errors import BadInput
 
 
@@ -37,7 +37,7 @@ class ImportOptions:
         caption_column: Columns of tables that captions are taken from, by commas.
         text_column: Columns of tables that documents are taken from, by commas.
         document: What a document of text files is; see `find.Wanted`.
-        tokenizer: How documents are read; see `shelving.lexicon_of`.
+        tokenizer: How texts are read; see `shelving.lexicon_of` and `running`.
         vocab: Pieces of a tokenizer that is learnt.
         talks: How talks are written; see `prompts.PROMPTS`.
     """
@@ -97,7 +97,6 @@ def _check_whole(name: str, value: int | None, low: int, high: int) -> None:
         raise BadInput(f"{name} = {value!r} must be a whole number in [{low}, {high}].")
 
 
-DEFAULT_LENGTH = 128
 _NOTHING = np.empty(0, np.uint8)
 
 
@@ -118,32 +117,16 @@ def write_pack(source: Source, name: str, options: ImportOptions, folder: Path) 
 
 
 def _write_text(source: Source, name: str, options: ImportOptions, folder: Path) -> dict[str, Any]:
-    if options.tokenizer not in (None, LETTERS):
-        raise BadInput(
-            f"tokenizer = {options.tokenizer!r} is for documents, and {name} is one running text. "
-            "Set document = 'line', 'paragraph' or 'file'."
-        )
-    ids, alphabet = number(source.text())
-    length = options.length or DEFAULT_LENGTH
-    parts: dict[str, Any] = {}
-    for part, piece in cut(len(ids), options.valid, options.test).items():
-        chosen = ids[piece]
-        wanted = 2 * length - 1 if part == "train" else length
-        if len(chosen) < wanted and (part == "train" or len(chosen)):
-            raise BadInput(
-                f"{name}: the {part} part has {len(chosen)} characters, and length = {length} "
-                f"needs {wanted}. Set a smaller length."
-            )
-        content = write_array(folder / f"{part}.npy", ids.dtype, chosen.shape, [chosen.tobytes()])
-        parts[part] = {"n": len(chosen) // length, "sha256": content}
-    return {
-        "shape": [length],
-        "classes": [],
-        "alphabet": alphabet,
-        "parts": parts,
-        "findings": [],
-        "notes": [*source.notes, f"{len(ids)} characters, {len(alphabet)} distinct"],
-    }
+    return write_running(
+        source,
+        name,
+        folder,
+        length=options.length,
+        shares=(options.valid, options.test),
+        reads=options.tokenizer,
+        vocab=options.vocab,
+        talks=options.talks,
+    )
 
 
 def _write_documents(

@@ -11,31 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from genloom.data import molecules
 from genloom.data.cache import write_array
 from genloom.data.findings import Finding
-from genloom.data.metadata import decode_text
 from genloom.data.packing import cut_rows, packed, pair_rows
+from genloom.data.reading import LETTERS, check_talks, read_by
 from genloom.data.source import PARTS, Entry, Source
 from genloom.data.split import digest, parts_of
 from genloom.errors import BadInput
-from genloom.lexicon import (
-    END,
-    ROLES,
-    Bytes,
-    Letters,
-    Lexicon,
-    Pieces,
-    Turns,
-    learn_pieces,
-    told_of,
-)
+from genloom.lexicon import END, ROLES, Letters, Lexicon, Turns, told_of
 from genloom.words import Words, words_of
 
 LONGEST = 512  # numbers of a row, where nobody says more
-USUAL_PIECES = 1024
-LETTERS, BYTES, LEARNT = "letters", "bytes", "bpe"
-RULES, CARD = "tokenizer.json", "card.json"
 
 
 @dataclass
@@ -99,17 +85,6 @@ def survey(source: Source) -> Seen:
     return seen
 
 
-def named_by(reads: str) -> str:
-    """What a fingerprint says of how documents are read: a name, or the hash of a tokenizer."""
-    if reads in molecules.FORMS:
-        return f"{reads} {molecules.VERSION}"
-    if reads in (LETTERS, BYTES, LEARNT):
-        return reads
-    native = _native(reads)
-    said = _rules(reads) if native is None else json.dumps(told_of(native))
-    return digest(said.encode()).hex()
-
-
 def lexicon_of(
     source: Source,
     seen: Seen,
@@ -134,11 +109,7 @@ def lexicon_of(
             or a run's lexicon has no such documents.
     """
     marks = (*(ROLES if seen.roles else ()), END)
-    if talks is not None and _native(str(reads), talks) is None:
-        raise BadInput(
-            f"talks = {talks!r} is a form for checkpoints of others: set data.tokenizer to the "
-            "folder of one, or leave it out."
-        )
+    check_talks(talks, reads)
     if source.words:
         if reads not in (None, source.words):
             raise BadInput(
@@ -148,13 +119,9 @@ def lexicon_of(
         return Words(tuple(sorted(seen.letters)), source.words, marks=marks)
     if reads in (None, LETTERS):
         return Letters("".join(sorted(seen.letters)), marks=marks)
-    if reads == BYTES:
-        return Bytes(marks=marks)
-    if reads == LEARNT:
-        learnt = (entry for entry, part in zip(documents(source, []), parts) if part == "train")
-        texts = (text for entry in learnt for _, text in entry.turns)
-        return Pieces(learn_pieces(texts, vocab or USUAL_PIECES), marks=marks)
-    found = _native(reads, talks) or Pieces(_rules(reads), marks=marks)
+    learnt = (entry for entry, part in zip(documents(source, []), parts) if part == "train")
+    texts = (text for entry in learnt for _, text in entry.turns)
+    found = read_by(reads, texts, vocab, talks, marks)
     if found.end is None or not seen.roles <= set(found.roles):
         what = f"parts of {', '.join(sorted(seen.roles))}" if found.end is not None else "an end"
         raise BadInput(f"{reads} was trained on texts without {what}: choose another tokenizer.")
@@ -260,34 +227,6 @@ def _pieces(source: Source, turns: Turns, length: int) -> list[Turns]:
     if source.cut is None:
         return [turns]
     return [((role, piece),) for role, text in turns for piece in source.cut(text, length)]
-
-
-def _native(folder: str, talks: str | None = None) -> Lexicon | None:
-    """The lexicon of a checkpoint, or of a run or model of ours; None of any other folder."""
-    from genloom import artifact
-
-    path = Path(folder).expanduser()
-    if artifact.is_checkpoint(path):
-        from genloom.hub import causal
-
-        return causal.lexicon(path, talks)
-    trained = any((path / card).is_file() for card in (CARD, f"model/{CARD}"))
-    return artifact.lexicon_of(path) if trained and talks is None else None
-
-
-def _rules(folder: str) -> str:
-    """The tokenizer of a folder.
-
-    Raises:
-        BadInput: It has none.
-    """
-    path = Path(folder).expanduser() / RULES
-    if not path.is_file():
-        raise BadInput(
-            f"data.tokenizer = {folder!r} is neither {LETTERS}, {BYTES}, {LEARNT} nor one of "
-            f"{', '.join(molecules.FORMS)}, nor a run, nor a folder with a {RULES}."
-        )
-    return decode_text(path.read_bytes(), RULES)
 
 
 def _write_pairs(folder: Path, part: str, rows: np.ndarray) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any
 from genloom.errors import BadInput, nearest
 from genloom.lexicon import ASKED, ROLES, Turns
 
-_TEXT = ("text", "content", "document", "sentence", "smiles", "paragraphs")
+_TEXT = ("text", "content", "document", "sentence", "smiles", "canonical_smiles", "paragraphs")
 _PAIR = (("prompt", "completion"), ("question", "answer"), ("source", "target"))
 CHOICE = ("chosen", "rejected")
 _PROMPT = ("question", "instruction")  # where there is no column prompt
@@ -47,9 +47,10 @@ def chosen_columns(row: Mapping[str, Any], columns: tuple[str, ...], name: str) 
     for pair in _PAIR:
         if all(column in row for column in pair):
             return pair
+    named = {**{column.lower(): column for column in row}, **{column: column for column in row}}
     for column in (*_TEXT, *(row if len(row) == 1 else ())):
-        if column in row:
-            return (column,)
+        if column in named:
+            return (named[column],)
     if any(column in row for column in CHOICE):
         return (*_asking(row, name), *CHOICE)
     raise BadInput(

@@ -40,11 +40,12 @@ def test_a_file_of_smiles_is_one_of_molecules(tmp_path):
     assert any("canonical by RDKit" in note for note in dataset.notes)
 
 
+@pytest.mark.parametrize("column", ["smiles", "SMILES", "Canonical_Smiles"])
 @pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.csv.gz", "a.jsonl", "a.json"])
-def test_so_is_a_table_whose_column_is_called_so(tmp_path, name):
-    rows = [{"id": str(i), "smiles": smiles} for i, smiles in enumerate(CHAINS)]
+def test_so_is_a_table_whose_column_is_called_so(tmp_path, name, column):
+    rows = [{"id": str(i), column: smiles} for i, smiles in enumerate(CHAINS)]
     comma = "\t" if ".tsv" in name else ","
-    table = "\n".join([f"id{comma}smiles", *(comma.join(row.values()) for row in rows)])
+    table = "\n".join([f"id{comma}{column}", *(comma.join(row.values()) for row in rows)])
     lines = "\n".join(map(json.dumps, rows))
     written = {"json": json.dumps(rows), "jsonl": lines}.get(name.partition(".")[2], table)
     content = written.encode()
