@@ -24,7 +24,7 @@ from genloom.components import completed
 from genloom.core import Items, Tokens
 from genloom.errors import BadInput
 from genloom.hub import causal_text
-from genloom.hub.causal_forms import FORMS, Form, Naming
+from genloom.hub.causal_forms import FORMS, LLAMA, Form, Naming
 from genloom.hub.causal_text import CONFIG, told
 from genloom.nets import lora
 from genloom.prompts import Native
@@ -127,7 +127,7 @@ def save(artifact: Artifact, folder: str | Path) -> list[Path]:
     if table.get("use") not in forms or artifact.items.lexicon is None:
         raise BadInput(
             f"{artifact.name} is no model of text with the net {' or '.join(forms)}: transformers "
-            "has no form for it."
+            f"has no form for it. Train with model.net.use={LLAMA.net}."
         )
     form, net = forms[table["use"]], _merged(artifact)
     words = causal_text.written(artifact.items.lexicon, net.opener)

@@ -15,6 +15,7 @@ CONFIG, GENERATION = "config.json", "generation_config.json"
 TOKENIZER, SETTINGS = "tokenizer.json", "tokenizer_config.json"
 LARGEST = 256 * 2**20  # bytes of such a file
 SPECIAL = ("eos", "bos", "pad", "unk")
+ASKING = "user"  # the role whose part follows an answer
 
 
 def told(folder: Path, name: str) -> dict[str, Any]:
@@ -93,7 +94,9 @@ def written(words: Lexicon, opener: int) -> dict[str, str]:
             "data.tokenizer = 'bpe', or with that of a folder."
         )
     tokenizer = tokenizer_of(rules)
-    bos, eos = (i if i is None else tokenizer.id_to_token(i) for i in (opener, words.end))
+    bos = eos = None  # of a running text, whose first piece is a piece of text
+    if words.end is not None:
+        bos, eos = tokenizer.id_to_token(opener), tokenizer.id_to_token(words.end)
     settings = {"bos_token": bos, "eos_token": eos, "tokenizer_class": "PreTrainedTokenizerFast"}
     if words.roles:
         settings["chat_template"] = template(form, bos or "")
@@ -110,6 +113,17 @@ def ids(words: Lexicon, opener: int) -> dict[str, Any]:
     closing = [i for i in words.closing[:1] if i in words.stops[0]]
     last = [*([] if words.end is None else [words.end]), *closing]
     return {"bos_token_id": opener, "eos_token_id": last[0] if len(last) == 1 else last or None}
+
+
+def turn_end(words: Lexicon) -> int | None:
+    """The number that ends an answer in a talk: what closes it, or what opens the next part.
+
+    None where there are no talks, or plain text ends an answer.
+    """
+    if not words.roles:
+        return None
+    candidates = (*words.closing[:1], words.opening(ASKING)[0])
+    return next((i for i in candidates if i in words.stops[0]), None)
 
 
 def _with_marks(words: Pieces) -> str:

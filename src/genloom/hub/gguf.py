@@ -22,6 +22,7 @@ from genloom.components import completed
 from genloom.errors import BadInput, need
 from genloom.hub import causal_text
 from genloom.hub.causal_forms import LLAMA
+from genloom.hub.causal_text import SETTINGS, TOKENIZER
 from genloom.nets import lora
 from genloom.nets.llama import rates
 
@@ -40,6 +41,7 @@ INSIDE = {
     "down": "ffn_down",
 }
 FACTORS = "rope_freqs.weight"  # by which each pair of features turns slower
+NEVER = "\u00ff"  # the piece of a byte that no UTF-8 holds: it ends a text that has no end
 NORMAL, CONTROL, UNUSED = 1, 3, 5  # kinds of pieces
 _WORDS = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}%s| ?[^\s\p{L}\p{N}]+[\r\n]*"
@@ -75,7 +77,10 @@ def save(artifact: Artifact, path: str | Path) -> list[Path]:
         raise BadInput(f"{path} must end in .gguf.")
     table = artifact.recipe["model"].get("net", {})
     if table.get("use") != LLAMA.net or artifact.items.lexicon is None:
-        raise BadInput(f"{artifact.name} is no model of text with the net {LLAMA.net}.")
+        raise BadInput(
+            f"{artifact.name} is no model of text with the net {LLAMA.net}: train with "
+            f"model.net.use={LLAMA.net}."
+        )
     model: Any = artifact.model
     net: Any = lora.merge(copy.deepcopy(model.net)).cpu()
     config = LLAMA.write(completed(table), net.start, net.positions)
@@ -120,8 +125,10 @@ def _add_shape(writer: Any, config: dict[str, Any], net: Any) -> None:
 
 
 def _add_pieces(writer: Any, artifact: Artifact, net: Any) -> None:
-    assert artifact.items.lexicon is not None
-    rules = json.loads(causal_text.written(artifact.items.lexicon, net.opener)["tokenizer.json"])
+    words = artifact.items.lexicon
+    assert words is not None
+    files = causal_text.written(words, net.opener)
+    rules, settings = (json.loads(files[name]) for name in (TOKENIZER, SETTINGS))
     model = rules["model"]
     split = _split(rules["pre_tokenizer"])
     if model["type"] != "BPE" or split not in SPLITS:
@@ -141,9 +148,13 @@ def _add_pieces(writer: Any, artifact: Artifact, net: Any) -> None:
     writer.add_token_types(kinds)
     writer.add_token_merges([m if isinstance(m, str) else " ".join(m) for m in model["merges"]])
     writer.add_bos_token_id(net.opener)
-    end = artifact.items.lexicon.end
-    writer.add_eos_token_id(net.opener if end is None else end)
+    never = model["vocab"].get(NEVER, net.opener)
+    writer.add_eos_token_id(never if words.end is None else words.end)
     writer.add_add_bos_token(True)
+    if (said := causal_text.turn_end(words)) is not None:
+        writer.add_eot_token_id(said)
+    if "chat_template" in settings:
+        writer.add_chat_template(settings["chat_template"])
 
 
 def _split(told: Any) -> str | None:

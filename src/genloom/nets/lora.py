@@ -60,7 +60,8 @@ def adapt(net: nn.Module, rank: int, alpha: float) -> None:
     if not isinstance(net, Decoder):
         raise BadInput(
             f"rank = {rank} adapts the nets llama and gpt2, not {type(net).__name__.lower()}. "
-            "Leave it out: then all weights learn."
+            "Leave it out: then all weights learn. Or begin with a base that was trained with "
+            "model.net.use=llama."
         )
     net.requires_grad_(False)
     for owner, name, layer in _layers(net, nn.Linear):
