@@ -182,16 +182,23 @@ class Items:
 class Codec(ABC):
     """Between stored items and data in a space; batches on both sides, no learning."""
 
-    kinds: ClassVar[tuple[str, ...]]  # of items that it can read
+    kinds: ClassVar[tuple[str, ...]]  # of items that it can read, or their media
     suffix: ClassVar[str]  # of the files that it writes
     space: Space
 
     def __init__(self, items: Items):
-        if items.kind not in self.kinds:
+        if items.kind not in self.kinds and items.medium not in self.kinds:
             raise BadInput(
                 f"{type(self).__name__} reads {' or '.join(self.kinds)}, not {items.kind!r}."
             )
         self.items = items
+
+    def check(self) -> None:  # noqa: B027
+        """Asked before a training, and never to load what was trained.
+
+        Raises:
+            BadInput: Nothing can be learned of these items in this form.
+        """
 
     def to(self, device: torch.device | str) -> Self:
         """Move what the codec computes with, where there is any; what it gives lies where x lay."""

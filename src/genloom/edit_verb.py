@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -41,8 +42,10 @@ def _redraw(args: argparse.Namespace, artifact: Artifact, options: dict[str, Any
     how = {name: getattr(args, name) for name in ("strength", "seed", "label", "caption")}
     original = gallery.picture(str(args.picture))
     before, made = gallery.edit(artifact, original, args.n, mask=mask, **how, **options)
-    paths, told = _paths(args, ".png"), _told(artifact, how | options)
-    artifact.codec.write(made, paths, [{**told, "edited": str(seed)} for seed in _seeds(args)])
+    paths, source = _paths(args, ".png"), Path(args.picture).read_bytes()
+    hole = None if args.mask is None else Path(args.mask).read_bytes()
+    told = _told(args, artifact, how | options, source=source, mask=hole)
+    artifact.codec.write(made, paths, told)
     paths.append(args.out / "sheet.png")
     gallery.sheet(before, made, artifact.items).save(paths[-1])
     report = {"files": list(map(str, paths)), "model": artifact.hash, **how, **options}
@@ -57,8 +60,8 @@ def _infill(args: argparse.Namespace, artifact: Artifact, options: dict[str, Any
     how = {name: getattr(args, name) for name in ("label", "caption")}
     made = infill(artifact, str(args.picture), _seeds(args), **how, **options)
     paths = _paths(args, gallery.ENDINGS[artifact.items.medium])
-    told = _told(artifact, how | options)
-    artifact.codec.write(made, paths, [{**told, "edited": str(seed)} for seed in _seeds(args)])
+    told = _told(args, artifact, how | options, source=str(args.picture).encode())
+    artifact.codec.write(made, paths, told)
     report = {"files": list(map(str, paths)), "model": artifact.hash, **how, **options}
     show(args, report, "\n".join(map(artifact.items.read, made)))
 
@@ -75,11 +78,11 @@ def _harmonize(args: argparse.Namespace, artifact: Artifact, options: dict[str, 
     made = harmonize(artifact, given, _seeds(args), keep=_voices(args.keep), **how, **options)
     how["keep"] = args.keep
     paths, sounds = _paths(args, ".mid"), _paths(args, ".wav")
-    told = _told(artifact, how | options)
-    for path, sound, score, seed in zip(paths, sounds, made, _seeds(args), strict=True):
+    told = _told(args, artifact, how | options, source=Path(args.picture).read_bytes())
+    for path, sound, score, record in zip(paths, sounds, made, told, strict=True):
         path.write_bytes(midi.write(score))
         sound.write_bytes(synth.wav(score))
-        write_beside(path, {**told, "edited": str(seed)})
+        write_beside(path, record)
     paths += [*sounds, args.out / "sheet.png"]
     roll.sheet([given, *made]).save(paths[-1])
     report = {"files": list(map(str, paths)), "model": artifact.hash, **how, **options}
@@ -96,11 +99,16 @@ def _paths(args: argparse.Namespace, ending: str) -> list[Path]:
     return [args.out / f"{seed:06d}{ending}" for seed in _seeds(args)]
 
 
-def _told(artifact: Artifact, how: Mapping[str, Any]) -> dict[str, str]:
-    """What the files say of themselves."""
+def _told(
+    args: argparse.Namespace, artifact: Artifact, how: Mapping[str, Any], **given: bytes | None
+) -> list[dict[str, str]]:
+    """What the files say of themselves: a seed and the same sources make each of them again."""
     from genloom import __version__
 
-    return {"genloom": __version__, "model": artifact.hash, "options": json.dumps(dict(how))}
+    told = {"genloom": __version__, "model": artifact.hash, "options": json.dumps(dict(how))}
+    for name, data in given.items():
+        told |= {} if data is None else {f"{name}_sha256": hashlib.sha256(data).hexdigest()}
+    return [{**told, "seed": str(seed), "edited": str(seed)} for seed in _seeds(args)]
 
 
 def _voices(text: str | None) -> list[int] | None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from hashlib import sha256
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -111,6 +113,12 @@ def test_a_stopped_painter_goes_on_as_if_undisturbed(place, capsys, monkeypatch)
     argv = ("edit", "whole", "discs/003.png", "--mask", "hole.png", "-n", 2, "--steps", 2)
     code, report = said(capsys, *argv)
     assert code == 0 and report["files"][-1].endswith("sheet.png")
+    with Image.open(report["files"][1]) as second:
+        told = second.info
+    assert told["seed"] == "1" and all(
+        told[f"{name}_sha256"] == sha256(Path(path).read_bytes()).hexdigest()
+        for name, path in (("source", "discs/003.png"), ("mask", "hole.png"))
+    )
     before, after = seen("discs/003.png"), seen(report["files"][0])
     assert np.array_equal(before[:, 8:], after[:, 8:])
     assert not np.array_equal(before[:, :8], after[:, :8])

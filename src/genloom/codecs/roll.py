@@ -36,7 +36,7 @@ class Roll(Codec):
         span: What a frame lasts; a key sounds in it that sounds at its start.
     """
 
-    kinds: ClassVar[tuple[str, ...]] = ("text",)
+    kinds: ClassVar[tuple[str, ...]] = ("music",)
     suffix: ClassVar[str] = ".mid"
     space: Tokens
 
@@ -47,8 +47,8 @@ class Roll(Codec):
         frames: Annotated[int, Interval(ge=2, le=4096)] = 256,
         span: Literal["quarter", "eighth", "sixteenth"] = "quarter",
     ):
-        super().__init__(items)
         self.scores, self.span = Scores(items, "roll"), SPANS[span]
+        super().__init__(items)
         self.space = Tokens((frames, KEYS), OVER + 1, OVER)
         self._files = Text(items)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from functools import reduce
 from math import gcd
 
@@ -17,7 +18,7 @@ from genloom.music.events import cut, decode, encode
 from genloom.music.notes import USUAL_TEMPO, Meter, Score, Tempo, Track, quantized
 
 CLOSE = ("Position", "Tempo", "Program", "Velocity", "Duration")  # the nearest will do
-NUMBERS = (*CLOSE, "Track", "Pitch")
+NUMBERS = (*CLOSE, "Pitch")
 
 
 class Scores:
@@ -77,10 +78,13 @@ class Scores:
                 run = []
 
     def rows(self, scores: Sequence[Score]) -> Tensor:
-        """A row for each, int64 (B, L): the nearest words that there are; what is longer is cut."""
+        """A row for each, int64 (B, L): the nearest words that there are; what is longer is cut.
+
+        A track that the items have not is left out, for the nearest one is another voice.
+        """
         found = torch.full((len(scores), self.length), self.words.mark(END))
         for row, score in zip(found, scores):
-            words = self._near(cut(encode(score), self.length)[0], NUMBERS)
+            words = self._near(cut(encode(self._said(score)), self.length)[0], NUMBERS)
             ids = self.words.encode(self.words.known(" ".join(words)))[: self.length]
             row[: len(ids)] = torch.tensor(ids)
         return found
@@ -111,6 +115,12 @@ class Scores:
         text = " ".join(words)
         self.words.encode(text)
         return text
+
+    def _said(self, score: Score) -> Score:
+        """The same without the notes of tracks that the items have not; all keep their places."""
+        there = self.numbers("Track")
+        tracks = [t if i in there else replace(t, notes=()) for i, t in enumerate(score.tracks)]
+        return replace(score, tracks=tuple(tracks))
 
     def _near(self, text: str, kinds: Collection[str]) -> list[str]:
         """The same words, those of some kinds as the nearest that there are, if there are any."""

@@ -8,6 +8,7 @@ instruments, drums, and all but the highest of notes that a voice has at once ar
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, final
 
@@ -18,6 +19,7 @@ from genloom.codecs.roll import SPANS
 from genloom.codecs.scores import Scores
 from genloom.codecs.text import Text
 from genloom.core import Codec, Interval, Items, Tokens
+from genloom.errors import BadInput
 from genloom.music.chorales import VOICES
 from genloom.music.notes import TRACKS, Score, Track
 from genloom.music.voices import CELLS, REST, grid, notes, struck
@@ -33,12 +35,13 @@ class Voices(Codec):
     Args:
         items: What is stored.
         voices: The first tracks that are no drums; a piece that has fewer rests in the others.
+            No more than the items have tracks.
         frames: Of a row.
         span: What a frame lasts; "finest" is the longest on whose borders all notes of the items
             begin and end.
     """
 
-    kinds: ClassVar[tuple[str, ...]] = ("text",)
+    kinds: ClassVar[tuple[str, ...]] = ("music",)
     suffix: ClassVar[str] = ".mid"
     space: Tokens
 
@@ -50,8 +53,8 @@ class Voices(Codec):
         frames: Annotated[int, Interval(ge=2, le=4096)] = 128,
         span: Literal["finest", "quarter", "eighth", "sixteenth"] = "finest",
     ):
-        super().__init__(items)
         self.scores, self._files = Scores(items, "voices"), Text(items)
+        super().__init__(items)
         self.span = SPANS.get(span, self.scores.finest)
         pitches = self.scores.numbers("Pitch")
         self.space = Tokens((voices, frames), 1 + 2 * len(pitches))
@@ -59,6 +62,21 @@ class Voices(Codec):
         near = [min(range(len(pitches)), key=lambda i: abs(pitches[i] - p)) for p in range(128)]
         self._tokens = torch.tensor([REST, *(1 + 2 * i + held for i in near for held in (0, 1))])
         assert len(self._tokens) == CELLS
+
+    def check(self) -> None:
+        """See `Codec`: the items must have words for so many voices."""
+        voices = self.space.shape[0]
+        if voices > self.sayable:
+            raise BadInput(
+                f"codec.voices = {voices}, and the pieces of the data have at most {self.sayable} "
+                f"tracks: set codec.voices={self.sayable}, or bring pieces with a track per voice."
+            )
+
+    @property
+    def sayable(self) -> int:
+        """How many voices the items have words for, from the first one on."""
+        there = self.scores.numbers("Track")
+        return next(i for i in count() if i not in there)
 
     def encode(self, items: Tensor) -> Tensor:
         """(B, L) integers -> (B, voices, frames) int64."""
@@ -75,7 +93,7 @@ class Voices(Codec):
         return x.to(items.device)
 
     def decode(self, x: Tensor) -> Tensor:
-        """(B, voices, frames) -> (B, L) int64, in words that the items have."""
+        """(B, voices, frames) -> (B, L) int64, in words that the items have; see `Scores.rows`."""
         scores = [self.scores.score(self.tracks(cells)) for cells in self.cells(x).cpu()]
         return self.scores.rows(scores).to(x.device)
 

@@ -9,7 +9,10 @@ from __future__ import annotations
 import io
 import re
 import struct
+from bisect import bisect_right
 from collections import defaultdict, deque
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import Any
 
 from genloom.errors import need
@@ -38,6 +41,7 @@ MOST_STEPS = 2**20
 ENDLESS = re.compile(rb"[\x80-\xff]{4097}")
 BROKEN = (OSError, ValueError, LookupError, TypeError, OverflowError, struct.error)
 MINUTE = 60_000_000  # microseconds
+Held = tuple[int, int, int]  # tick, velocity and program of a note that sounds
 
 
 def _mido() -> Any:
@@ -96,6 +100,8 @@ def read(data: bytes) -> tuple[Score, list[str]]:
     mido = _mido()
     if len(data) > MOST_BYTES:
         raise Unreadable("too_big", f"{len(data)} bytes, at most {MOST_BYTES}")
+    if not data:
+        raise Unreadable("empty", "the file has no bytes")
     if data[:4] != b"MThd":
         raise Unreadable("corrupt", f"MIDI starts with MThd, not {data[:4]!r}")
     if ENDLESS.search(data):  # reading a number of n bytes takes n^2 steps
@@ -111,21 +117,40 @@ def read(data: bytes) -> tuple[Score, list[str]]:
     return _Reading(file).score()
 
 
+def _at_ticks(track: Any) -> list[tuple[int, Any]]:
+    """The messages of a track, each with its tick."""
+    return list(zip(accumulate(message.time for message in track), track))
+
+
 class _Reading:
     """The events of a file in steps.
+
+    Tracks play at once, and what a channel plays on is the same for all of them: a change of its
+    program counts in every track, and where a note has no end in its own track, one in another is.
 
     Args:
         file: As mido reads it.
     """
 
     def __init__(self, file: Any):
-        self.file, self.early, self.late = file, 0, 0
+        self.file, self.early, self.late, self.endless = file, 0, 0, 0
         self.tempos: dict[int, int] = {0: USUAL_TEMPO}
         self.meters: dict[int, tuple[int, int]] = {0: (4, 4)}
         self.notes: defaultdict[tuple[int, int, int], list[Note]] = defaultdict(list)
         self.lost: list[str] = []
-        for i, track in enumerate(file.tracks):
+        self.programs: defaultdict[int, list[tuple[int, int, int]]] = defaultdict(list)
+        self.ends: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
+        self.unclosed: list[tuple[int, int, int, Held, int]] = []
+        tracks = [_at_ticks(track) for track in file.tracks]
+        for i, track in enumerate(tracks):
+            for tick, message in track:
+                if message.type == "program_change":
+                    self.programs[message.channel].append((tick, i, message.program))
+        for changes in self.programs.values():
+            changes.sort(key=lambda change: change[0])
+        for i, track in enumerate(tracks):
             self._read(i, track)
+        self._close()
 
     def _step(self, tick: int) -> tuple[int, bool]:
         """The nearest step, and whether it is another place."""
@@ -135,32 +160,50 @@ class _Reading:
             raise Unreadable("too_big", f"longer than {MOST_STEPS // STEPS} beats")
         return step, rest != beat
 
-    def _read(self, index: int, track: Any) -> None:
-        tick, programs = 0, [0] * 16
-        sounding: defaultdict[tuple[int, int], deque[tuple[int, int, int]]] = defaultdict(deque)
-        for message in track:
-            tick += message.time
+    def _read(self, index: int, track: Sequence[tuple[int, Any]]) -> None:
+        own: dict[int, tuple[int, int]] = {}  # channel -> since when it has which program
+        sounding: defaultdict[tuple[int, int], deque[Held]] = defaultdict(deque)
+        for tick, message in track:
             if message.type == "set_tempo":
-                beats = round(MINUTE / max(message.tempo, 1))
-                self.tempos[self._step(tick)[0]] = min(max(beats, SLOWEST), FASTEST)
+                self.tempos[self._step(tick)[0]] = round(MINUTE / max(message.tempo, 1))
             elif message.type == "time_signature":
                 self.meters[self._step(tick)[0]] = message.numerator, message.denominator
             elif message.type == "program_change":
-                programs[message.channel] = message.program
+                own[message.channel] = tick, message.program
             elif message.type == "note_on" and message.velocity:
-                held = tick, message.velocity, programs[message.channel]
-                sounding[message.channel, message.note].append(held)
+                program = self._program(index, message.channel, tick, own)
+                sounding[message.channel, message.note].append((tick, message.velocity, program))
             elif message.type in ("note_on", "note_off"):
                 struck = sounding[message.channel, message.note]
                 if struck:  # the earliest ends first
                     self._add(index, message.channel, message.note, struck.popleft(), tick)
+                else:
+                    self.ends[message.channel, message.note].append(tick)
+        last = track[-1][0] if track else 0
         for (channel, pitch), unclosed in sounding.items():
-            for held in unclosed:
-                self._add(index, channel, pitch, held, tick)
+            self.unclosed += [(index, channel, pitch, held, last) for held in unclosed]
 
-    def _add(
-        self, index: int, channel: int, pitch: int, held: tuple[int, int, int], stop: int
-    ) -> None:
+    def _program(
+        self, index: int, channel: int, tick: int, own: Mapping[int, tuple[int, int]]
+    ) -> int:
+        """That of a channel, as its last change says; of two at one tick that of the own track."""
+        since, program = own.get(channel, (-1, 0))
+        changes = self.programs[channel]
+        known = bisect_right(changes, tick, key=lambda change: change[0])
+        when, where, other = changes[known - 1] if known else (-1, index, 0)
+        return other if where != index and when > since else program
+
+    def _close(self) -> None:
+        """End what sounds at the end of its track: where another track ends it, else there."""
+        for ends in self.ends.values():
+            ends.sort()
+        for index, channel, pitch, held, last in self.unclosed:
+            ends = self.ends[channel, pitch]
+            known = bisect_right(ends, held[0])
+            self.endless += known == len(ends)
+            self._add(index, channel, pitch, held, ends[known] if known < len(ends) else last)
+
+    def _add(self, index: int, channel: int, pitch: int, held: Held, stop: int) -> None:
         """A note, of the file's track, channel and program, from where it was held to a tick."""
         (start, moved), (end, stretched) = self._step(held[0]), self._step(stop)
         self.early, self.late = self.early + moved, self.late + stretched
@@ -184,9 +227,14 @@ class _Reading:
                 f"{self.early} starts and {self.late} ends of {sum(map(len, self.notes.values()))} "
                 "notes lay between two steps"
             )
+        if self.endless:
+            self.lost.append(f"{self.endless} notes without an end sound to that of their track")
         last = max(note.start for track in tracks for note in track.notes)
         meters = tuple(self._meters(last))
-        tempos = tuple(Tempo(s, self.tempos[s]) for s in sorted(self.tempos) if s <= last)
+        said = [Tempo(s, self.tempos[s]) for s in sorted(self.tempos) if s <= last]
+        tempos = tuple(Tempo(s, min(max(beats, SLOWEST), FASTEST)) for s, beats in said)
+        if strange := sum(one != other for one, other in zip(said, tempos, strict=True)):
+            self.lost.append(f"{strange} tempos were not {SLOWEST} to {FASTEST} beats a minute")
         return Score(tuple(tracks), tempos, meters), self.lost
 
     def _meters(self, last: int) -> list[Meter]:

@@ -7,10 +7,12 @@ from genloom.codecs.voices import Voices
 from genloom.core import Items, Tokens
 from genloom.errors import BadInput
 from genloom.lexicon import END, Letters
+from genloom.music import midi
 from genloom.music.chorales import VOICES
 from genloom.music.events import decode, encode
 from genloom.music.notes import Note, Score, Track
 from genloom.music.voices import REST, grid, struck
+from genloom.recipe import model_of, resolve
 from genloom.words import Words
 
 UPPER = Track((Note(0, 72, 12, 79), Note(12, 74, 36, 79)), VOICES)
@@ -101,6 +103,27 @@ def test_an_unknown_pitch_is_the_nearest_one():
         struck(74),
         REST,
     ]
+
+
+def test_a_voice_that_the_data_have_not_becomes_no_other_one():
+    about = items()
+    made = codec(about)
+    cells = grid([UPPER, LOWER, Track((Note(0, 74, 48, 79),))], 6, 10)
+    assert decode(about.read(made.decode(made.tokens(cells)[None])[0])) == DUET
+
+
+def test_as_many_voices_are_learned_as_the_data_have_tracks(tmp_path):
+    for i in range(20):
+        other = Track((Note(0, 40 + i, 48, 79),))
+        (tmp_path / f"{i}.mid").write_bytes(midi.write(Score((UPPER, other))))
+    recipe = {"data": {"source": str(tmp_path)}, "model": {"use": "mdlm"}}
+    with pytest.raises(
+        BadInput, match=r"codec.voices = 4, .* at most 2 tracks: set codec.voices=2"
+    ):
+        resolve(recipe | {"codec": {"use": "voices"}})
+    plan = resolve(recipe | {"codec": {"use": "voices", "voices": 2}})
+    earlier = plan.recipe | {"codec": plan.recipe["codec"] | {"voices": 4}}
+    assert model_of(earlier, plan.dataset.items)[0].space.shape[0] == 4  # what there is still loads
 
 
 def test_other_text_is_refused():

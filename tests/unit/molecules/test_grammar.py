@@ -12,7 +12,8 @@ from rdkit import Chem
 from genloom.decoding.constraints import Strict
 from genloom.errors import BadInput
 from genloom.molecules import aromatic, chemistry
-from genloom.molecules.grammar import Smiles, State, selfies
+from genloom.molecules.grammar import Smiles, selfies
+from genloom.molecules.smiles import State, after, closed
 from genloom.molecules.valence import Kind, read
 from genloom.words import words_of
 
@@ -34,6 +35,7 @@ WRITTEN = [
 ]
 PLAIN = ["C", "N", "O", "F", "S", "=", "#", "(", ")", "1", "2", "[N+]", "[O-]", "[C@@H]", "-"]
 SMALL = ["C", "F", "=", "(", ")", "1", "2"]
+PALE = ["C", "F", "c", "(", ")", "1", "2"]
 LEFT = 10**6
 
 
@@ -114,6 +116,55 @@ def test_aromatic_atoms_have_no_more_bonds_than_they_take_and_rings_close():
         assert Chem.MolFromSmiles("".join(drawn(form, words, 30, dice)), params) is not None
 
 
+def unringed(text: str) -> list[int] | None:
+    """Aromatic atoms in no ring, as RDKit finds them, and those with too many neighbours.
+
+    None where it is no SMILES at all.
+    """
+    params = Chem.SmilesParserParams()
+    params.sanitize = False
+    molecule = Chem.MolFromSmiles(text, params)
+    if molecule is None:
+        return None
+    Chem.FastFindRings(molecule)
+    pale = [atom for atom in molecule.GetAtoms() if atom.GetIsAromatic()]
+    crowded = [a for a in molecule.GetAtoms() if a.GetDegree() > 4 - a.GetIsAromatic()]
+    return [a.GetIdx() for a in (*crowded, *(a for a in pale if not a.IsInRing()))]
+
+
+@pytest.mark.parametrize("left", [6, 9, 40])
+def test_aromatic_atoms_lie_in_rings(left):
+    words = [*PLAIN, "c", "n", "o", "s", "[nH]"]
+    dice, form = random.Random(left), Smiles(words)
+    texts = ["".join(drawn(form, words, left, dice)) for _ in range(75)]
+    assert [text for text in texts if unringed(text) != []] == []
+    assert sum("c" in text for text in texts) > 5
+
+
+def test_wherever_aromatic_atoms_lie_in_rings_they_may_come():
+    form, rings = Smiles(words := ["C", "c", "(", ")", "1"]), 0
+    for n in range(1, 7):
+        for tokens in itertools.product(range(len(words)), repeat=n):
+            state, text = State(), "".join(words[token] for token in tokens)
+            for token in tokens:
+                state = after(state, form.words[token]) if state else None
+            may = state is not None and closed(state)
+            assert may == (unringed(text) == []), text
+            rings += may and "c" in text
+    assert rings > 9
+
+
+@pytest.mark.parametrize(
+    ("before", "next_"),
+    [("C", "CFc(12"), ("c", "12"), ("c1", "Cc(2"), ("c1c(C", "CFc()12"), ("c1c(c", "Cc(12")],
+)
+def test_what_opens_no_ring_is_not_aromatic(before, next_):
+    form = Smiles(PALE)
+    state = form.start(LEFT, [PALE.index(word) for word in before])
+    mask = form.allowed(state, LEFT)
+    assert "".join(word for word, may in zip(PALE, mask.tolist(), strict=True) if may) == next_
+
+
 RINGS = ["c1ccccc1", "c1cccc1", "c1cc[nH]c1", "c1ccnc1", "Cn1cccc1", "n1cccc1", "c1ccoc1"]
 RINGS += ["c1ccc2ccccc2c1", "c1ccc2cccc2c1", "c1ccn2cccc2c1", "O=c1cccc1", "O=c1cc[nH]cc1"]
 RINGS += ["O=c1ccccc1", "c1cc[n+](C)cc1", "c1cc(C=O)ccc1", "C=c1cc[nH]cc1", "c1(cccc1)C", "c1cnoc1"]
@@ -146,7 +197,7 @@ def test_answers_of_rings_are_few_however_many_atoms_are_open():
     words = ["c", "(", ")", "1", "."]
     form = Smiles(words)
     state = form.start(LEFT)
-    for word in ["c", "("] * 100:
+    for word in ["c", "1", *["(", "c"] * 99, "("]:
         token = words.index(word)
         assert form.allowed(state, LEFT)[token]
         state = form.advance(state, token, LEFT)
@@ -158,21 +209,22 @@ def test_answers_of_rings_are_few_however_many_atoms_are_open():
 
 
 def test_answers_are_all_kept_where_they_are_as_many_as_may_be():
-    words = ["c", "(", ")"]
-    state = Smiles(words).start(LEFT, [0, 1] * 12)
+    words = ["c", "(", ")", "1"]
+    state = Smiles(words).start(LEFT, [0, 3, 1] + [0, 1] * 11)
     assert 128 < len(state.missing) <= aromatic.MOST
-    assert len(Smiles(words).start(LEFT, [0, 1] * 13).missing) == 0
+    assert len(Smiles(words).start(LEFT, [0, 3, 1] + [0, 1] * 12).missing) == 0
 
 
-def test_a_way_to_an_end_is_known_wherever_it_is_said_and_hardly_ever_too_long():
-    form, memo = Smiles(SMALL), {}
+@pytest.mark.parametrize("words", [SMALL, PALE])
+def test_a_way_to_an_end_is_known_wherever_it_is_said_and_hardly_ever_too_long(words):
+    form, memo = Smiles(words), {}
 
     def ends(state: State, left: int) -> bool:
-        if form.complete(state):
+        if closed(state):
             return True
         if left and (state, left) not in memo:
-            after = (form.advance(state, token, LEFT) for token in range(len(SMALL)))
-            memo[state, left] = any(one is not None and ends(one, left - 1) for one in after)
+            onward = (form.advance(state, token, LEFT) for token in range(len(words)))
+            memo[state, left] = any(one is not None and ends(one, left - 1) for one in onward)
         return bool(left) and memo[state, left]
 
     dice, missed, total = random.Random(0), 0, 0
@@ -182,8 +234,8 @@ def test_a_way_to_an_end_is_known_wherever_it_is_said_and_hardly_ever_too_long()
             if tokens := form.allowed(state, LEFT).nonzero()[:, 0].tolist():
                 state = form.advance(state, dice.choice(tokens), LEFT)
         for token, may in enumerate(form.allowed(state, left).tolist()):
-            after = form.advance(state, token, LEFT)
-            can = after is not None and ends(after, left - 1)
+            found = form.advance(state, token, LEFT)
+            can = found is not None and ends(found, left - 1)
             assert can or not may
             missed, total = missed + (can and not may), total + can
     assert missed <= 0.05 * total

@@ -13,8 +13,13 @@ from tests.unit.music.test_events import TRIO
 
 def file_of(*messages, ticks: int = 480, kind: int = 1) -> bytes:
     """A file of one track."""
+    return file_with(messages, ticks=ticks, kind=kind)
+
+
+def file_with(*tracks, ticks: int = 480, kind: int = 1) -> bytes:
+    """A file of tracks."""
     file = mido.MidiFile(type=kind, ticks_per_beat=ticks)
-    file.tracks.append(mido.MidiTrack(messages))
+    file.tracks += map(mido.MidiTrack, tracks)
     out = io.BytesIO()
     file.save(file=out)
     return out.getvalue()
@@ -73,10 +78,44 @@ def test_a_change_of_instrument_makes_another_track():
     assert [track.program for track in score.tracks] == [0, 7]
 
 
-def test_notes_that_nothing_ends_end_with_the_track():
+def test_notes_that_nothing_ends_end_with_the_track_and_are_counted():
     on = mido.Message("note_on", note=60, velocity=79)
     end = mido.MetaMessage("end_of_track", time=960)
-    assert midi.read(file_of(on, end))[0].tracks[0].notes == (Note(0, 60, 24, 79),)
+    score, lost = midi.read(file_of(on, end))
+    assert score.tracks[0].notes == (Note(0, 60, 24, 79),)
+    assert lost == ["1 notes without an end sound to that of their track"]
+
+
+def program(number: int, time: int = 0, channel: int = 0) -> mido.Message:
+    return mido.Message("program_change", program=number, time=time, channel=channel)
+
+
+@pytest.mark.parametrize(
+    ("tracks", "played"),
+    [
+        ([[program(73)], note(0, 480)], [73]),  # as files of type 1 often have it
+        ([[program(73, 480)], [*note(0, 480), *note(0, 480)]], [0, 73]),
+        ([[*note(0, 480), *note(0, 480)], [program(73, 480)]], [0, 73]),
+        ([[program(73)], [program(4), *note(0, 480)]], [4]),  # its own one, where both come at once
+        ([[program(4), *note(0, 480)], [program(73), *note(0, 480)]], [4, 73]),
+        ([[program(73, 240)], [program(4), *note(480, 960)]], [73]),  # the last one
+        ([[program(73, channel=1)], note(0, 480)], [0]),
+        ([[*note(0, 480), program(73)], note(480, 960)], [0, 73]),
+    ],
+)
+def test_a_channel_plays_on_one_instrument_in_all_tracks(tracks, played):
+    score, lost = midi.read(file_with(*tracks))
+    assert [track.program for track in score.tracks] == played and lost == []
+
+
+def test_a_note_may_end_in_another_track():
+    on, off = note(0, 480)
+    tracks = midi.read(file_with([on], [off]))
+    assert tracks == (Score((Track((Note(0, 60, 12, 79),)),)), [])
+    both = file_with(note(0, 960), [*note(0, 240), off])  # an end too many; each track has its own
+    assert [track.notes[0].length for track in midi.read(both)[0].tracks] == [24, 6]
+    before = file_with([*note(480, 960)[:1]], [mido.Message("note_off", note=60, time=240)])
+    assert midi.read(before)[1] == ["1 notes without an end sound to that of their track"]
 
 
 def test_more_instruments_than_channels_are_left_out_and_counted():
@@ -89,14 +128,17 @@ def test_more_instruments_than_channels_are_left_out_and_counted():
     assert midi.read(midi.write(score))[0] == score
 
 
-def test_extreme_tempos_are_bounded():
+def test_extreme_tempos_are_bounded_and_counted():
     wild = [mido.MetaMessage("set_tempo", tempo=1), *note(0, 480)]
-    assert midi.read(file_of(*wild))[0].tempos == (Tempo(0, 400),)
+    score, lost = midi.read(file_of(*wild))
+    assert score.tempos == (Tempo(0, 400),)
+    assert lost == ["1 tempos were not 10 to 400 beats a minute"]
 
 
 @pytest.mark.parametrize(
     ("data", "code"),
     [
+        (b"", "empty"),
         (b"RIFF1234", "corrupt"),
         (b"MThd\0\0\0\x06\0\1\0\1\1\xe0MTrk\0\0\xff\xff", "truncated"),
         (file_of(), "no_text"),
