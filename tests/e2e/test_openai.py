@@ -212,3 +212,128 @@ def test_a_form_that_cannot_be_is_one_line(client, wrong, part):
     with pytest.raises(openai.BadRequestError) as caught:
         client.completions.create(model="words", prompt="the ", max_tokens=12, extra_body=wrong)
     assert part in str(caught.value)
+
+
+def test_a_prompt_that_is_too_long_is_refused_and_cut_only_on_demand(client):
+    words = {"model": "words", "seed": 3}
+    long, talk = "the " * 20, [{"role": "user", "content": "the loom "}] * 9
+    for ask, param in (
+        (lambda **more: client.completions.create(**words, prompt=long, **more), "prompt"),
+        (lambda **more: client.chat.completions.create(**words, messages=talk, **more), "messages"),
+    ):
+        with pytest.raises(openai.BadRequestError, match="context length is 32 tokens") as caught:
+            ask(max_tokens=5)
+        assert (caught.value.code, caught.value.param) == ("context_length_exceeded", param)
+        cut = ask(max_tokens=5, extra_body={"truncation": "auto"})
+        assert (cut.usage.prompt_tokens, cut.usage.completion_tokens) == (27, 5)
+    end = client.completions.create(**words, prompt=long[-27:], max_tokens=5)
+    cut = client.completions.create(
+        **words, prompt=long, max_tokens=5, extra_body={"truncation": "auto"}
+    )
+    assert cut.choices[0].text == end.choices[0].text
+    with pytest.raises(openai.BadRequestError, match=r"1 to 4\..*the prompt has 28") as caught:
+        client.completions.create(**words, prompt=long[:28], max_tokens=5)
+    assert (caught.value.code, caught.value.param) == ("context_length_exceeded", "max_tokens")
+    rest = client.completions.create(**words, prompt=long[:28])  # as much as there is room for
+    assert (rest.usage.prompt_tokens, rest.usage.completion_tokens) == (28, 4)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "code"),
+    [({"prompt": "the " * 8}, "context_length_exceeded"), ({"max_tokens": 29}, None)],
+)
+def test_any_route_refuses_what_leaves_no_room(client, wrong, code):
+    body = {"model": "words", "prompt": "the ", "max_tokens": 28}
+    assert client.post("/generations", body=body, cast_to=object)
+    with pytest.raises(openai.BadRequestError, match="context length is 32") as caught:
+        client.post("/generations", body={**body, **wrong}, cast_to=object)
+    assert caught.value.code == "context_length_exceeded"
+    assert caught.value.param == ("max_tokens" if code is None else "prompt")
+
+
+TOOL = {"type": "function", "function": {"name": "f", "parameters": {}}}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "param"),
+    [
+        ({"suffix": "loom"}, "suffix"),
+        ({"n": 2, "best_of": 3}, "best_of"),
+        ({"tools": [TOOL]}, "tools"),
+        ({"functions": [TOOL["function"]]}, "functions"),
+    ],
+)
+def test_what_would_change_an_answer_and_is_not_carried_out_is_refused(client, wrong, param):
+    talk = {"messages": [{"role": "user", "content": "the "}]}
+    for path, given in (("/completions", {"prompt": "the "}), ("/chat/completions", talk)):
+        body = {"model": "words", "max_tokens": 4, **given}
+        with pytest.raises(openai.BadRequestError, match="Leave it out") as caught:
+            client.post(path, body={**body, **wrong}, cast_to=object)
+        assert (caught.value.param, caught.value.code) == (param, "unsupported_parameter")
+
+
+def test_what_asks_for_nothing_is_no_error_and_what_nobody_read_is_told(client):
+    with pytest.raises(openai.BadRequestError, match="messages is empty"):
+        client.chat.completions.create(model="words", messages=[])
+    nothing = {"suffix": None, "tools": [], "best_of": 2, "user": "me", "store": False}
+    more = {**nothing, "parallel_tool_calls": True, "metadata": {"a": "b"}, "topk": 3}
+    answer = client.completions.with_raw_response.create(
+        model="words", prompt="the ", max_tokens=4, n=2, extra_body=more
+    )
+    assert answer.headers["x-genloom-ignored"] == "topk"
+    assert len(answer.parse().choices) == 2
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_each_of_several_prompts_is_answered_as_if_it_were_alone(client, stream):
+    ask = {"model": "words", "n": 2, "seed": 4, "max_tokens": 6, "echo": True}
+    prompts = ["the ", "loom", "a"]
+    answer = client.completions.create(**ask, prompt=prompts, stream=stream)
+    said, ends = [""] * 6, [None] * 6
+    for choice in (c for chunk in (answer if stream else [answer]) for c in chunk.choices):
+        said[choice.index] += choice.text
+        ends[choice.index] = choice.finish_reason
+    alone = [client.completions.create(**ask, prompt=prompt) for prompt in prompts]
+    assert said == [choice.text for one in alone for choice in one.choices]
+    assert [text[:4] for text in said[:4]] == ["the ", "the ", "loom", "loom"]
+    assert ends == ["length"] * 6
+    if not stream:
+        assert (answer.usage.prompt_tokens, answer.usage.completion_tokens) == (9, 36)
+    with pytest.raises(openai.BadRequestError, match="at most 64 texts in all") as caught:
+        client.completions.create(**ask, prompt=["a"] * 33, stream=stream)
+    assert caught.value.param == "prompt"
+
+
+def test_one_wrong_prompt_of_several_is_an_error(client):
+    with pytest.raises(openai.BadRequestError, match="the character 'A'"):
+        client.completions.create(model="words", prompt=["the ", "A"], max_tokens=4)
+
+
+def test_a_prompt_is_scored_like_what_was_written(client):
+    """A text that was drawn is sent as a prompt: its scores are the same."""
+    ask = {"model": "words", "seed": 2, "logprobs": 2}
+    drawn = client.completions.create(**ask, prompt="the ", max_tokens=6).choices[0]
+    whole = "the " + drawn.text
+    (alone, again) = client.completions.create(
+        **ask, prompt=[whole, whole[:4]], echo=True, max_tokens=0
+    ).choices
+    found = alone.logprobs
+    assert (alone.text, "".join(found.tokens), again.text) == (whole, whole, "the ")
+    assert found.text_offset == list(range(10))
+    assert found.token_logprobs[0] is found.top_logprobs[0] is None
+    assert found.token_logprobs[4:] == pytest.approx(drawn.logprobs.token_logprobs, abs=1e-4)
+    assert [set(top) for top in found.top_logprobs[4:]] == [
+        set(top) for top in drawn.logprobs.top_logprobs
+    ]
+    assert again.logprobs.token_logprobs[1:] == pytest.approx(found.token_logprobs[1:4], abs=1e-4)
+    both = client.completions.create(**ask, prompt="the ", echo=True, max_tokens=6).choices[0]
+    chunks = client.completions.create(**ask, prompt="the ", echo=True, max_tokens=6, stream=True)
+    parts = [choice for chunk in chunks for choice in chunk.choices]
+    assert both.text == whole == "".join(part.text for part in parts)
+    told = [part.logprobs for part in parts if part.logprobs]
+    for name in ("tokens", "token_logprobs", "text_offset"):
+        assert getattr(both.logprobs, name) == [one for log in told for one in getattr(log, name)]
+    assert both.logprobs.token_logprobs[4:] == drawn.logprobs.token_logprobs
+    assert both.logprobs.text_offset == list(range(10))
+    with pytest.raises(openai.BadRequestError, match="1 to 28"):
+        client.completions.create(**ask, prompt="the ", max_tokens=0)

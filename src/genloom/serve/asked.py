@@ -15,7 +15,7 @@ from genloom.errors import BadInput
 from genloom.serve import media
 from genloom.serve.engine.messages import Done
 from genloom.serve.engine.request import Request
-from genloom.serve.given import stays
+from genloom.serve.given import spoilt
 from genloom.serve.known import Known
 from genloom.serve.store import Origin
 
@@ -57,6 +57,7 @@ class Asked:
         grammar: See `Request.grammar`.
         logit_bias: See `Request.logit_bias`.
         logprobs: So many likeliest tokens are told with each one; None: none, and not its own.
+        scored: Whether the same is told of the tokens of the prompt.
         toward: A seed that the samples lie on the way to, or None.
         mix: How far on that way each sample lies, in [0, 1].
         latent: The code of each sample; None draws them.
@@ -84,6 +85,7 @@ class Asked:
     grammar: tuple[str, str] | None = None
     logit_bias: tuple[tuple[int, float], ...] = ()
     logprobs: int | None = None
+    scored: bool = False
     toward: int | None = None
     mix: tuple[float, ...] = ()
     latent: tuple[tuple[float, ...], ...] | None = None
@@ -110,6 +112,7 @@ class Asked:
             grammar=self.grammar,
             logit_bias=self.logit_bias,
             logprobs=self.logprobs,
+            scored=self.scored,
             toward=self.toward,
             mix=self.mix,
             latent=None if self.latent is None else torch.tensor(self.latent),
@@ -215,13 +218,13 @@ class Asked:
             return items
         return torch.where(self.original.mask, items, self.original.picture)
 
-    def cut(self, items: Sequence[Tensor]) -> list[bool]:
-        """Whether voices that stay are cut in each sample: it has more words than an item holds."""
+    def spoilt(self, items: Sequence[Tensor]) -> list[str | None]:
+        """Why voices that stay are not whole in each sample; None where they are."""
         codec = self.known.voices
         if codec is None or self.original is None or self.original.mask is None:
-            return [False] * len(items)
+            return [None] * len(items)
         kept = codec.encode(self.original.picture[None])[0, ~self.original.mask.any(1)]
-        return [not stays(item, kept, codec) for item in items]
+        return [spoilt(item, kept, codec) for item in items]
 
     def encode(self, item: Tensor, told: Mapping[str, str]) -> bytes:
         """One sample as a file in the form that was asked for, without marks."""

@@ -8,9 +8,10 @@ from typing import Any
 from genloom.serve import media
 from genloom.serve.asked import Asked
 from genloom.serve.known import Known
-from genloom.serve.making import caption_of, label_of, prompt_of, seeds_of
+from genloom.serve.making import label_of, seeds_of
 from genloom.serve.originals import Sent, made_from
 from genloom.serve.problems import Problem
+from genloom.serve.prompts import caption_of, prompt_of, room_after
 from genloom.serve.settings import Limits
 
 LARGEST = 1e6  # of a number of a code
@@ -55,18 +56,19 @@ def asked_for(
     Raises:
         Problem: Something does not fit.
     """
+    given = () if known.items.caption else prompt_of(known, prompt, limits)
     asked = Asked(
         known=known,
         seeds=tuple(seeds),
         label=label_of(known, label),
         options=known.chosen(options or {}, most_steps=limits.steps),
-        prompt=() if known.items.caption else prompt_of(known, prompt, limits),
+        prompt=given,
         caption=caption_of(known, prompt, limits),
         told=prompt,
         form=media.media_type(known.items.medium, format)[0],
         previews=previews,
         tokens=tokens and known.tokens,
-        most=_most(known, most),
+        most=_most(known, most, len(given)),
         toward=toward,
         mix=tuple(mix),
         latent=_codes(known, latent),
@@ -90,14 +92,11 @@ def walk(seed: int | None, toward: int, mix: Sequence[float], limits: Limits) ->
     return seeds_of(seed, 1, limits) * len(mix)
 
 
-def _most(known: Known, most: int | None) -> int | None:
-    if most is None:
-        return None
-    if not known.tokens:
+def _most(known: Known, most: int | None, given: int) -> int | None:
+    if known.tokens:
+        room_after(known, given, most, param="prompt")
+    elif most is not None:
         raise Problem(400, f"{known.name} does not draw token by token.", param="max_tokens")
-    length = known.items.shape[0]
-    if not 1 <= most <= length:
-        raise Problem(400, f"max_tokens = {most}: it must be 1 to {length}.", param="max_tokens")
     return most
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from starlette.requests import Request
@@ -74,6 +74,25 @@ async def collected(request: Request, events: AsyncGenerator[T]) -> list[T]:
     finally:
         gone.cancel()
         await events.aclose()
+
+
+async def merged(each: Sequence[AsyncGenerator[T]]) -> AsyncGenerator[T]:
+    """The events of all, as they come; the first failure, or the end of this, ends them all."""
+    coming = {asyncio.ensure_future(anext(one, None)): one for one in each}
+    try:
+        while coming:
+            done, _ = await asyncio.wait(coming, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                one, event = coming.pop(task), task.result()
+                if event is not None:
+                    coming[asyncio.ensure_future(anext(one, None))] = one
+                    yield event
+    finally:
+        for task in coming:
+            task.cancel()
+        await asyncio.gather(*coming, return_exceptions=True)
+        for one in each:
+            await one.aclose()
 
 
 async def _next(events: AsyncGenerator[T], gone: asyncio.Task[None]) -> T | None:

@@ -30,6 +30,8 @@ from genloom.serve.problems import Problem
 MOST_PIXELS = 2**23
 MOST_BYTES = 2**23  # of a picture
 MOST_MIDI = 2**18  # of a MIDI file: reading so much takes about a second
+CUT_OFF = "with what was written the piece has more words than an item: the voices were cut off"
+CHANGED = "beside what was written the model's words say other notes than those that stay"
 
 
 def picture(data: bytes, items: Items, param: str = "image") -> Tensor:
@@ -112,13 +114,19 @@ def voices(data: bytes, codec: Voices, param: str = "source") -> tuple[Tensor, T
 
     Raises:
         Problem: It is no music that can be read, has no voice or no place for another, is longer
-            than an item, or has what the model has no words for.
+            than an item, or has what the model has no words for; or the model has none for a voice
+            that it is to write.
     """
 
     def refused(text: str) -> Problem:
         return Problem(400, f"{param} {text}", param=param, code="invalid_value")
 
     most, frames, score = *codec.space.shape, music(data, param)
+    if codec.sayable < most:
+        raise refused(
+            f"cannot be written to: the data of this model had {codec.sayable} tracks, so that it "
+            f"has no words for {most} voices. Train one with codec.voices={codec.sayable}."
+        )
     tracks, size = score.pitched, -(-score.end // codec.span)
     if not 0 < len(tracks) < most:
         raise refused(f"has {len(tracks)} tracks with notes: from 1 to {most - 1} can stay.")
@@ -133,7 +141,7 @@ def voices(data: bytes, codec: Voices, param: str = "source") -> tuple[Tensor, T
         strange = pitch_of(cells)[codec.cells(x) != cells].unique().tolist()
         raise refused(f"has pitches that the model's data had not: {strange[:8]}.")
     item = codec.decode(x[None])[0]
-    if not stays(item, x[: len(tracks)], codec):
+    if spoilt(item, x[: len(tracks)], codec):
         raise refused(
             "has lengths that the model's data had not, or more notes than an item holds: "
             "genloom edit keeps such a piece note for note."
@@ -143,9 +151,12 @@ def voices(data: bytes, codec: Voices, param: str = "source") -> tuple[Tensor, T
     return item, free
 
 
-def stays(item: Tensor, x: Tensor, codec: Voices) -> bool:
-    """Whether an item's first voices are those of tokens (voices, F), to the last note."""
-    return torch.equal(codec.encode(item[None])[0, : len(x)], x)
+def spoilt(item: Tensor, x: Tensor, codec: Voices) -> str | None:
+    """Why an item's first voices are not those of tokens (voices, F); None where they are."""
+    found = codec.encode(item[None])[0, : len(x)]
+    if torch.equal(found, x):
+        return None
+    return CUT_OFF if (codec.cells(found)[found != x] == REST).all() else CHANGED
 
 
 def _pixels(data: bytes, param: str) -> np.ndarray:

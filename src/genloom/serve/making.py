@@ -18,7 +18,6 @@ from torch import Tensor
 from genloom.conditions import class_index
 from genloom.decoding import grammars
 from genloom.errors import BadInput
-from genloom.lexicon import is_text
 from genloom.safety.policy import Decision, Outcome, Policy, Verdict
 from genloom.serve import media
 from genloom.serve.asked import Asked
@@ -46,8 +45,6 @@ WRITERS = {  # format -> libraries that files of it are made with
     "smi": ("rdkit", "selfies"),
     "svg": ("rdkit", "selfies"),
 }
-CUT_OFF = "with what was written the piece has more words than an item: the voices were cut off"
-CUT = Decision((Outcome(Verdict.REFUSE, CUT_OFF),))
 
 
 @dataclass(frozen=True)
@@ -206,8 +203,11 @@ class Maker:
         if self.policy is not None:
             looked_at = asked.kept(done.items) if texts is None else texts
             decisions = self.policy.outputs(looked_at, model=asked.known.name)
-        pairs = zip(decisions, asked.cut(found), strict=True)
-        decisions = [CUT if cut else decision for decision, cut in pairs]
+        pairs = zip(decisions, asked.spoilt(found), strict=True)
+        decisions = [
+            Decision((Outcome(Verdict.REFUSE, why),)) if why else decision
+            for decision, why in pairs
+        ]
         made: list[Made | None] = [
             None
             if decision.verdict is Verdict.REFUSE
@@ -311,36 +311,3 @@ def label_of(known: Known, label: int | str | None) -> int | str | None:
         return class_index(label, known.items.classes)
     except BadInput as error:
         raise Problem(400, str(error), param="label", code="invalid_value") from error
-
-
-def caption_of(known: Known, text: str, limits: Limits) -> str:
-    """The text, where the model reads captions; else none.
-
-    Raises:
-        Problem: It is too long.
-    """
-    if len(text) > limits.prompt:
-        raise Problem(400, f"a prompt has at most {limits.prompt} characters.", param="prompt")
-    return text.strip() if known.items.caption else ""
-
-
-def prompt_of(known: Known, text: str, limits: Limits) -> tuple[int, ...]:
-    """The tokens of a text.
-
-    Raises:
-        Problem: The model goes on from no text, or does not know a character.
-    """
-    if len(text) > limits.prompt:
-        raise Problem(400, f"a prompt has at most {limits.prompt} characters.", param="prompt")
-    if not text:
-        return ()
-    if not is_text(text):
-        why = "a prompt is no text where it holds a surrogate, which is half a character."
-        raise Problem(400, why, param="prompt", code="unknown_character")
-    if not known.tokens:
-        raise Problem(400, f"{known.name} does not go on from a prompt.", param="prompt")
-    assert known.items.lexicon is not None
-    try:
-        return tuple(known.items.lexicon.encode(text))
-    except BadInput as error:
-        raise Problem(400, str(error), param="prompt", code="unknown_character") from None

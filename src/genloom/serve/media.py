@@ -38,7 +38,7 @@ def media_type(medium: str, form: str | None) -> tuple[str, str]:
         raise Problem(
             400,
             f"{medium} items are {' or '.join(known)}, not {form[:30]!r}.",
-            param="output_format",
+            param="format",
         )
     return form, known[form]
 

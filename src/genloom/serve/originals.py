@@ -16,6 +16,7 @@ from genloom.serve.known import Known
 from genloom.serve.problems import Problem
 
 LONGEST = 4 * given.MOST_BYTES // 3 + 200  # characters of a picture as text
+FILES = {"music": "given voices"}  # medium -> what its samples are made from; else a picture
 STRENGTH = 0.6  # of an edit without a mask, where nobody says more; with one, all is drawn anew
 
 
@@ -117,8 +118,11 @@ def _check_absence(known: Known, sent: Sent) -> None:
 
 def _check(known: Known, sent: Sent) -> None:
     if not known.edits:
-        text = f"{known.name} makes its samples from no picture: leave {sent.name} out."
-        raise Problem(400, text, param=sent.name, code="unsupported_parameter")
+        medium, file = known.items.medium, FILES.get(known.items.medium, "picture")
+        text = f"{known.name}, a model of {medium}, makes its samples from no {file}"
+        raise Problem(
+            400, f"{text}: leave {sent.name} out.", param=sent.name, code="unsupported_parameter"
+        )
     for name, value in (("strength", sent.strength), ("keep", sent.keep)):
         if known.voices is not None and value not in (None, False):
             raise _useless(known, name)

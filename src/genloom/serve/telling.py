@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, final
 from uuid import uuid4
 
-from genloom.serve.writing import Score, Writing
+from genloom.decoding.writing import Score, Text, Writing
 
 
 @final
@@ -36,11 +37,12 @@ class Form:
 
 
 def _in_columns(scores: Sequence[Score], start: int) -> dict[str, Any]:
+    sizes = [len(score.token) for score in scores]
     return {
         "tokens": [score.token for score in scores],
         "token_logprobs": [score.nats for score in scores],
         "top_logprobs": [dict(score.top) for score in scores],
-        "text_offset": [start + i for i in range(len(scores))],
+        "text_offset": [start + size for size in accumulate(sizes[:-1], initial=0)],
     }
 
 
@@ -77,16 +79,56 @@ CHAT = Form(
 
 
 @final
+@dataclass
+class Progress:
+    """What was told of a text.
+
+    Args:
+        before: What it begins with.
+        read: Scores of that.
+        begun: Whether that was told.
+        shown: Characters of the text that were told.
+        scores: Of the text, those that were told.
+        reach: Characters of their tokens.
+    """
+
+    before: str
+    read: Sequence[Score] = ()
+    begun: bool = False
+    shown: int = 0
+    scores: int = 0
+    reach: int = 0
+
+    def next(
+        self, text: Text, size: int, *, rest: bool
+    ) -> tuple[int, Sequence[Score], Sequence[Score]]:
+        """Take it that so many characters more are told, or that the text has ended.
+
+        Returns:
+            Where the first score lies, those of the beginning if it is new, and the new ones.
+        """
+        given = () if self.begun or text.reason == "content_filter" else self.read
+        start = len(self.before) + self.reach - sum(len(score.token) for score in given)
+        self.begun, self.shown, first = True, self.shown + size, self.scores
+        for score in text.scores[first : text.count]:
+            if not rest and self.reach + len(score.token) > self.shown:
+                break  # half a letter, or a piece whose rest may become a stop
+            self.scores, self.reach = self.scores + 1, self.reach + len(score.token)
+        return start, given, text.scores[first : self.scores]
+
+
+@final
 class Told:
     """The answer of one request, whole or in chunks.
 
     Args:
         form: Of the route.
         model: Its name.
-        given: Tokens of the prompt.
-        writing: The texts.
+        given: Tokens of the prompts.
+        writings: The texts, those of one prompt after those of another.
         with_usage: A last chunk tells the usage.
         with_scores: Tell what the model thought of each token.
+        before: What the texts of each writing begin with; nothing where it is left out.
     """
 
     def __init__(
@@ -94,27 +136,32 @@ class Told:
         form: Form,
         model: str,
         given: int,
-        writing: Writing,
-        *,
+        *writings: Writing,
         with_usage: bool,
         with_scores: bool,
+        before: Sequence[str] = (),
     ):
-        self.form, self.given, self.writing = form, given, writing
+        self.form, self.given, self.writings = form, given, writings
         self.with_usage, self.with_scores = with_usage, with_scores
-        self.shown = [0] * len(writing.texts)  # characters that are in chunks already
+        openings = zip(writings, before or [""] * len(writings), strict=True)
+        self.progress = [Progress(said) for writing, said in openings for _ in writing.texts]
         self.common = {
             "id": f"{form.word}-{uuid4().hex}",
             "created": int(time.time()),
             "model": model,
         }
 
-    def whole(self, before: str) -> dict[str, Any]:
-        """All texts, each after `before`."""
-        choices = []
-        for i, text in enumerate(self.writing.texts):
-            scores = self._scores(i, 0, len(text.text), len(before))
-            said = self.form.text(before + text.text if text.reason != "content_filter" else "")
-            choices.append(self._choice(i, said, text.reason or "length", scores))
+    def read(self, first: int, scores: Sequence[Sequence[Score]]) -> None:
+        """Take the scores of what the texts from `first` on begin with."""
+        for k, own in enumerate(scores):
+            self.progress[first + k].read = own
+
+    def whole(self) -> dict[str, Any]:
+        """All texts."""
+        choices = [
+            self._choice(i, self.form.text, text.text, text.reason or "length")
+            for i, text in enumerate(self._texts())
+        ]
         usage = self._usage()
         return {**self.common, "object": self.form.whole, "choices": choices, "usage": usage}
 
@@ -122,42 +169,50 @@ class Told:
         """Chunks before the first piece."""
         if self.form.first is None:
             return []
-        return [self._chunk(self._choice(i, self.form.first)) for i in range(len(self.shown))]
+        none = {"logprobs": None, "finish_reason": None}
+        return [
+            self._chunk({"index": i, **self.form.first, **none}) for i in range(len(self.progress))
+        ]
 
     def piece(self, i: int, piece: str) -> dict[str, Any]:
         """A chunk with the next piece of text i."""
-        start, self.shown[i] = self.shown[i], self.shown[i] + len(piece)
-        scores = self._scores(i, start, self.shown[i], 0)
-        return self._chunk(self._choice(i, self.form.piece(piece), None, scores))
+        return self._chunk(self._choice(i, self.form.piece, piece))
 
     def closing(self) -> list[dict[str, Any]]:
         """Chunks after the last piece: why each text ended, and the usage if asked for."""
         ends = [
-            self._chunk(self._choice(i, self.form.piece(""), text.reason or "length"))
-            for i, text in enumerate(self.writing.texts)
+            self._chunk(self._choice(i, self.form.piece, "", text.reason or "length"))
+            for i, text in enumerate(self._texts())
         ]
         if self.with_usage:
             usage = {"object": self.form.chunk, "choices": [], "usage": self._usage()}
             ends.append({**self.common, **usage})
         return ends
 
-    def _scores(self, i: int, start: int, stop: int, before: int) -> dict[str, Any] | None:
-        if not self.with_scores:
-            return None
-        return self.form.scores(self.writing.texts[i].scores[start:stop], before + start)
-
-    def _chunk(self, choice: dict[str, Any]) -> dict[str, Any]:
-        return {**self.common, "object": self.form.chunk, "choices": [choice]}
+    def _texts(self) -> list[Text]:
+        return [text for writing in self.writings for text in writing.texts]
 
     def _choice(
         self,
         i: int,
-        told: dict[str, Any],
+        told: Callable[[str], dict[str, Any]],
+        piece: str,
         reason: str | None = None,
-        scores: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
-        return {"index": i, **told, "logprobs": scores, "finish_reason": reason}
+        """More of a text, after what it begins with, or with a reason its rest."""
+        text, progress = self._texts()[i], self.progress[i]
+        before = "" if progress.begun or reason == "content_filter" else progress.before
+        start, given, scores = progress.next(text, len(piece), rest=reason is not None)
+        found, whole = None, told is self.form.text
+        if self.with_scores and (whole or piece or before or scores):
+            found = self.form.scores([*given, *scores], start)
+            if given:  # as OpenAI has it, there is nothing to say of the first token
+                found["token_logprobs"][0] = found["top_logprobs"][0] = None
+        return {"index": i, **told(before + piece), "logprobs": found, "finish_reason": reason}
+
+    def _chunk(self, choice: dict[str, Any]) -> dict[str, Any]:
+        return {**self.common, "object": self.form.chunk, "choices": [choice]}
 
     def _usage(self) -> dict[str, int]:
-        given, made = self.given, sum(text.count for text in self.writing.texts)
+        given, made = self.given, sum(text.count for text in self._texts())
         return {"prompt_tokens": given, "completion_tokens": made, "total_tokens": given + made}

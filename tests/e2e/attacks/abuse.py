@@ -109,6 +109,7 @@ ALL: dict[str, Abuse] = {**NUMBERS, **SIZES, **FORMS}
 
 # A value of each wrong type goes into each field.
 WRONG: tuple[Any, ...] = ([], {}, [1], {"a": 1}, "\ud800", 1.5, True, -1, 10**400, "x", [[]], None)
+ASKED = {"role": "user", "content": "a"}
 FIELDS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     ANY: ({"model": "moons"}, ("model", "n", "seed", "label", "prompt", "format", "options")),
     IMAGES: (
@@ -119,7 +120,7 @@ FIELDS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
         {"model": "words", "max_tokens": 1},
         ("model", "prompt", "n", "max_tokens", "stop", "stream_options", "echo", "temperature"),
     ),
-    CHAT: ({"model": "words", "max_tokens": 1, "messages": []}, ("messages", "stop", "seed")),
+    CHAT: ({"model": "words", "max_tokens": 1, "messages": [ASKED]}, ("messages", "stop", "seed")),
     "/v1/moderations": ({"input": "x"}, ("input", "model")),
     "/v1/keys": ({"name": "", "scopes": ["none"]}, ("name", "scopes", "per_minute")),
 }

@@ -80,11 +80,12 @@ def _told(document: dict[str, Any], word: str) -> Iterator[tuple[str, str, Any]]
 
 
 JUDGES = ("evaluate", "compare")
+ASKED = {"role": "user", "content": "a"}
 GOOD: dict[str, dict[str, Any]] = {
     "/v1/generations": {"model": "moons"},
     "/v1/images/generations": {"model": "codes", "prompt": ""},
     "/v1/completions": {"model": "words", "prompt": "a", "max_tokens": 1},
-    "/v1/chat/completions": {"model": "words", "messages": [], "max_tokens": 1},
+    "/v1/chat/completions": {"model": "words", "messages": [ASKED], "max_tokens": 1},
     "/v1/embeddings": {"model": "codes"},
     "/v1/encodings": {"model": "codes"},
     "/v1/batches": {"endpoint": "/v1/completions", "completion_window": "24h"},

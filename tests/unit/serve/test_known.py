@@ -12,8 +12,9 @@ from genloom.errors import BadInput
 from genloom.lexicon import Bytes
 from genloom.serve.app import create_app
 from genloom.serve.known import learn, named
-from genloom.serve.making import label_of, prompt_of, seeds_of
+from genloom.serve.making import label_of, seeds_of
 from genloom.serve.problems import Problem
+from genloom.serve.prompts import prompt_of, room_after
 from genloom.serve.routes.images import label_in, size_of
 from genloom.serve.settings import Limits, Settings
 from genloom.serve.verbs import settings_of
@@ -114,3 +115,20 @@ def test_only_loopback_is_local(host, local, tmp_path):
         with pytest.raises(ValueError, match="genloom keys add NAME"):
             settings.check(keyed=False)
     settings.check(keyed=True)
+
+
+@pytest.mark.parametrize(
+    ("given", "most", "param", "code"),
+    [
+        (32, None, "prompt", "context_length_exceeded"),
+        (40, 5, "prompt", "context_length_exceeded"),
+        (28, 5, "max_tokens", "context_length_exceeded"),
+        (28, 0, "max_tokens", "invalid_value"),
+    ],
+)
+def test_a_prompt_and_what_follows_it_must_fit(known, given, most, param, code):
+    assert room_after(known["words"], 28, 4, param="prompt") == 4
+    assert room_after(known["words"], 0, 32, param="prompt") == 32
+    with pytest.raises(Problem, match=f"length is 32 tokens; the prompt has {given}") as caught:
+        room_after(known["words"], given, most, param="prompt")
+    assert (caught.value.param, caught.value.code, caught.value.status) == (param, code, 400)

@@ -54,8 +54,9 @@ def test_texts_and_points_are_read_back():
 def test_formats_are_those_of_the_kind():
     assert media.media_type("image", None) == ("png", "image/png")
     assert media.media_type("text", "json") == ("json", "application/json")
-    with pytest.raises(Problem, match="text items are txt or json, not 'svg'"):
+    with pytest.raises(Problem, match="text items are txt or json, not 'svg'") as refused:
         media.media_type("text", "svg")
+    assert refused.value.param == "format"  # as /v1/generations calls it
     kinds = {(medium, kind) for medium, t in media.FORMATS.items() for kind in t.values()}
     assert not any("html" in kind for _, kind in kinds)
     assert {medium for medium, kind in kinds if "svg" in kind} == {"molecule"}  # our own drawings

@@ -10,20 +10,20 @@ import torch
 from fastapi.testclient import TestClient
 
 from genloom.artifact import load, save
+from genloom.continuation import opening
 from genloom.music import midi
 from genloom.music.notes import Note, Score, Track
 from genloom.recipe import resolve
 from genloom.serve.app import create_app
 from genloom.serve.known import learn
 from genloom.serve.settings import Settings
-from genloom.texts import opening
 
 NET = {"use": "transformer", "width": 16, "layers": 1, "heads": 1}
 MODELS = {
     "tunes": {"model": {"use": "autoregressive", "net": NET}},
     "grids": {
         "model": {"use": "autoregressive", "net": NET},
-        "codec": {"use": "voices", "frames": 8},
+        "codec": {"use": "voices", "frames": 8, "voices": 1},
     },
 }
 

@@ -22,9 +22,10 @@ from genloom.recipe import resolve
 from genloom.serve.app import create_app
 from genloom.serve.asked import Asked
 from genloom.serve.engine.batching import Batcher
-from genloom.serve.given import MOST_MIDI
+from genloom.serve.given import CHANGED, CUT_OFF, MOST_MIDI, voices
 from genloom.serve.known import learn
 from genloom.serve.originals import Sent, made_from
+from genloom.serve.problems import Problem
 from genloom.serve.settings import Settings
 from tests.unit.serve.engine.made import finals, run
 
@@ -32,7 +33,7 @@ FRAMES = 8
 NET = {"use": "bidirectional", "width": 16, "layers": 1, "heads": 2}
 MDLM = {"model": {"use": "mdlm", "net": NET}}
 VOICED = {**MDLM, "codec": {"use": "voices", "frames": FRAMES, "voices": 3}}
-PLAIN = {"model": {"use": "autoregressive"}, "codec": {"use": "voices", "frames": FRAMES}}
+PLAIN = {**VOICED, "model": {"use": "autoregressive"}}
 
 
 def tune(pitch: int, n: int = 6) -> Track:
@@ -148,7 +149,8 @@ def test_only_what_writes_voices_says_so(client):
         (Score((tune(60),)), {"mask": "AAAA"}, 400, "leave mask out"),
         (Score((tune(60),)), {"keep": True}, 400, "leave keep out"),
         (Score((tune(60),)), {"model": "grids"}, 400, "leave source out"),
-        (Score((tune(60),)), {"model": "tunes"}, 400, "leave source out"),
+        (Score((tune(60),)), {"model": "tunes"}, 400, "tunes, a model of music"),
+        (Score((tune(60),)), {"model": "tunes"}, 400, "no given voices: leave source out"),
     ],
 )
 def test_what_cannot_be_written_to_is_refused_in_one_line(client, score, more, status, says):
@@ -157,8 +159,8 @@ def test_what_cannot_be_written_to_is_refused_in_one_line(client, score, more, s
     assert answer.status_code == status and says in message and "\n" not in message
 
 
-def test_a_voice_that_stays_is_never_cut_off_in_silence(folders, client, monkeypatch):
-    """A sample with more words than an item is withheld, and says why."""
+def test_a_voice_that_stays_is_never_spoilt_in_silence(folders, client, monkeypatch):
+    """A sample that says other voices than those that stay is withheld, and says why."""
     artifact = load(folders["choir"], device="cpu")
     words = 30  # those of six notes take 29
     assert words < artifact.items.shape[0]
@@ -175,8 +177,19 @@ def test_a_voice_that_stays_is_never_cut_off_in_silence(folders, client, monkeyp
     sent = Sent(picture=midi.write(Score((tune(60),))))
     asked = made_from(Asked(known=known, seeds=(7, 8), form="mid"), sent)
     (done,) = finals(run(Batcher({"choir": artifact}), [asked.request()])).values()
-    assert asked.cut(asked.items(done)) == [True, True]
-    assert asked.original is not None and asked.cut([asked.original.picture]) == [False]
+    assert asked.spoilt(asked.items(done)) == [CUT_OFF] * 2
+    assert asked.original is not None and asked.spoilt([asked.original.picture]) == [None]
+    assert known.voices is not None
+    other = real(known.voices.scores, [Score((tune(61),))])
+    assert asked.spoilt([other[0]]) == [CHANGED]
+
+
+def test_a_voice_that_the_data_had_not_is_refused_before_anything_is_written(folders):
+    """Of a model that was trained when `voices` still took data of fewer tracks."""
+    codec = Voices(load(folders["choir"], device="cpu").items, frames=FRAMES, voices=4)
+    with pytest.raises(Problem, match=r"had 3 tracks.* for 4 voices.*codec.voices=3") as refused:
+        voices(midi.write(Score((tune(60),))), codec)
+    assert refused.value.status == 400
 
 
 def test_an_output_is_made_again_from_its_record_and_the_file(
@@ -201,8 +214,9 @@ def test_music_is_no_picture_to_edit(client):
     assert "choir cannot edit pictures" in answer.json()["error"]["message"]
 
 
-def test_a_sample_that_is_cut_off_is_withheld_and_says_why(client, monkeypatch):
-    monkeypatch.setattr(Asked, "cut", lambda self, items: [True] * len(items))
+@pytest.mark.parametrize("why", [CUT_OFF, CHANGED])
+def test_a_sample_whose_voices_are_spoilt_is_withheld_and_says_why(client, monkeypatch, why):
+    monkeypatch.setattr(Asked, "spoilt", lambda self, items: [why] * len(items))
     (one,) = ask(client, Score((tune(60),)), n=1, seed=7, format="mid").json()["data"]
     assert (one["state"], one["id"]) == ("refused", None)
-    assert "the voices were cut off" in one["reason"]
+    assert one["reason"] == why

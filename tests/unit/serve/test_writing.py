@@ -6,9 +6,9 @@ import itertools
 
 import pytest
 
+from genloom.decoding.writing import Score, Writing
 from genloom.lexicon import END, Bytes, Letters, Pieces, learn_pieces
-from genloom.serve.telling import CHAT, COMPLETION, Told
-from genloom.serve.writing import Score, Writing
+from genloom.serve.telling import CHAT, COMPLETION, Progress, Told
 
 ALPHABET = "ab\n "
 LETTERS = Letters(ALPHABET)
@@ -62,7 +62,8 @@ def test_scores_are_those_of_what_is_shown_and_none_of_a_stop():
     said = [chunk["delta"]["content"] for chunk in chunks]
     marked = [row["token"] for chunk in chunks for row in chunk["logprobs"]["content"]]
     assert "".join(said) == " a" == "".join(marked)
-    whole = Told(COMPLETION, "words", 0, writing, with_usage=False, with_scores=True).whole("xy")
+    told = Told(COMPLETION, "words", 0, writing, with_usage=False, with_scores=True, before=["xy"])
+    whole = told.whole()
     assert whole["choices"][0]["text"] == "xy a"
     assert whole["choices"][0]["logprobs"] == {
         "tokens": [" ", "a"],
@@ -82,17 +83,19 @@ def test_a_text_that_was_not_seen_growing_is_told_like_one_that_was():
 def test_a_refused_text_says_nothing_but_that():
     writing, _ = write("aab", 5, ())
     writing.refuse(0)
-    told = Told(COMPLETION, "words", 2, writing, with_usage=False, with_scores=True)
-    (choice,) = told.whole("echo of the prompt")["choices"]
+    shown = {"with_usage": False, "with_scores": True, "before": ["echo of the prompt"]}
+    told = Told(COMPLETION, "words", 2, writing, **shown)
+    told.read(0, [[score("e")]])
+    (choice,) = told.whole()["choices"]
     assert (choice["text"], choice["finish_reason"]) == ("", "content_filter")
-    assert told.whole("")["usage"]["completion_tokens"] == 3
+    assert told.whole()["usage"]["completion_tokens"] == 3
 
 
 @pytest.mark.parametrize(("form", "field"), [(COMPLETION, "text"), (CHAT, "message")])
 def test_both_forms_tell_the_same(form, field):
     writing, _ = write("aab", 5, ("b",))
     told = Told(form, "words", 2, writing, with_usage=True, with_scores=False)
-    (choice,) = told.whole("")["choices"]
+    (choice,) = told.whole()["choices"]
     said = choice[field] if field == "text" else choice[field]["content"]
     assert (said, choice["finish_reason"]) == ("aa", "stop")
     ends = told.closing()
@@ -144,3 +147,42 @@ def test_a_whole_text_ends_at_its_first_stop_and_one_whose_form_is_over_has_stop
     assert (writing.texts[0].text, writing.texts[0].reason) == ("bb", "length")
     writing.add([LETTERS.encode("b"), [-1]])
     assert [text.reason for text in writing.texts] == ["length", "stop"]
+
+
+@pytest.mark.parametrize("lexicon", [Bytes(), Pieces(learn_pieces(["ab cd ab cd"] * 9, 262))])
+def test_every_score_is_told_once_in_chunks_as_in_the_whole(lexicon):
+    def grow() -> tuple[Told, list[dict]]:
+        writing = Writing(lexicon, 1, 99, ("x",))
+        told = Told(COMPLETION, "m", 1, writing, with_usage=False, with_scores=True, before=["ab"])
+        told.read(0, [[score("a"), score("b")]])
+        chunks = []
+        for token in lexicon.encode("ab c\u00e9 dx"):
+            pieces = writing.add([[token]], [[score(lexicon.decode([token]))]])
+            chunks += [told.piece(*piece)["choices"][0] for piece in pieces]
+        return told, chunks
+
+    told, chunks = grow()
+    chunks += [chunk["choices"][0] for chunk in told.closing()]
+    (again, _) = grow()
+    again.progress = [Progress("ab", [score("a"), score("b")])]
+    (whole,) = again.whole()["choices"]
+    assert "".join(chunk["text"] for chunk in chunks) == whole["text"] == "abab c\u00e9 d"
+    logs = [chunk["logprobs"] for chunk in chunks if chunk["logprobs"]]
+    for name, values in whole["logprobs"].items():
+        assert [one for log in logs for one in log[name]] == values
+    found = whole["logprobs"]
+    assert len(found["tokens"]) == 2 + len(lexicon.encode("ab c\u00e9 d"))
+    assert found["token_logprobs"][0] is found["top_logprobs"][0] is None
+    sizes = [len(token) for token in found["tokens"]]
+    assert found["text_offset"] == [sum(sizes[:i]) for i in range(len(sizes))]
+
+
+def test_texts_of_several_prompts_are_told_one_after_the_other():
+    some = [Writing(LETTERS, 2, 3, ()), Writing(LETTERS, 2, 3, ())]
+    told = Told(COMPLETION, "m", 5, *some, with_usage=True, with_scores=False, before=["x", "yy"])
+    for writing, text in zip(some, ("aab", "bab")):
+        writing.add([LETTERS.encode(text)] * 2)
+    whole = told.whole()
+    assert [one["text"] for one in whole["choices"]] == ["xaab", "xaab", "yybab", "yybab"]
+    assert [one["index"] for one in whole["choices"]] == [0, 1, 2, 3]
+    assert whole["usage"]["completion_tokens"] == 12

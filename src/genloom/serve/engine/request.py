@@ -36,6 +36,7 @@ class Request:
         logit_bias: See `decoding.penalties.Penalties`.
         logprobs: Send with each token its log-probability, and those of so many of the likeliest,
             0 to 5; None: none. They are the model's own, before options and marks.
+        scored: Send the same, before the first token, of those of the prompt.
         toward: A second seed: sample i lies mix[i] of the way to it (see `core.Walk`).
         mix: One for each seed, in [0, 1].
         latent: Codes to decode, (len(seeds), D), instead of drawing them.
@@ -62,6 +63,7 @@ class Request:
     grammar: tuple[str, str] | None = None
     logit_bias: tuple[tuple[int, float], ...] = ()
     logprobs: int | None = None
+    scored: bool = False
     toward: int | None = None
     mix: tuple[float, ...] = ()
     latent: Tensor | None = None
@@ -80,7 +82,8 @@ class Request:
             raise BadInput("a label is the name or the number of a class, or one for each seed.")
         if not _whole(self.previews, 0):
             raise BadInput(f"previews = {self.previews!r}: it must be a number of at least 0.")
-        for name, kind in (("model", str), ("id", str), ("tokens", bool), ("options", Mapping)):
+        typed = {"model": str, "id": str, "tokens": bool, "scored": bool, "options": Mapping}
+        for name, kind in typed.items():
             if not isinstance(getattr(self, name), kind):
                 raise BadInput(f"{name} = {getattr(self, name)!r} is not a {kind.__name__}.")
         self._check_end()
@@ -91,6 +94,8 @@ class Request:
             raise BadInput(f"most = {self.most!r} tokens: it must be a number of at least 1.")
         if self.logprobs is not None and not _whole(self.logprobs, 0, 5):
             raise BadInput(f"logprobs = {self.logprobs!r}: it must be 0 to 5.")
+        if self.scored and self.logprobs is None:
+            raise BadInput("a prompt is scored where logprobs are asked for.")
         if not isinstance(self.stop, tuple) or not all(
             isinstance(one, tuple) and one and all(type(token) is int for token in one)
             for one in self.stop

@@ -19,6 +19,7 @@ from genloom.sampling import device_of
 from genloom.serve.engine.crowd import PAD, Job, shown, streams, template_of
 from genloom.serve.engine.messages import Event, NewTokens, Preview
 from genloom.serve.engine.request import Request
+from genloom.serve.engine.thought import likely, scored
 
 READ = 256  # tokens of prompts that are read between two tokens of the others, at least one prompt
 
@@ -235,6 +236,8 @@ class Rolling:
         if one.drawn <= one.job.told:
             return []
         events: list[Event] = []
+        if request.scored and request.prompt and one.drawn == 1:
+            events.append(self._scored(one))
         if request.tokens or request.logprobs is not None:
             events.append(self._told(one, token))
         if shown(one.drawn, one.total, request.previews):
@@ -255,12 +258,15 @@ class Rolling:
         assert logits is not None, "a token was drawn"
         nats = logits[places].double().log_softmax(-1)
         nats[places < 0] = 0  # of rows that have ended there is nothing to say
-        chosen = nats.gather(1, tokens.clamp(min=0)).float()[:, None]
-        if not request.logprobs:
-            return NewTokens(request.id, start, tokens, chosen)
-        best = nats.topk(min(request.logprobs, nats.shape[1]))
-        both = torch.cat([chosen, best.values.float()[:, None]], -1)
-        return NewTokens(request.id, start, tokens, both, best.indices[:, None])
+        told, best = likely(nats, tokens[:, 0].clamp(min=0), request.logprobs)
+        return NewTokens(request.id, start, tokens, told[:, None], _several(best[:, None]))
+
+    def _scored(self, one: Drawing) -> NewTokens:
+        """What the model thinks of a prompt."""
+        request, n, rows = asked(one.job), one.job.rows, self._rows()
+        given = torch.tensor(request.prompt, device=device_of(self.artifact.model))
+        nats, best = scored(rows.net, rows.start, given, one.job.cond, n, request.logprobs or 0)
+        return NewTokens(request.id, 0, given.expand(n, -1), nats, _several(best))
 
     def _ended(self, one: Drawing, token: Tensor, gone: list[Row | None]) -> bool:
         """Note which rows end with this token; whether none is left."""
@@ -308,6 +314,11 @@ def alike(job: Job) -> tuple[Any, ...]:
     grammar = None if request.grammar is None else (*request.grammar, request.most)
     options = *sorted(job.options.items()), request.logit_bias
     return len(request.prompt), options, tuple(sorted(job.cond)), grammar
+
+
+def _several(tokens: Tensor) -> Tensor | None:
+    """(..., j) as an event has it: None where j is 0."""
+    return tokens if tokens.shape[-1] else None
 
 
 def _ended_by_form(one: Drawing, row: Row) -> bool:

@@ -22,9 +22,10 @@ from genloom.serve.asked import Asked
 from genloom.serve.events import collected, streamed
 from genloom.serve.guard import allow
 from genloom.serve.known import Known, named
-from genloom.serve.making import Finished, caption_of, seeds_of
+from genloom.serve.making import Finished, seeds_of
 from genloom.serve.originals import Sent, made_from
 from genloom.serve.problems import Problem
+from genloom.serve.prompts import caption_of
 from genloom.serve.routes.images import ACCEPTED, Body, answer, events, label_in, size_of
 from genloom.serve.services import Services, services, unknown_fields
 

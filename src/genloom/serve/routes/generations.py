@@ -13,6 +13,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse, Response
 
+from genloom.decoding.writing import Writing
 from genloom.serve import archive, media
 from genloom.serve.asked import Asked
 from genloom.serve.asking import asked_for, walk
@@ -26,7 +27,6 @@ from genloom.serve.problems import Problem
 from genloom.serve.routes.outputs import as_file
 from genloom.serve.services import Services, services, unknown_fields
 from genloom.serve.settings import Limits
-from genloom.serve.writing import Writing
 
 router = APIRouter(prefix="/v1/generations")
 

@@ -23,9 +23,10 @@ from genloom.serve.engine.messages import Preview
 from genloom.serve.events import Named, base64_of, collected, preview_of, streamed
 from genloom.serve.guard import allow
 from genloom.serve.known import Known, named
-from genloom.serve.making import Asked, Finished, caption_of, label_of, seeds_of
+from genloom.serve.making import Asked, Finished, label_of, seeds_of
 from genloom.serve.originals import LONGEST, made_from, sent_as_text
 from genloom.serve.problems import Problem
+from genloom.serve.prompts import caption_of
 from genloom.serve.services import Services, services, unknown_fields
 
 router = APIRouter(prefix="/v1/images")

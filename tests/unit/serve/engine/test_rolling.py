@@ -15,20 +15,20 @@ import torch
 
 from genloom.artifact import Artifact
 from genloom.codecs import Text
-from genloom.core import Items
+from genloom.core import Items, Tokens
+from genloom.decoding.writing import Writing
 from genloom.errors import BadInput
 from genloom.int8 import pack
 from genloom.lexicon import END, Letters, Lexicon, Pieces, learn_pieces
 from genloom.models.autoregressive import Autoregressive
 from genloom.nets.transformer import Transformer
 from genloom.safety.marks.tokens import Green, detect
-from genloom.serve.engine import rolling
+from genloom.serve.engine import rolling, thought
 from genloom.serve.engine.admission import admit
 from genloom.serve.engine.batching import Batcher
 from genloom.serve.engine.marking import TextMark
 from genloom.serve.engine.messages import Done, Event, Failed, NewTokens, Preview
 from genloom.serve.engine.request import Request
-from genloom.serve.writing import Writing
 from genloom.words import Words
 from tests.unit.serve.engine.made import finals, held, run
 
@@ -201,6 +201,46 @@ def test_log_probabilities_are_those_of_the_model(models):
     assert hit and all(nats[i, j, 1 + k] == nats[i, j, 0] for i, j, k in hit)
 
 
+def test_a_prompt_is_scored_in_parts_before_the_first_token(models, monkeypatch):
+    monkeypatch.setattr(thought, "READ", 2)
+    request = Request(model="text", seeds=(1, 2), prompt=(7, 3, 5), most=4, logprobs=2)
+    scored = replace(request, scored=True, id="scored")
+    first, *rest = run(Batcher(models), [scored])
+    plain = run(Batcher(models), [request])
+    assert len(rest) == len(plain) and all(map(same, plain, rest))
+    assert isinstance(first, NewTokens) and first.start == 0 and first.nats is not None
+    assert first.tokens.tolist() == [[7, 3, 5]] * 2
+    done = finals(plain)[request.id]
+    with torch.no_grad():
+        expected = models["text"].model.token_log_prob(done.items, {})[:, :3]
+    torch.testing.assert_close(first.nats[..., 0], expected, atol=1e-4, rtol=0)
+    assert first.top is not None and first.top.shape == (2, 3, 2)
+    assert (first.nats[..., 1] >= first.nats[..., 0]).all()
+
+
+def test_a_prompt_is_scored_under_the_condition_of_each_row():
+    torch.manual_seed(1)
+    items = Items("text", (20,), classes=("a", "b"), lexicon=Letters(ALPHABET))
+    net, conditions = partial(Transformer, width=32, layers=1, heads=2), {"label": Tokens((), 2)}
+    model = Autoregressive(Text(items).space, conditions, net=net)
+    for p in model.parameters():
+        torch.nn.init.normal_(p, std=0.3)
+    recipe = {"model": {"use": "autoregressive"}, "data": {"source": "text"}}
+    artifact = Artifact(Path(), recipe, {}, items, model.eval(), Text(items), "2" * 64)
+    cond = {"label": torch.tensor([0, 1])}
+    request = Request(
+        model="t", seeds=(1, 2), prompt=(7, 3), most=1, logprobs=0, scored=True, label=(0, 1)
+    )
+    first = run(Batcher({"t": artifact}), [request])[0]
+    assert isinstance(first, NewTokens) and first.nats is not None and first.top is None
+    whole = torch.zeros(2, 20, dtype=torch.long)
+    whole[:, :2] = first.tokens
+    with torch.no_grad():
+        expected = model.token_log_prob(whole, cond)[:, :2]
+    torch.testing.assert_close(first.nats[..., 0], expected, atol=1e-4, rtol=0)
+    assert not torch.allclose(expected[0], expected[1])
+
+
 def test_long_prompts_do_not_keep_the_others_waiting(models, monkeypatch):
     monkeypatch.setattr(rolling, "READ", 60)
     batcher = Batcher(models)
@@ -290,6 +330,7 @@ WRONG = [
     {"logit_bias": ((len(ALPHABET), 1.0),)},
     {"logprobs": 6},
     {"logprobs": True},
+    {"scored": True},
     {"toward": 3},
     {"toward": 3, "mix": (1.1,)},
     {"mix": (0.5,)},

@@ -228,6 +228,7 @@ def test_a_request_comes_out_as_it_went_in():
         most=4,
         stop=((1, 2), (3,)),
         logprobs=2,
+        scored=True,
         source=torch.zeros(1, 1, 4, 4, dtype=torch.uint8),
         mask=torch.eye(4)[None].bool(),
         strength=0.5,

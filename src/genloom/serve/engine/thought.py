@@ -1,0 +1,49 @@
+"""What a model thinks of tokens: their log-probabilities, beside those of the likeliest ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from genloom.core import Condition
+
+READ = 256  # tokens whose likelihoods are held at once
+
+
+def likely(nats: Tensor, tokens: Tensor, top: int) -> tuple[Tensor, Tensor]:
+    """Of log-probabilities (k, V): those of tokens (k,), then the best, (k, 1 + j); these, (k, j).
+
+    j is `top`, or V if that is less.
+    """
+    best = nats.topk(min(top, nats.shape[1]))
+    return torch.cat([nats.gather(1, tokens[:, None]), best.values], -1).float(), best.indices
+
+
+def scored(
+    net: Any, start: int, tokens: Tensor, cond: Condition, rows: int, top: int
+) -> tuple[Tensor, Tensor]:
+    """The same of a prompt, in a pass of its own over it for each row.
+
+    Args:
+        net: See `Autoregressive`.
+        start: The start token.
+        tokens: Of the prompt, (P,).
+        cond: Name -> (rows, ...). Without conditions all rows are one.
+        rows: That the prompt begins.
+        top: How many of the likeliest.
+
+    Returns:
+        (rows, P, 1 + j) and (rows, P, j).
+    """
+    before = F.pad(tokens[None, :-1], (1, 0), value=start)
+    found: list[tuple[Tensor, ...]] = []
+    for i in range(rows if cond else 1):
+        own = {name: value[i : i + 1].to(tokens.device) for name, value in cond.items()}
+        parts = zip(net(before, own)[0].split(READ), tokens.split(READ), strict=True)
+        told = [likely(logits.double().log_softmax(-1), some, top) for logits, some in parts]
+        found.append(tuple(torch.cat(part) for part in zip(*told, strict=True)))
+    nats, best = (torch.stack(part).expand(rows, -1, -1) for part in zip(*found, strict=True))
+    return nats, best
