@@ -6,6 +6,7 @@ answers to held-out prompts.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -26,6 +27,10 @@ class Answers(Protocol):
         """How many tokens of each document it is given, (B, L) -> (B,); 0 where it says all."""
         ...
 
+    def own(self, x: Tensor) -> Tensor:
+        """Which tokens it is to say itself, all or those of answers: (B, L) -> bool (B, L)."""
+        ...
+
     def decoding(self, rows: int, *, fill: int = 1) -> Decoding:
         """See `Autoregressive.decoding`."""
         ...
@@ -43,6 +48,14 @@ def prompts(model: Generative, codec: Codec, items: Tensor) -> tuple[Tensor, Ten
     return (x, known) if bool(known.any()) else None
 
 
+def unsaid(model: Generative, codec: Codec, items: Tensor) -> Tensor | None:
+    """Which tokens of items of text, (n, L), a model is given: bool; None where it says all."""
+    if not isinstance(model, Answers):
+        return None
+    given = ~model.own(codec.encode(items))
+    return given if bool(given.any()) else None
+
+
 @kept_pages()
 def answered(
     model: Generative,
@@ -52,6 +65,7 @@ def answered(
     *,
     seed: int = 0,
     batch: int = 64,
+    ended: Callable[[int, int], bool] | None = None,
     **options: Any,
 ) -> Tensor:
     """Documents with answers of the model in the place of their own: (n, L).
@@ -63,6 +77,8 @@ def answered(
         cond: Name -> (n, ...).
         seed: Of the first; the others have the next ones.
         batch: How many at a time; it changes speed and memory, not the answers.
+        ended: Of a document's number and the token that it has just drawn, whether it ends there;
+            else an end or its length decides. What is not drawn then is as of one that has ended.
         options: Those of the model's `sample_steps`.
     """
     assert isinstance(model, Answers) and isinstance(model.space, Tokens)
@@ -80,7 +96,8 @@ def answered(
                 drawn = decoding.step().tolist()
                 for row, token in zip(tuple(decoding.rows), drawn, strict=False):
                     i, more = left.pop(row)
-                    if token == end or more == 1:
+                    over = token == end or more == 1
+                    if (ended is not None and ended(i, token)) or over:
                         made[i] = decoding.data(row.place, 1)[0].cpu()
                         decoding.leave(row)
                     else:

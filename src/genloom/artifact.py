@@ -110,6 +110,8 @@ class Artifact:
     ) -> Tensor:
         """Draw n items with the seeds seed, seed + 1, ...: (n, *items.shape).
 
+        Of texts these are numbers, which `items.read` reads; `write` gives the texts themselves.
+
         Args:
             n: How many.
             seed: Of the first.
@@ -125,6 +127,49 @@ class Artifact:
         cond = self.condition(range(seed, seed + n), label, caption, source, mask, negative)
         x = sampling.sample(self.model, n, cond, seed=seed, batch=batch, **options)
         return self.codec.decode(x.cpu())
+
+    def write(
+        self,
+        prompt: str = "",
+        n: int = 1,
+        *,
+        user: str | None = None,
+        system: str | None = None,
+        stop: str | Sequence[str] = (),
+        max_tokens: int | None = None,
+        seed: int = 0,
+        label: Label = None,
+        batch: int = 64,
+        **options: Any,
+    ) -> list[str]:
+        """Draw n texts that begin with a prompt, or n answers to a user; as `genloom sample` does.
+
+            model.write("Once", stop=".", temperature=0.8)
+            model.write(user="Ann has a dog. Who has it?", n=3)
+
+        Args:
+            prompt: What the texts begin with; of music, the name of a MIDI file too.
+            n: How many.
+            user: What a user says, in place of a prompt, to a model that learned talks.
+            system: What is said to the model before that.
+            stop: A text, or some, that end what is drawn; they are no part of it.
+            max_tokens: The most to draw; left out: as many as there is room for.
+            seed: Of the first; the others have the next ones.
+            label: See `condition`.
+            batch: How many at a time; it changes speed and memory, not the texts.
+            options: Those of the family; `options()` lists them.
+
+        Raises:
+            BadInput: See `continuation.written`.
+        """
+        from genloom import continuation
+
+        check_counts(n=n, seed=seed, batch=batch)
+        stops = [stop] if isinstance(stop, str) else list(stop)
+        given = {"prompt": continuation.opening(self, prompt), "user": user, "system": system}
+        how = {"seed": seed, "batch": batch, "label": label, "options": options}
+        made = continuation.written(self, n, stop=stops, max_tokens=max_tokens, **given, **how)
+        return [self.items.read(text) for text in made]
 
     def stream(
         self,

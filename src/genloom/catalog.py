@@ -131,7 +131,7 @@ CATALOG: dict[str, Entry] = {
     "image": _codec("Image", "images as real grids in [-1, 1]"),
     "pixels": _codec("Pixels", "images as tokens: quantised pixels or patches of them"),
     "points": _codec("Points", "real vectors"),
-    "text": _codec("Text", "text as character tokens"),
+    "text": _codec("Text", "text as tokens: characters, bytes or pieces; music and molecules too"),
     "roll": _codec("Roll", "music as a piano roll: which keys sound in each frame"),
     "voices": _codec("Voices", "music as a grid: what each voice sings in each frame; harmony"),
     "latent": _codec("Latent", "images as the codes of a trained autoencoder"),

@@ -38,6 +38,7 @@ examples:
   genloom train recipes/digits-flow.toml --set train.lr=5e-4 --set model.drop=0.2
   genloom train --resume runs/digits-flow                   go on with a stopped run
   genloom train --list                                      families, nets, codecs
+  genloom train --model mdlm --help                         its options, and those of its net
   torchrun --nproc-per-node 2 -m genloom train recipes/digits-flow.toml --out runs/two
 """
 
@@ -53,6 +54,8 @@ examples:
   genloom sample runs/names --regex "[A-Z][a-z]+"           or --json-schema FILE
   genloom sample runs/qm9-autoregressive --form valid       every text is a molecule
   genloom sample runs/tunes --prompt melody.mid -n 4        goes on with music, or with a text
+  genloom sample runs/lines --prompt "He" --stop . --max-tokens 40
+  genloom sample runs/talks --user "Who has it?" -n 1       the answer of a model of talks
   genloom sample runs/digits-flow --again samples/000003.png
   genloom sample runs/emoji-flow --caption "a red heart"    of data with data.captions=true
   genloom sample runs/photos-flow --source grey.png         of data with data.given=grey
@@ -184,7 +187,7 @@ def parser() -> Parser:
         made.set_defaults(run=run, parser=made)
         return made
 
-    _add_train(verb("train", TRAIN, verbs.train))
+    _add_train(verb("train", TRAIN, verbs.train, add_help=False))
     _add_sample(verb("sample", SAMPLE, verbs.sample, add_help=False))
     _add_edit(verb("edit", EDIT, edit_verb.edit, add_help=False))
     made = verb("evaluate", EVALUATE, verbs.evaluate, add_help=False)
@@ -216,6 +219,8 @@ def parser() -> Parser:
 
 
 def _add_train(made: Parser) -> None:
+    text = "show this, with the options of --model and its net"
+    made.add_argument("-h", "--help", action="store_true", help=text)
     made.add_argument("recipe", metavar="RECIPE", nargs="?", help="a TOML file")
     made.add_argument("--data", metavar="PATH", help="files of your own, or a built-in data set")
     made.add_argument("--model", metavar="NAME", help="a family; see --list")
@@ -254,6 +259,12 @@ def _add_sample(made: Parser) -> None:
     made.add_argument("--batch", type=int, default=64, help="at a time; no effect on samples (64)")
     made.add_argument("--no-grid", action="store_true", help="no picture of all samples")
     made.add_argument("--prompt", metavar="TEXT", help="what texts begin with; of music, a .mid")
+    made.add_argument("--user", metavar="TEXT", help="a turn of a talk; the answers are shown")
+    made.add_argument("--system", metavar="TEXT", help="what the model is told before that")
+    made.add_argument(
+        "--stop", metavar="TEXT", action="append", help="ends a text; may be repeated"
+    )
+    made.add_argument("--max-tokens", type=int, metavar="N", help="the most to draw of a text")
     made.add_argument("--regex", metavar="REGEX", help="texts that match it as a whole")
     made.add_argument("--json-schema", type=Path, metavar="FILE", help="texts that are such JSON")
     made.add_argument("--form", choices=("valid",), help="music or molecules without a wrong word")

@@ -77,15 +77,20 @@ def based(table: Mapping[str, Any]) -> Table:
     Raises:
         BadInput: There is no such model, or it has no net.
     """
-    base = table.get("base", "none")
-    if base == "none" or "net" in table:
+    base, own = table.get("base", "none"), table.get("net", {})
+    if base == "none" or not _unnamed(own):
         return dict(table)
     from genloom.artifact import recipe_of
 
     net = recipe_of(base)["model"].get("net")
     if net is None:
         raise BadInput(f"{base} names no net that a model could begin with.")
-    return {**table, "net": net}
+    return {**table, "net": {**net, **own}}
+
+
+def _unnamed(net: Any) -> bool:
+    """Whether it is options of a net, or none, and not which net it is."""
+    return isinstance(net, Mapping) and "use" not in net
 
 
 def check_base(table: Mapping[str, Any], items: Items) -> None:
@@ -108,16 +113,20 @@ def check_base(table: Mapping[str, Any], items: Items) -> None:
 
 
 def with_net(table: Mapping[str, Any], space: Space, *, allow_code: bool = False) -> Table:
-    """A model's table that names its net, also where it left the choice to the family."""
+    """A model's table that names its net, also where it left the choice to the family.
+
+    Options of a net that is not named are those of the family's choice.
+    """
     target = catalog.find(use_of(table), "model", allow_code=allow_code)
-    model = family(target)
+    model, own = family(target), table.get("net", "none")
     made = model.usual_net(space) if issubclass(model, Generative) else None
-    if made is None or table.get("net", "none") != "none" or "net" not in accepted(target):
+    if made is None or "net" not in accepted(target) or not (own == "none" or _unnamed(own)):
         return dict(table)
     function, chosen = cast(Any, made), cast(Table, {})
     if isinstance(made, functools.partial):
         function, chosen = made.func, made.keywords
-    return {**table, "net": {"use": catalog.name_of(function), **chosen}}
+    changed = {} if own == "none" else cast(Table, own)
+    return {**table, "net": {"use": catalog.name_of(function), **chosen, **changed}}
 
 
 def _is_data(value: Any) -> bool:
@@ -223,6 +232,8 @@ def fresh(
             that nothing in the model reads.
     """
     _check_needs(table, items, allow_code)
+    if "net" in table and _unnamed(table["net"]):
+        table = with_net(table, codec.space, allow_code=allow_code)
     with torch.random.fork_rng(devices=[]):  # pyright: ignore[reportUnknownMemberType]
         torch.manual_seed(seed)  # pyright: ignore[reportUnknownMemberType]
         model = cast(

@@ -5,6 +5,7 @@ A text is the same whatever is guessed; see `speculation`.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -13,23 +14,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genloom.answering import answered
 from genloom.artifact import Artifact, load
-from genloom.codecs import Text
-from genloom.codecs.scores import Scores
+from genloom.continuation import opening, writer, written
 from genloom.core import Condition, Rng, check_options
-from genloom.data.music import MIDI
 from genloom.decoding.forms import form_of
 from genloom.decoding.speculation import Draft, Guess, Lookup, Speculation
 from genloom.errors import BadInput
 from genloom.int8 import pack
 from genloom.memory import kept_pages
-from genloom.models.autoregressive import Autoregressive
-from genloom.music.files import score_of
 from genloom.nets.packed import BLOCK
 from genloom.sampling import device_of, evaluating
 
-WAYS = ("regex", "json_schema", "form", "draft", "lookup", "prompt")
+WAYS = ("regex", "json_schema", "form", "draft", "lookup", "prompt", "user")  # of which one
+BESIDE = ("system", "stop", "max_tokens")  # of the last two ways, or without one
 
 
 @kept_pages()
@@ -117,41 +114,6 @@ def guessed(
     return texts
 
 
-def continued(
-    artifact: Artifact,
-    n: int,
-    prompt: str,
-    *,
-    seed: int = 0,
-    batch: int = 64,
-    options: dict[str, Any] | None = None,
-    **condition: Any,
-) -> Tensor:
-    """Draw n texts that begin with a given one: (n, L).
-
-    Args:
-        artifact: See `of_form`.
-        n: How many.
-        prompt: What they begin with.
-        seed: Of the first.
-        batch: How many at a time; it changes speed and memory, not the texts.
-        options: Those of the family.
-        condition: See `Artifact.condition`.
-
-    Raises:
-        BadInput: The model writes no texts so, knows not all of the prompt, or has no room after.
-    """
-    model, lexicon = writer(artifact), artifact.items.lexicon
-    assert lexicon is not None
-    ids = lexicon.encode(prompt)
-    if len(ids) >= model.length:
-        raise BadInput(f"the prompt has {len(ids)} tokens, and a text {model.length}: shorten it.")
-    given = torch.tensor([ids + [0] * (model.length - len(ids))]).expand(n, -1)
-    cond = artifact.condition(range(seed, seed + n), **condition)
-    known = torch.full((n,), len(ids))
-    return answered(model, given, known, cond, seed=seed, batch=batch, **(options or {}))
-
-
 def way(
     artifact: Artifact,
     *,
@@ -161,6 +123,10 @@ def way(
     draft: str | None,
     lookup: bool,
     prompt: str | None,
+    user: str | None,
+    system: str | None,
+    stop: Sequence[str] | None,
+    max_tokens: int | None,
     int8: bool,
     device: str,
 ) -> tuple[Callable[..., Any] | None, dict[str, str]]:
@@ -174,42 +140,42 @@ def way(
         draft: A run that guesses; see `guessed`.
         lookup: Guess without one.
         prompt: What the texts begin with; of music, the name of a MIDI file too.
+        user: What is answered; see `continuation.written`.
+        system: Said before that.
+        stop: Texts that end one.
+        max_tokens: The most to draw.
         int8: See `int8.pack`.
         device: Of the draft.
 
     Raises:
         BadInput: Two ways at once, or one that the model does not know.
     """
-    chosen = (regex, json_schema, form, draft, lookup or None, prompt)
+    chosen = (regex, json_schema, form, draft, lookup or None, prompt, user)
     given = [name for name, value in zip(WAYS, chosen, strict=True) if value is not None]
     if len(given) > 1:
         raise BadInput(f"{' and '.join(given)} exclude each other: give one of them.")
+    found = zip(BESIDE, (system, stop, max_tokens), strict=True)
+    beside = {name: value for name, value in found if value is not None}
+    if beside and given and given[0] not in ("prompt", "user"):
+        raise BadInput(f"{given[0]} and {next(iter(beside))} exclude each other: give one of them.")
     told = {"int8": "weights"} if int8 else {}
     if int8:
         pack(writer(artifact).net)
     if draft is not None or lookup:
         smaller = None if draft is None else load(draft, device=device)
         return partial(guessed, guess=guess_of(artifact, smaller)), told
-    if not given:
+    if not given and not beside:
         return None, told
-    if prompt is not None:
-        text = opening(artifact, prompt)
-        return partial(continued, prompt=text), told | {"prompt": text}
+    if not given or given[0] in ("prompt", "user"):
+        if prompt is not None:
+            beside["prompt"] = opening(artifact, prompt)
+        if user is not None:
+            beside["user"] = user
+        said = {k: v if isinstance(v, str) else json.dumps(v) for k, v in beside.items()}
+        return partial(written, **beside), told | said
     said = regex if form is None else form
     wanted = given[0], str(said) if json_schema is None else _read(json_schema)
     return partial(of_form, form=wanted), told | dict([wanted])
-
-
-def opening(artifact: Artifact, prompt: str) -> str:
-    """A prompt as text: itself, or of music a MIDI file of that name, see `Scores.opening`.
-
-    Raises:
-        BadInput: The file holds no music that can be read.
-    """
-    path = Path(prompt)
-    if artifact.items.medium != "music" or path.suffix.lower() not in MIDI:
-        return prompt
-    return Scores(artifact.items, "prompt").opening(score_of(path))
 
 
 def _read(schema: Path) -> str:
@@ -233,18 +199,6 @@ def guess_of(artifact: Artifact, draft: Artifact | None) -> Guess:
     if draft.model.conditions != artifact.model.conditions:
         raise BadInput(f"{draft.name} is no draft for {artifact.name}: it has other conditions.")
     return Draft(model.net.eval())
-
-
-def writer(artifact: Artifact) -> Autoregressive:
-    """The model of an artifact.
-
-    Raises:
-        BadInput: It does not write texts token by token.
-    """
-    model = artifact.model
-    if not isinstance(model, Autoregressive) or not isinstance(artifact.codec, Text):
-        raise BadInput(f"{artifact.name} draws no text token by token: it takes no such flag.")
-    return model
 
 
 def _batches(

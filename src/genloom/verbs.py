@@ -45,6 +45,11 @@ def _only_json(args: argparse.Namespace) -> contextlib.AbstractContextManager[An
 
 def train(args: argparse.Namespace) -> int:
     """`genloom train`; the exit code of an alarm that was still ringing at the end."""
+    if args.help:
+        args.parser.print_help()
+        if args.model is not None:
+            print(f"\n{_options_text(args)}")
+        return 0
     if args.list:
         _list(args)
         return 0
@@ -90,17 +95,31 @@ def _trained(args: argparse.Namespace) -> Path | Forecast:
 
 
 def _list(args: argparse.Namespace) -> None:
-    from genloom.catalog import CATALOG
+    """Every component; with --model the options of that family and its net."""
+    from genloom import listing
 
-    titles = {"model": "families (--model)", "net": "nets (model.net.use)", "codec": "codecs"}
-    found = {
-        kind: {name: entry.about for name, entry in CATALOG.items() if entry.kind == kind}
-        for kind in titles
-    }
-    lines: list[str] = []
-    for kind, title in titles.items():
+    if args.model is not None:
+        known = listing.options_of(args.model, allow_code=args.allow_code)
+        report = {
+            title: {name: option.default for name, option in options.items()}
+            for title, options in known.items()
+        }
+        return show(args, report, _options_text(args))
+    found, lines = listing.components(), list[str]()
+    for kind, title in listing.TITLES.items():
         lines += [_bold(title), *(f"  {n:15} {about}" for n, about in found[kind].items()), ""]
-    show(args, found, "\n".join(lines).rstrip())
+    lines.append("options of a family and its net: genloom train --model NAME --help")
+    show(args, found, "\n".join(lines))
+
+
+def _options_text(args: argparse.Namespace) -> str:
+    from genloom import listing
+
+    lines = list[str]()
+    for title, options in listing.options_of(args.model, allow_code=args.allow_code).items():
+        rows = (f"  {name:22} {listing.told(option)}" for name, option in options.items())
+        lines += ["", _bold(title), *rows]
+    return "\n".join(lines[1:])
 
 
 def sample(args: argparse.Namespace) -> None:
@@ -109,14 +128,16 @@ def sample(args: argparse.Namespace) -> None:
         if args.help:
             return args.parser.print_help()
         raise BadInput("which model? Name a run: genloom sample RUN. See: genloom sample --help")
-    from genloom import gallery, texts
+    from genloom import continuation, gallery, texts
     from genloom.artifact import load
 
     artifact = load(args.source, device="cpu" if args.help else args.device)
     options = family_options(args, artifact)
+    if args.prompt is not None and continuation.answers(artifact):
+        print("this model answers turns: --user TEXT, not --prompt", file=sys.stderr)
     source = None if args.picture is None else gallery.picture(args.picture)
     mask = None if args.mask is None else gallery.mask_of(args.mask, artifact.items)
-    how = {name: getattr(args, name) for name in texts.WAYS}
+    how = {name: getattr(args, name) for name in (*texts.WAYS, *texts.BESIDE)}
     if args.again is not None:
         flags = [
             name for name, value in {**how, "int8": args.int8}.items() if value not in (None, False)
@@ -212,12 +233,10 @@ def _add_steps_curve(target: argparse._ActionsContainer) -> None:
 
 def _add_flags(target: argparse._ActionsContainer, known: Mapping[str, Option]) -> None:
     """One flag for each option of a signature."""
+    from genloom.listing import told
+
     for name, option in known.items():
-        low, high = option.bounds.ge, option.bounds.le
-        about = f"default {option.default}"
-        if low is not None or high is not None:
-            about += f", from {low} to {high}"
-        settings: dict[str, Any] = {"default": argparse.SUPPRESS, "help": about}
+        settings: dict[str, Any] = {"default": argparse.SUPPRESS, "help": told(option)}
         if option.type is bool:
             settings["action"] = argparse.BooleanOptionalAction
         else:

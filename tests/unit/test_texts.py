@@ -11,13 +11,14 @@ import torch
 
 from genloom.artifact import load, save
 from genloom.cli import main
+from genloom.continuation import opening, written
 from genloom.errors import BadInput
 from genloom.models.autoregressive import Autoregressive
 from genloom.molecules.chemistry import canonical
 from genloom.music import midi
 from genloom.music.notes import Note, Score, Tempo, Track
 from genloom.recipe import resolve
-from genloom.texts import continued, of_form, opening
+from genloom.texts import of_form
 from tests.unit.test_artifact import folder as folder  # a fixture: an artifact without a run
 
 NET = {"use": "transformer", "width": 16, "layers": 1, "heads": 1}
@@ -135,11 +136,13 @@ def test_a_wrong_form_is_one_line(run, flags, part, tmp_path, capsys, monkeypatc
 def test_texts_begin_with_what_is_given(run, tmp_path, capsys):
     artifact = load(run)
     bold = {"temperature": 2.0}
-    whole = continued(artifact, 5, "ab 1", seed=3, options=bold)
+    whole = written(artifact, 5, "ab 1", seed=3, options=bold)
     texts = list(map(artifact.items.read, whole))
     assert all(text.startswith("ab 1") for text in texts) and len(set(texts)) > 1
-    assert torch.equal(whole, continued(artifact, 5, "ab 1", seed=3, batch=2, options=bold))
-    assert torch.equal(continued(artifact, 3, "", seed=3), artifact.sample(3, seed=3))
+    apart = written(artifact, 5, "ab 1", seed=3, batch=2, options=bold)
+    assert all(map(torch.equal, whole, apart)) and len(whole) == len(apart) == 5
+    free = list(map(artifact.items.read, artifact.sample(3, seed=3)))
+    assert list(map(artifact.items.read, written(artifact, 3, "", seed=3))) == free
     line = ["sample", str(run), "-n", "1", "--seed", "3", "--out", str(tmp_path), "--prompt"]
     assert main([*line, "ab 1", "--temperature", "2"]) == 0
     assert (tmp_path / "000003.txt").read_text("utf-8") == texts[0]
@@ -195,4 +198,4 @@ def test_what_is_played_comes_to_the_steps_and_sounds_of_the_model(tunes, tmp_pa
     high = Score((Track((Note(0, 100, 12, 79),), 40),))
     (tmp_path / "high.mid").write_bytes(midi.write(high))
     with pytest.raises(BadInput, match="Pitch_100"):
-        continued(artifact, 1, opening(artifact, str(tmp_path / "high.mid")))
+        written(artifact, 1, opening(artifact, str(tmp_path / "high.mid")))
