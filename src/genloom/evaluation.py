@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genloom.answering import answered, prompts
+from genloom.answering import answered, prompts, unsaid
 from genloom.core import Condition, Items, Latents, Likelihood, check_options
 from genloom.data import Dataset, Split, open_dataset, open_test
 from genloom.data.captions import lines
@@ -374,24 +374,32 @@ def _likelihood(
     n = len(against.rows) if model.likelihood == "exact" else BOUNDED
     known = {k: v[:n] for k, v in known.items()}
     real, device = against.real.items[:n], next(model.parameters()).device
+    given = unsaid(artifact.model, artifact.codec, real)
     mode = model.training
     with torch.random.fork_rng(devices=[]), torch.inference_mode():
         torch.manual_seed(0)
         model.eval()
         found.take(
             name,
-            lambda: likelihood(model, artifact.codec, real, known, batch=batch, device=device),
+            lambda: likelihood(
+                model, artifact.codec, real, known, given=given, batch=batch, device=device
+            ),
         )
         model.train(mode)
     estimate = found.estimates.get(name)
     if estimate is not None and AS_STORED in estimate.id:
-        plain = independent(against.train.items, real, against.items)
+        plain = independent(against.train.items, real, against.items, given)
         estimate = replace(estimate, trivial=plain)
         found.estimates[estimate.name] = estimate
     if estimate is not None and against.items.medium == "text":
-        in_order = real[against.rows[:n].argsort()]
-        floors = baselines(against.train.items, in_order, against.items)
-        estimate = replace(per_byte(estimate, in_order, against.items), baselines=floors)
+        order = against.rows[:n].argsort()
+        in_order = real[order]
+        if given is None:
+            estimate = per_byte(estimate, in_order, against.items)
+            floors = baselines(against.train.items, in_order, against.items)
+            estimate = replace(estimate, baselines=floors)
+        else:  # compressors know of no question
+            estimate = per_byte(estimate, in_order, against.items, given[order])
         found.estimates[estimate.name] = estimate
 
 

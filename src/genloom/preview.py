@@ -44,7 +44,8 @@ class Previewer:
         self._known: Tensor | None = None  # tokens that each of them is given
         train, valid = plan.dataset.train, plan.dataset.valid
         self._data = train.batch(0, min(len(train), MANY), 0)[0]
-        self._other = valid.batch(0, min(len(valid), MANY), 0)[0]
+        other = valid if len(valid) else train
+        self._other = other.batch(0, min(len(other), MANY), 0)[0]
         self._cond = self._conditions()
 
     def _conditions(self) -> Condition:
@@ -113,13 +114,14 @@ class Previewer:
     def valid_loss(
         self, model: Generative, encode: Callable[[Tensor, Condition], tuple[Tensor, Condition]]
     ) -> dict[str, float]:
-        """Mean terms on the first held-out batches, with fixed draws; {} for several players.
+        """Mean terms on the first held-out batches, with fixed draws; {} where there are none.
 
-        They are those of the end of a run, where a weight that rises has its full value.
+        Nor are there of several players. They are those of the end of a run, where a weight that
+        rises has its full value.
         """
-        if len(model.players) > 1:
-            return {}
         valid, options = self.plan.dataset.valid, self.plan.options
+        if len(model.players) > 1 or not len(valid):
+            return {}
         size = min(options.batch // options.accumulate, len(valid))
         count = min(HELD_OUT, len(valid) // size)
         means: dict[str, float] = {}

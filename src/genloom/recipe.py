@@ -134,6 +134,7 @@ def resolve(recipe: Mapping[str, Any], *, allow_code: bool = False) -> Plan:
     dataset: Dataset = open_data(source, **chosen)
     codec_table = tables["codec"] or choose_codec(family(target), dataset)
     codec = cast(Codec, build(codec_table, dataset.items, kind="codec", allow_code=allow_code))
+    codec.check()
     seed = merged({}, tables["train"]).seed
     model = fresh(model_table, codec, dataset.items, seed, allow_code=allow_code)
     train = merged(model.recommended, tables["train"])
@@ -232,6 +233,35 @@ def recorded(train: TrainOptions) -> Table:
             found[name] = value
         elif option.default is not None:
             found[name] = "none"
+    return found
+
+
+def changes(old: Table, new: Table) -> list[str]:
+    """What differs between two resolved recipes, such as "train.steps (40, now 50)".
+
+    What `old` does not name and `new` has at its default is an option that has come since.
+    """
+    return [
+        change
+        for section in SECTIONS
+        for change in _changes(section, old.get(section, {}), new.get(section, {}))
+    ]
+
+
+def _changes(path: str, old: Table, new: Table) -> list[str]:
+    known = {"data": options(open_data), "train": options(TrainOptions)}.get(path)
+    if known is None:  # `new` is a plan's: what it names has been allowed
+        known = accepted(catalog.find(use_of(new), allow_code=True))
+    found: list[str] = []
+    for key in dict.fromkeys((*old, *new)):
+        before, after = old.get(key), new.get(key)
+        default = known[key].default if key in known else None
+        if before == after or (key not in old and after == default):
+            continue
+        if isinstance(before, dict) and isinstance(after, dict):
+            found += _changes(f"{path}.{key}", cast(Table, before), cast(Table, after))
+        else:
+            found.append(f"{path}.{key} ({before}, now {after})")
     return found
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from genloom import checkpoint
 from genloom.errors import BadInput
+from genloom.recipe import changes
 
 if TYPE_CHECKING:
     from genloom.recipe import Plan
@@ -47,12 +48,16 @@ class Record:
         if resume == "never":
             raise BadInput(f"{path.parent} holds a run already. Choose another --out.")
         self.content = json.loads(path.read_text())
-        for key, value in json.loads(json.dumps(identity)).items():
-            if self.content[key] != value:
-                raise BadInput(
-                    f"{path.parent} holds a run of another {key}. Choose another --out, or resume "
-                    f"it as it was: genloom train --resume {path.parent}"
-                )
+        if found := changes(self.content["recipe"], json.loads(json.dumps(plan.recipe))):
+            raise BadInput(
+                f"{path.parent} holds a run of another recipe: {', '.join(found[:3])}. Choose "
+                f"another --out, or resume it as it was: genloom train --resume {path.parent}"
+            )
+        if self.content["data"] != identity["data"]:
+            raise BadInput(
+                f"{path.parent} holds a run of other data: {plan.dataset.name} is not what it was "
+                "trained on so far. Put that back, or choose another --out."
+            )
 
     def __getitem__(self, key: str) -> Any:
         return self.content[key]

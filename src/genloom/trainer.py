@@ -40,6 +40,7 @@ __all__ = ["TrainOptions", "train"]
 
 RETRIES = 3  # rollbacks at half the rate before a run gives up
 PREPARED = 2048  # training data that `Generative.prepare` may look at
+FEW = 10  # steps, with which no model has learned anything
 
 
 def train(
@@ -174,6 +175,8 @@ class _Run:
         self.learner.total = forecast.steps
         self._restore(start)
         self.say(f"{self.plan.name}: {forecast}")
+        if self.options.planned is None and forecast.steps < FEW:
+            self.say(f"note: the time is enough for {forecast.steps} of these steps: give more.")
         self.access.settle(forecast.steps)
         self.record.update(
             status="training",

@@ -40,17 +40,24 @@ DRAWN = """return import("/studio/roll.js").then(({ roll }) => arguments[0].map(
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory) -> dict[str, Path]:
-    """Of random weights, of tunes in quarter notes: as words, as grids, as voices to others."""
+    """Of random weights, of tunes in quarter notes: as words, as grids, as voices to others.
+
+    In those of "cramped" the voices take turns, so that an item has no room for all at once.
+    """
     folder = tmp_path_factory.mktemp("tunes")
-    for voices in (1, 4):
-        (folder / str(voices)).mkdir()
-        for i in range(12):
-            notes = [Note(12 * k, 60 + (i * k) % 8, 12 + 12 * (k % 2), 79) for k in range(8)]
-            score = Score((Track(tuple(notes)),) * voices)
-            (folder / str(voices) / f"{i}.mid").write_bytes(midi.write(score))
+    for i in range(12):
+        notes = [Note(12 * k, 60 + (i * k) % 8, 12 + 12 * (k % 2), 79) for k in range(8)]
+        tracks = {
+            "tunes": (Track(tuple(notes)),),
+            "choirs": (Track(tuple(notes)),) * 4,
+            "turns": tuple(Track(tuple(notes[2 * v : 2 * v + 2])) for v in range(4)),
+        }
+        for name, each in tracks.items():
+            (folder / "data" / name).mkdir(parents=True, exist_ok=True)
+            (folder / "data" / name / f"{i}.mid").write_bytes(midi.write(Score(each)))
     torch.manual_seed(0)
     for name, chosen in MODELS.items():
-        source = folder / ("4" if name == "harmony" else "1")
+        source = folder / "data" / {"tunes": "tunes", "cramped": "turns"}.get(name, "choirs")
         plan = resolve({"data": {"source": str(source)}} | chosen)
         save(folder / name, model=plan.model, recipe=plan.recipe, items=plan.dataset.items)
     return {name: folder / name for name in MODELS}
@@ -156,6 +163,11 @@ def test_what_is_played_is_written_to_the_nearest_line(models, tmp_path):
             )
             strokes.append({"pitch": pitch, "from": 7e6 + from_, "to": 7e6 + to})
             notes.append((now * 12 // grid, pitch, length * 12 // grid))
+        strokes += [  # a key that is struck again where it is let go
+            {"pitch": 20, "from": 7e6 + now * line, "to": 7e6 + (now + 2) * line},
+            {"pitch": 20, "from": 7e6 + (now + 2) * line, "to": 7e6 + (now + 3) * line},
+        ]
+        notes += [(now * 12 // grid, 20, 24 // grid), ((now + 2) * 12 // grid, 20, 12 // grid)]
         asked.append([tempo, grid, strokes])
         meant.append(sorted(notes))
     with (
@@ -255,7 +267,7 @@ def test_voices_are_written_to_a_tune(models, tmp_path, played):
 
 
 def test_what_is_refused_says_why(models, tmp_path):
-    tune = Score((Track((Note(0, 64, 24, 79), Note(24, 62, 12, 79))),))
+    tune = Score((Track(tuple(Note(12 * k, 60 + k % 2, 12, 79) for k in range(8))),))
     (tmp_path / "source.mid").write_bytes(midi.write(tune))
     with (
         serving(tmp_path / "serve", {"cramped": models["cramped"]}) as server,

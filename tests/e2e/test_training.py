@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from genloom import artifact, checkpoint
+from genloom import artifact, checkpoint, trainer
 from genloom.errors import (
     BadInput,
     Collapsed,
@@ -92,6 +92,32 @@ def test_another_recipe_in_the_same_folder_is_refused(finished):
         train(resolve(changed(FLOW, train={"steps": 41})), finished, quiet=True)
     with pytest.raises(BadInput, match="holds a run already"):
         train(resolve(FLOW), finished, resume="never", quiet=True)
+
+
+def test_a_run_of_before_an_option_goes_on(tmp_path):
+    out, recipe = tmp_path / "run", changed(FLOW, train={"steps": 4})
+    train(resolve(recipe), out, quiet=True)
+    told = json.loads((out / "run.json").read_text())
+    for section, key in (("data", "valid"), ("train", "keep"), ("model", "drop")):
+        del told["recipe"][section][key]
+    (out / "run.json").write_text(json.dumps(told))
+    assert train(resolve(recipe), out, quiet=True) == out
+    with pytest.raises(BadInput, match=r"another recipe: data.valid \(None, now 0.2\)\. Choose"):
+        train(resolve(changed(recipe, data={"valid": 0.2})), out, quiet=True)
+    told["data"]["fingerprint"] = "other"
+    (out / "run.json").write_text(json.dumps(told))
+    with pytest.raises(BadInput, match="run of other data"):
+        train(resolve(recipe), out, quiet=True)
+
+
+def test_a_budget_for_a_few_steps_alone_is_said(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(trainer, "FEW", 10**6)  # so that these fast steps are few
+    brief = {"train": {"minutes": 0.01, "batch": 32}}
+    out = train(resolve({**FLOW, **brief}), tmp_path / "brief")
+    steps = json.loads((out / "run.json").read_text())["total"]
+    assert f"the time is enough for {steps} of these steps" in capsys.readouterr().err
+    train(resolve(changed(FLOW, train={"steps": 2})), tmp_path / "asked")
+    assert "enough for" not in capsys.readouterr().err
 
 
 def test_one_folder_has_one_trainer(tmp_path):

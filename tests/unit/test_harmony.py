@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import wave
 from types import SimpleNamespace
@@ -163,6 +164,11 @@ def test_the_command_line_writes_music(run, tmp_path, capsys):
     assert all(s.tracks[0].notes == melody.tracks[0].notes for s in scores)
     assert all(len(s.tracks) == 2 and s.end <= 120 for s in scores)
     record = json.loads((tmp_path / "out" / "000001.mid.json").read_text("utf-8"))
+    hashed = hashlib.sha256((tmp_path / "melody.mid").read_bytes()).hexdigest()
+    assert (record["seed"], record["source_sha256"]) == (
+        "1",
+        hashed,
+    ) and "mask_sha256" not in record
     assert record["edited"] == "1" and json.loads(record["options"])["steps"] == 4
     with wave.open(str(tmp_path / "out" / "000000.wav")) as sound:
         assert sound.getnframes() > 0

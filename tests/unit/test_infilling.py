@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from hashlib import sha256
 from types import SimpleNamespace
 
 import pytest
@@ -90,5 +91,7 @@ def test_the_command_line_writes_a_file_for_each_seed(made, tmp_path, capsys):
     paths = [tmp_path / "000000.txt", tmp_path / "000001.txt"]
     assert told["files"] == list(map(str, paths)) and told["steps"] == 4
     assert [path.read_text("utf-8") for path in paths] == wanted
+    record = json.loads((tmp_path / "000001.txt.json").read_text("utf-8"))
+    assert record["seed"] == "1" and record["source_sha256"] == sha256(b"b_n").hexdigest()
     assert cli.main([*command, "--strength", "0.5"]) == 2
     assert "pictures" in capsys.readouterr().err

@@ -95,3 +95,12 @@ def test_one_held_out_item_tells_nothing_of_diversity(shown):
     previewer._other = previewer._other[:1]
     previewer.draw(model, 1)
     assert previewer.diversity(model) == 1.0
+
+
+def test_without_a_validation_part_samples_are_shown_beside_training_items(tmp_path):
+    data = {"source": "moons", "valid": 0, "test": 0}
+    plan = resolve({"data": data, "model": {"use": "flow"}, "train": {"steps": 1}})
+    previewer = Previewer(plan, tmp_path, torch.device("cpu"))
+    assert previewer.draw(plan.model, 0) is not None
+    assert 0 < previewer.diversity(plan.model) < 10
+    assert previewer.valid_loss(plan.model, lambda x, cond: (x, cond)) == {}

@@ -148,7 +148,8 @@ def warnings(
     lines = []
     if answered:
         lines.append(
-            "samples are answers to held-out prompts, and these are part of what is measured"
+            "samples are answers to held-out prompts, and these are part of what is measured; "
+            "bits are those of the answers alone"
         )
     form = _form(test)
     if form != "lossless":

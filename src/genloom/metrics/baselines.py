@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 
 from genloom.core import Items
+from genloom.decoding.spelling import spelling
+from genloom.errors import BadInput
 from genloom.metrics.ngram import ORDER, Ngram
 from genloom.metrics.text import sizes
 
@@ -49,16 +51,45 @@ def baselines(train: Tensor, items: Tensor, about: Items) -> dict[str, float]:
 
 def text_bytes(items: Tensor, about: Items) -> int:
     """Bytes of the text of rows (n, L) in the order of the text, without their marks."""
-    return sum(len(text.encode()) for text in _texts(items, about))
+    spelled = _spelled(items, about)
+    if spelled is None:
+        return sum(len(text.encode()) for text in texts(items, about))
+    return sum(map(len, spelled))
 
 
-def _texts(rows: Tensor, about: Items) -> Iterator[str]:
-    """The texts of rows, each up to an end: a border of rows may divide a letter's bytes."""
+def text_letters(items: Tensor, about: Items) -> int:
+    """Characters of the text of rows (n, L), without their marks."""
+    spelled = _spelled(items, about)
+    if spelled is None:
+        return sum(map(len, texts(items, about)))
+    return sum(byte & 0xC0 != 0x80 for token in spelled for byte in token)  # each has one such
+
+
+def _spelled(rows: Tensor, about: Items) -> Iterator[bytes] | None:
+    """The bytes of each token of a running text: no border of rows divides a letter there.
+
+    None of documents, and where tokens are no bytes.
+    """
+    assert about.lexicon is not None
+    if about.end is not None:
+        return None
+    try:
+        known = spelling(about.lexicon)
+    except BadInput:
+        return None
+    return (known[i] for i in rows[rows >= 0].tolist() if i < about.lexicon.letters)
+
+
+def texts(rows: Tensor, about: Items) -> Iterator[str]:
+    """The texts of rows, each up to an end: a border of rows may divide a letter's bytes.
+
+    Numbers below 0 stand for what is not told.
+    """
     assert about.lexicon is not None
     closed = torch.zeros(len(rows)) if about.end is None else (rows == about.end).any(1)
     run: list[int] = []
     for row, ends in zip(rows, closed.tolist(), strict=True):
-        run += row[row < about.lexicon.letters].tolist()
+        run += row[(row >= 0) & (row < about.lexicon.letters)].tolist()
         if ends:
             yield about.lexicon.decode(run)
             run = []
@@ -69,7 +100,7 @@ def _texts(rows: Tensor, about: Items) -> Iterator[str]:
 def _joined(rows: Tensor, about: Items) -> bytes:
     """Rows of a running text follow each other; each document ends in a line end."""
     close = "" if about.end is None else "\n"
-    return "".join(text + close for text in _texts(rows, about)).encode()
+    return "".join(text + close for text in texts(rows, about)).encode()
 
 
 def _gzip(data: bytes) -> bytes:

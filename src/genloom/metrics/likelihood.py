@@ -16,7 +16,7 @@ from genloom.codecs import Latent
 from genloom.core import Codec, Condition, Items, Likelihood, Real
 from genloom.errors import Refused
 from genloom.given import encoded
-from genloom.metrics.baselines import text_bytes
+from genloom.metrics.baselines import text_bytes, text_letters, texts
 from genloom.metrics.estimate import Estimate, enough, finite, mean_interval
 from genloom.metrics.text import inside
 
@@ -28,6 +28,7 @@ NAMES = {  # by what the items stand for
     "music": "bits_per_word",
 }
 AS_STORED = "items as stored"
+OF_ANSWERS = "; of answers alone, each given what comes before it"
 UNITS = {
     "bits_per_dim": "bits/dim",
     "bits_per_char": "bits/char",
@@ -42,6 +43,7 @@ def likelihood(
     items: Tensor,
     cond: Condition,
     *,
+    given: Tensor | None = None,
     batch: int = 64,
     device: torch.device | str = "cpu",
 ) -> Estimate:
@@ -52,6 +54,7 @@ def likelihood(
         codec: Between the items and the model's space.
         items: Held-out items as stored, (n, *shape).
         cond: Their conditions, name -> (n, ...).
+        given: Which tokens of talks the model is given, bool (n, L): they are not counted.
         batch: Items at a time.
         device: Where the model's weights lie.
 
@@ -78,20 +81,32 @@ def likelihood(
         parts.append(-model.log_prob(x.to(device), known).cpu().double())
     nats = torch.cat(parts)
     finite(name, nats)
-    value, low, high = mean_interval(nats / _scale(codec.items, items))
+    value, low, high = mean_interval(nats / _scale(codec.items, items, given))
     tag, how = model.likelihood, getattr(model, "estimator", "")
-    id = f"{tag}{how and f' ({how})'}; {_form(codec, items)}"
+    id = f"{tag}{how and f' ({how})'}; {_form(codec, items)}{'' if given is None else OF_ANSWERS}"
     return Estimate(name, value, low, high, len(items), id, unit=UNITS[name], tag=tag)
 
 
-def _scale(about: Items, items: Tensor) -> float:
-    """Nats to bits, and items to dimensions: of documents, to as many as they have on average."""
+def _scale(about: Items, items: Tensor, given: Tensor | None = None) -> float:
+    """Nats to bits, and items to dimensions: of documents, to as many as they have on average.
+
+    Names of roles are none of them, and what is given is not.
+    """
     if about.kind == "points":
         return 1.0
-    if about.end is None:
+    if about.lexicon is None:
         return math.log(2) * math.prod(about.shape)
-    parts = str.split if about.medium == "music" else str  # an event is a word of any length
-    return math.log(2) * sum(len(parts(about.read(item))) for item in items) / len(items)
+    told = _told(items, given)
+    if about.medium == "music":  # an event is a word of any length
+        size = sum(len(text.split()) for text in texts(told, about))
+    else:
+        size = text_letters(told, about)
+    return math.log(2) * (size / len(items))
+
+
+def _told(items: Tensor, given: Tensor | None) -> Tensor:
+    """Rows of numbers with -1 for what is given."""
+    return items if given is None else items.long().masked_fill(given, -1)
 
 
 def _form(codec: Codec, items: Tensor) -> str:
@@ -104,22 +119,24 @@ def _form(codec: Codec, items: Tensor) -> str:
     return f"items as {type(codec).__name__} keeps them ({values} values)"
 
 
-def per_byte(found: Estimate, items: Tensor, about: Items) -> Estimate:
+def per_byte(found: Estimate, items: Tensor, about: Items, given: Tensor | None = None) -> Estimate:
     """The same likelihood of text in bits per byte of UTF-8, which any two ways of coding share.
 
     Args:
         found: Of `items`, in bits per character.
         items: Held-out rows, (n, L), in the order of the text.
         about: What they are.
+        given: See `likelihood`.
     """
-    scale = _scale(about, items) / math.log(2) * len(items) / text_bytes(items, about)
+    size = text_bytes(_told(items, given), about)
+    scale = _scale(about, items, given) / math.log(2) * len(items) / size
     value, low, high = (scale * bits for bits in (found.value, found.low, found.high))
     trivial = None if found.trivial is None else scale * found.trivial
     named = {"name": "bits_per_byte", "unit": "bits/byte"}
     return replace(found, **named, value=value, low=low, high=high, trivial=trivial)
 
 
-def independent(train: Tensor, items: Tensor, about: Items) -> float:
+def independent(train: Tensor, items: Tensor, about: Items, given: Tensor | None = None) -> float:
     """The likelihood of the trivial model: every entry of an item independent of the others.
 
     Histograms with one count spread over the values; for points, one normal density. In the unit
@@ -135,5 +152,6 @@ def independent(train: Tensor, items: Tensor, about: Items) -> float:
     cells = train.long() + values * torch.arange(dims)
     counts = torch.bincount(cells[counted[0]], minlength=values * dims).double().view(dims, values)
     log_p = ((counts + 1 / values) / (counted[0].sum(0)[:, None] + 1)).log()
-    nats = -log_p.gather(1, items.long().T).T.masked_fill(~counted[1], 0).sum(1)
-    return float(nats.mean()) / _scale(about, items)
+    wanted = counted[1] if given is None else counted[1] & ~given
+    nats = -log_p.gather(1, items.long().T).T.masked_fill(~wanted, 0).sum(1)
+    return float(nats.mean()) / _scale(about, items, given)

@@ -202,14 +202,22 @@ class Autoregressive(Generative):
             return torch.zeros(len(x), dtype=torch.long, device=x.device)
         return last_answer(x.flatten(1), self.roles, self.end, closed=self.closed)
 
+    def own(self, x: Tensor) -> Tensor:
+        """Which tokens it is to say itself, all or those of answers, (B, *shape) -> bool (B, L)."""
+        x = x.flatten(1)
+        if not self.roles:
+            return torch.ones_like(x, dtype=torch.bool)
+        return answers(x, self.roles, self.end, closed=self.closed)
+
     def token_log_prob(self, x: Tensor, cond: Condition) -> Tensor:
         """Nats of each token given those before it: (B, *shape) -> (B, L); 0 where ends fill up."""
         logits = self._logits(x, cond).float()
         return -F.cross_entropy(logits.mT, self._wanted(x), reduction="none")
 
     def log_prob(self, x: Tensor, cond: Condition) -> Tensor:
-        """Nats of each datum, exact: (B,)."""
-        return self.token_log_prob(x, cond).double().sum(1)
+        """Nats of each datum, exact: (B,); of talks, if answers are learned, those of its own."""
+        nats = self.token_log_prob(x, cond).double()
+        return (nats.masked_fill(~self.own(x), 0) if self.roles else nats).sum(1)
 
     def sample_steps(
         self,
@@ -298,10 +306,7 @@ class Autoregressive(Generative):
     def _learned(self, x: Tensor) -> Tensor:
         """`_wanted`, and of talks the answers alone."""
         wanted = self._wanted(x)
-        if not self.roles:
-            return wanted
-        own = answers(x.flatten(1), self.roles, self.end, closed=self.closed)
-        return wanted.masked_fill(~own, UNASKED)
+        return wanted.masked_fill(~self.own(x), UNASKED) if self.roles else wanted
 
     def _wanted(self, x: Tensor) -> Tensor:
         """What is to be predicted, (B, *shape) -> (B, L); UNASKED where ends fill up."""

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from genloom.answering import unsaid
 from genloom.codecs.image import Image
 from genloom.codecs.text import Text
 from genloom.core import Generative, Items, Real, Tokens
@@ -15,6 +16,7 @@ from genloom.errors import Refused
 from genloom.lexicon import END, Letters
 from genloom.metrics.likelihood import independent, likelihood, per_byte
 from genloom.models.masked_diffusion import DRAWS, MaskedDiffusion
+from genloom.models.talks import answers, last_answer
 from genloom.words import Words
 
 PICTURES = Items("image", (1, 4, 4))
@@ -139,3 +141,51 @@ def test_the_estimator_of_a_bound_is_named():
     found = likelihood(Bounded(codec.space, {}), codec, images(40), {})
     assert found.id == "bound (16 draws a datum); items as stored" and found.tag == "bound"
     assert MaskedDiffusion.estimator.startswith(f"{DRAWS} stratified draws")
+
+
+class Talker(Generative):
+    """Each token that it is to say costs one nat for each place before it, and one."""
+
+    spaces = (Tokens,)
+    likelihood = "exact"
+
+    def log_prob(self, x, cond):
+        cost = torch.arange(1, x.shape[1] + 1, dtype=torch.float64).expand(x.shape)
+        return -cost.masked_fill(~self.own(x), 0).sum(1)
+
+    def own(self, x):
+        return answers(x, self.space.roles, self.space.end)
+
+    def asked(self, x):
+        return last_answer(x, self.space.roles, self.space.end)
+
+    def decoding(self, rows, *, fill=1):
+        raise NotImplementedError
+
+    def sample_steps(self, rng, cond):
+        yield rng.normal(*self.space.shape)
+
+
+def test_of_talks_the_answers_count_and_names_of_roles_do_not():
+    lexicon = Letters("ab\u00e9", marks=("user", "assistant", END))
+    about = Items("text", (12,), lexicon=lexicon)
+    rows = [
+        lexicon.document([("user", "ab"), ("assistant", "\u00e9a" + "b" * (i % 3))])
+        for i in range(30)
+    ]
+    rows = torch.tensor([row + [lexicon.mark(END)] * (12 - len(row)) for row in rows])
+    codec = Text(about)
+    model = Talker(codec.space, {})
+    given = unsaid(model, codec, rows)
+    assert given is not None and given[:, :4].all() and not given[:, 4:].any()
+    found = likelihood(model, codec, rows, {}, given=given)
+    nats = sum(range(5, 13))  # of the eight places from the answer on
+    assert found.value == pytest.approx(nats / math.log(2) / 3)  # an answer has three letters
+    assert "of answers alone" in found.id
+    assert per_byte(found, rows, about, given).value == pytest.approx(nats / math.log(2) / 4)
+    whole = likelihood(model, codec, rows, {})
+    assert whole.value == pytest.approx(nats / math.log(2) / 5)  # letters of question and answer
+    train = rows.repeat(40, 1)
+    both = [independent(train, rows, about, one) for one in (given, torch.zeros_like(given))]
+    assert both[0] * 3 < both[1] * 5  # the question's nats are not among them
+    assert independent(train, rows, about) == pytest.approx(both[1])

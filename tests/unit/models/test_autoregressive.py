@@ -242,6 +242,13 @@ def test_of_a_talk_only_the_answers_are_learned():
     said = model.token_log_prob(rows, {})
     kept = answers(rows, roles, 6) & (said != 0)
     torch.testing.assert_close(model.loss(rows, {})["nats"], -said[kept].mean())
+    assert torch.equal(model.own(rows), answers(rows, roles, 6))
+    answer = said.double().masked_fill(~kept, 0).sum(1)
+    torch.testing.assert_close(model.log_prob(rows, {}), answer)
+    every = made(space, {}, learned="all")
+    assert every.own(rows).all()
+    whole = every.token_log_prob(rows, {}).double().sum(1)
+    torch.testing.assert_close(every.log_prob(rows, {}), whole)
     other = rows.clone()
     other[0, 1] = 2  # of the question
     assert model.loss(other, {})["nats"] != model.loss(rows, {})["nats"]  # it is read all the same

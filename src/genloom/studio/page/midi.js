@@ -31,9 +31,9 @@ const chunk = (name, bytes) => [...name].map((c) => c.charCodeAt(0)).concat(big(
 
 /** Notes as the bytes of a MIDI file of one track. @returns {Uint8Array} */
 export function written(notes, tempo) {
-  const strikes = notes.map(({ pitch, start }) => ({ at: start, order: 1, told: [0x90, pitch, 80] }));
-  const ends = notes.map(({ pitch, start, length }) => ({ at: start + length, order: 0, told: [0x80, pitch, 0] }));
-  const events = [...strikes, ...ends].sort((a, b) => a.at - b.at || a.order - b.order);
+  const strikes = notes.map(({ pitch, start }) => ({ at: start, told: [0x90, pitch, 80] }));
+  const ends = notes.map(({ pitch, start, length }) => ({ at: start + length, told: [0x80, pitch, 0] }));
+  const events = [...ends, ...strikes].sort((a, b) => a.at - b.at); // a key is let go before it is struck again
   const track = [0, 0xff, TEMPO, 3, ...big(Math.round(6e7 / tempo), 3)];
   let now = 0;
   for (const { at, told } of events) {
