@@ -183,6 +183,7 @@ def test_what_is_played_is_written_to_the_nearest_line(models, tmp_path):
 
 
 def test_a_melody_is_played_and_goes_on(models, tmp_path):
+    (tmp_path / "melody.mid").write_bytes(midi.write(MELODY))
     with (
         serving(tmp_path / "serve", {"tunes": models["tunes"]}) as server,
         browsers(tmp_path, server.url) as open_page,
@@ -215,6 +216,16 @@ def test_a_melody_is_played_and_goes_on(models, tmp_path):
         press(page, ".keyboard .actions button:nth-child(1)")  # take back
         until(page, f"return !({WORDS[7:]}).includes('Pitch_65')")
         assert page.execute_script(PLAYED) == 3
+
+        file = page.find_element("css selector", ".settings .drop input[type=file]")
+        file.send_keys(str(tmp_path / "melody.mid"))  # takes the place of what was played
+        words = until(page, f"return ({WORDS[7:]}).includes('Duration_24') && {WORDS[7:]}")
+        assert page.execute_script(PLAYED) == 0
+        page.execute_script(
+            "const tempo = document.querySelector('.keyboard input.number'); tempo.value = 50;"
+            "tempo.dispatchEvent(new Event('input'))"
+        )
+        assert page.execute_script(WORDS) == words
         press(page, ".go")
         until(page, "return document.querySelectorAll('.texts audio').length === 3", seconds=60)
         assert not complaints(page)

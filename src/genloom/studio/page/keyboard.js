@@ -13,13 +13,15 @@ const QUIET = 700; // milliseconds after which what was played is told
 const GRID = 2; // lines of a beat: eighth notes
 const START = 90; // beats a minute
 const PAUSE = 4; // beats of silence, from which on it is a pause of the player and not of the tune
+let heard = null; // what all keyboards of the page sound through
 const nameOf = (pitch) => `${NAMES[pitch % 12]}${Math.floor(pitch / 12) - 1}`;
 
 /** The keys, with what was played on them. */
 export class Keyboard {
   /** @param {(file: File|null) => void} told What was played, as a MIDI file; null for nothing. */
   constructor(told) {
-    Object.assign(this, { told, strokes: [], held: new Map(), heard: null, clicks: null, waiting: 0 });
+    Object.assign(this, { told, strokes: [], held: new Map(), clicks: null, waiting: 0, inputs: [] });
+    this.letters = new Map(); // code of a letter that is down -> its pitch
     this.paused = this.last = 0; // milliseconds that are left out; when the last key was let go
     this.keys = Array.from({ length: KEYS }, (_, i) => this.key(LOWEST + i));
     const change = () => this.strokes.length && this.tell();
@@ -27,8 +29,8 @@ export class Keyboard {
     this.click = toggle({ name: t("keyboard.click"), start: false });
     this.drawing = h("div");
     const letters = {
-      keydown: (event) => this.letter(event, true),
-      keyup: (event) => this.letter(event, false),
+      keydown: (event) => this.letter(event),
+      keyup: ({ code, timeStamp }) => this.up(this.letters.get(code), timeStamp),
       focusout: (event) => this.left(event),
     };
     this.node = h(
@@ -63,22 +65,25 @@ export class Keyboard {
   }
 
   /** Letters lie as the keys of a piano do; Space and Enter press the key that has the focus, arrows move it. */
-  letter(event, down) {
+  letter(event) {
     const way = { ArrowLeft: -1, ArrowRight: 1 }[event.code];
-    if (way && down) this.keys[this.keys.indexOf(event.target) + way]?.focus();
+    if (way) this.keys[this.keys.indexOf(event.target) + way]?.focus();
     const at = LETTERS.indexOf(event.code);
     const focused = ["Space", "Enter"].includes(event.code) && event.target.dataset.pitch;
     if ((at < 0 && !focused) || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
-    const pitch = focused ? Number(focused) : LOWEST + at;
-    if (!down) this.up(pitch, event.timeStamp);
-    else if (!event.repeat) this.down(pitch, event.timeStamp);
+    if (event.repeat) return;
+    this.letters.set(event.code, focused ? Number(focused) : LOWEST + at);
+    this.down(this.letters.get(event.code), event.timeStamp);
   }
 
   /** No key is held by who has gone elsewhere. */
   left({ currentTarget, relatedTarget, timeStamp }) {
-    if (currentTarget.contains(relatedTarget)) return;
-    for (const pitch of [...this.held.keys()]) this.up(pitch, timeStamp);
+    if (!currentTarget.contains(relatedTarget)) this.release(timeStamp);
+  }
+
+  release(at) {
+    for (const pitch of [...this.held.keys()]) this.up(pitch, at);
   }
 
   down(pitch, at) {
@@ -89,7 +94,8 @@ export class Keyboard {
     this.held.set(pitch, { from: at - this.paused, sound: this.sound(pitch) });
     this.light(pitch, true);
     if (this.click.value() && !this.clicks) {
-      this.clicks = setInterval(() => this.sound(96)(0.04), 60000 / this.beats);
+      const click = () => (this.node.isConnected ? this.sound(96)(0.04) : this.quit());
+      this.clicks = setInterval(click, 60000 / this.beats);
     }
   }
 
@@ -112,16 +118,16 @@ export class Keyboard {
 
   /** Begin a sound. @returns {(fade: number) => void} Ends it, in so many seconds. */
   sound(pitch) {
-    this.heard ??= new AudioContext();
-    const [wave, loud] = [this.heard.createOscillator(), this.heard.createGain()];
+    heard ??= new AudioContext();
+    const [wave, loud] = [heard.createOscillator(), heard.createGain()];
     wave.type = "triangle";
     wave.frequency.value = 440 * 2 ** ((pitch - 69) / 12);
     loud.gain.value = 0.2;
-    wave.connect(loud).connect(this.heard.destination);
+    wave.connect(loud).connect(heard.destination);
     wave.start();
     return (fade) => {
-      loud.gain.setTargetAtTime(0, this.heard.currentTime, fade / 3);
-      wave.stop(this.heard.currentTime + 2 * fade);
+      loud.gain.setTargetAtTime(0, heard.currentTime, fade / 3);
+      wave.stop(heard.currentTime + 2 * fade);
     };
   }
 
@@ -137,11 +143,16 @@ export class Keyboard {
     fill(this.drawing, this.strokes.length > 0 && bars(this.notes));
   }
 
-  /** Say what was played, and begin a silence. */
-  tell() {
+  /** Begin a silence. */
+  rest() {
     clearTimeout(this.waiting);
     clearInterval(this.clicks);
     this.clicks = null;
+  }
+
+  /** Say what was played. */
+  tell() {
+    this.rest();
     this.draw();
     this.told(this.strokes.length ? new File([written(this.notes, this.beats)], "played.mid") : null);
   }
@@ -153,11 +164,26 @@ export class Keyboard {
     this.tell();
   }
 
+  /** Nothing was played: something else has taken its place. */
+  forget() {
+    this.rest();
+    this.strokes = [];
+    this.draw();
+  }
+
+  /** The page shows something else: be still, and hear no MIDI keyboard any more. */
+  quit() {
+    this.release(performance.now());
+    this.rest();
+    for (const input of this.inputs) input.onmidimessage = null;
+  }
+
   /** Listen to the MIDI keyboards of this machine. */
   async connect() {
     try {
       const { inputs } = await navigator.requestMIDIAccess();
-      for (const input of inputs.values()) input.onmidimessage = ({ data, timeStamp }) => this.message(data, timeStamp);
+      this.inputs = [...inputs.values()];
+      for (const input of this.inputs) input.onmidimessage = ({ data, timeStamp }) => this.message(data, timeStamp);
       toast(t(inputs.size ? "keyboard.connected" : "keyboard.none", { n: inputs.size }), { bad: !inputs.size });
     } catch (error) {
       toast(error.message, { bad: true });
@@ -165,7 +191,7 @@ export class Keyboard {
   }
 
   message([status, pitch, velocity], at) {
-    if (!this.node.isConnected) return;
+    if (!this.node.isConnected) return this.quit();
     const kind = status & 0xf0;
     if (kind === 0x90 && velocity) this.down(pitch, at);
     else if (kind === 0x80 || kind === 0x90) this.up(pitch, at);

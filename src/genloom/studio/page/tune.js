@@ -9,10 +9,14 @@ import { t } from "./words.js";
 
 /** A place to drop a MIDI file, and keys. @param {(file: File|null) => void} took */
 function ways(text, hint, took) {
-  const zone = dropZone({ text, hint, accept: ".mid,.midi", took: (file) => took(file) });
   const keys = new Keyboard(took);
+  const taken = (file) => {
+    keys.forget();
+    took(file);
+  };
+  const zone = dropZone({ text, hint, accept: ".mid,.midi", took: taken });
   const folded = h("details", {}, h("summary", {}, t("keyboard.play")), keys.node);
-  return { zone, node: [zone.node, folded] };
+  return { zone, keys, node: [zone.node, folded] };
 }
 
 /** Where a tune becomes the words that a model goes on from. @param {HTMLTextAreaElement} box Of the words. */
@@ -29,7 +33,9 @@ export function promptTune(model, box) {
     const answer = await post(url`/v1/models/${model.id}/prompts`, form).catch(complain);
     if (answer && mine === asked) box.value = answer.prompt;
   };
-  return h("div.field", {}, ways(t("make.midi"), null, took).node);
+  const { keys, node } = ways(t("make.midi"), null, took);
+  box.addEventListener("input", () => keys.forget()); // what is typed counts from now on
+  return h("div.field", {}, node);
 }
 
 /**
@@ -40,13 +46,18 @@ export function promptTune(model, box) {
 export function sourceTune(model, start) {
   if (!model.edits || model.medium !== "music") return null;
   let chosen = start ?? {};
+  let asked = 0;
   const took = async (file) => {
-    chosen = file ? { name: file.name, source: urlOf(new Uint8Array(await file.arrayBuffer())) } : {};
+    const mine = ++asked;
+    const next = file ? { name: file.name, source: urlOf(new Uint8Array(await file.arrayBuffer())) } : {};
+    if (mine !== asked) return;
+    chosen = next;
     show();
   };
-  const { zone, node } = ways(t("tune.drop"), t("tune.hint"), took);
+  const { zone, keys, node } = ways(t("tune.drop"), t("tune.hint"), took);
   const leave = () => {
     zone.node.querySelector("input").value = ""; // the same file may be chosen again
+    keys.forget();
     took(null);
   };
   const remove = button("close", t("tune.remove"), leave, { kind: ".quiet" });
