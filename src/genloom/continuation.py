@@ -131,4 +131,11 @@ def writer(artifact: Artifact) -> Autoregressive:
 def _tokens(writing: Writing, lexicon: Lexicon) -> list[int]:
     """What was written, in tokens that say no more than that: a stop may begin within one."""
     (text,) = writing.texts
-    return text.tokens if lexicon.decode(text.tokens) == text.text else lexicon.encode(text.text)
+    if lexicon.decode(text.tokens) == text.text:
+        return text.tokens
+    try:
+        return lexicon.encode(text.text)
+    except BadInput:  # it ends within a word, which is left out
+        ends = (k for k in range(len(text.tokens), 0, -1))
+        whole = (k for k in ends if text.text.startswith(lexicon.decode(text.tokens[:k])))
+        return text.tokens[: next(whole, 0)]

@@ -63,10 +63,6 @@ class Lexicon(ABC):
         """A text without what the lexicon has not."""
         return text
 
-    def grown(self, text: str, ids: Sequence[int]) -> str:
-        """The text of numbers, where that of all but the last one is known and holds no end."""
-        return self.decode(ids)
-
     @abstractmethod
     def _text(self, ids: list[int]) -> str:
         """The text of numbers that are no marks."""
@@ -149,10 +145,6 @@ class Letters(Lexicon):
         except KeyError as error:
             message = f"the model was trained without the character {error.args[0]!r}."
             raise BadInput(message) from None
-
-    def grown(self, text: str, ids: Sequence[int]) -> str:
-        """See `Lexicon`: a letter does not depend on others."""
-        return text + self.decode(ids[-1:])
 
     def known(self, text: str) -> str:
         """See `Lexicon`."""

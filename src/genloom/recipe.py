@@ -7,6 +7,7 @@ expressions. TOML knows no null: "none" is the value None where an option may be
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -252,10 +253,12 @@ def _changes(path: str, old: Table, new: Table) -> list[str]:
     known = {"data": options(open_data), "train": options(TrainOptions)}.get(path)
     if known is None:  # `new` is a plan's: what it names has been allowed
         known = accepted(catalog.find(use_of(new), allow_code=True))
+    if old.get("use") != new.get("use"):
+        return [f"{path}.use ({old.get('use')}, now {new.get('use')})"]
     found: list[str] = []
     for key in dict.fromkeys((*old, *new)):
         before, after = old.get(key), new.get(key)
-        default = known[key].default if key in known else None
+        default = json.loads(json.dumps(known[key].default, default=str)) if key in known else None
         if before == after or (key not in old and after == default):
             continue
         if isinstance(before, dict) and isinstance(after, dict):

@@ -90,6 +90,11 @@ class _Run:
                 f"best = true needs one held-out loss, and {plan.recipe['model']['use']} has "
                 f"{len(plan.model.players)} players: leave it out."
             )
+        if options.best and not len(plan.dataset.valid):
+            raise BadInput(
+                f"best = true needs a held-out loss, and {plan.dataset.name} has no validation "
+                "part: set data.valid, or leave it out."
+            )
         way: type[Access] = Open
         if options.private:
             way = Private

@@ -6,7 +6,6 @@ A form says how a text is divided into its words, and what it stands for.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple, final
@@ -75,11 +74,6 @@ class Words(Lexicon):
         """See `Lexicon`."""
         found = FORMS[self.form].word.findall(text)
         return FORMS[self.form].between.join(word for word in found if word in self._numbers)
-
-    def grown(self, text: str, ids: Sequence[int]) -> str:
-        """See `Lexicon`: a word does not depend on others."""
-        between = FORMS[self.form].between if text else ""
-        return text + between + self.decode(ids[-1:])
 
     def _text(self, ids: list[int]) -> str:
         return FORMS[self.form].between.join(self.words[i] for i in ids)

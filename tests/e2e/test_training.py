@@ -120,6 +120,14 @@ def test_a_budget_for_a_few_steps_alone_is_said(tmp_path, capsys, monkeypatch):
     assert "enough for" not in capsys.readouterr().err
 
 
+def test_all_data_may_be_trained_on_but_for_choosing_the_best(tmp_path):
+    whole = changed(FLOW, data={"valid": 0, "test": 0}, train={"steps": 4})
+    out = train(resolve(whole), tmp_path / "whole", quiet=True)
+    assert json.loads((out / "run.json").read_text())["status"] == "done"
+    with pytest.raises(BadInput, match="best = true needs a held-out loss, and moons has no"):
+        train(resolve(changed(whole, train={"best": True})), tmp_path / "best", quiet=True)
+
+
 def test_one_folder_has_one_trainer(tmp_path):
     import fcntl
 

@@ -16,6 +16,8 @@ from genloom.core import Rng
 from genloom.decoding.rows import Decoding
 from genloom.errors import BadInput
 from genloom.lexicon import Pieces
+from genloom.music import midi
+from genloom.music.notes import Note, Score, Track
 from genloom.recipe import resolve
 from tests.unit.test_artifact import folder as folder  # a fixture: an artifact without a run
 
@@ -182,3 +184,19 @@ def test_a_model_of_pictures_takes_none_of_it(folder, flags, tmp_path, capsys, m
     assert "draws no text token by token" in line
     with pytest.raises(BadInput, match="draws no text token by token"):
         load(folder).write("a")
+
+
+def test_a_stop_within_a_word_of_music_leaves_the_words_before_it(tmp_path):
+    (tmp_path / "data").mkdir()
+    for i in range(20):
+        notes = tuple(Note(12 * k, 60 + (i * k) % 8, 12, 79) for k in range(8))
+        (tmp_path / "data" / f"{i}.mid").write_bytes(midi.write(Score((Track(notes),))))
+    tunes = untrained(tmp_path / "m", {"source": str(tmp_path / "data")})
+    whole = tunes.write("Bar", 40, seed=0)
+    cut = tunes.write("Bar", 40, seed=0, stop="62")
+    assert any("Pitch_62" in text for text in whole)
+    for long, short in zip(whole, cut, strict=True):
+        assert long.startswith(short) and "62" not in short
+        words = long.split()
+        before = words.index("Pitch_62") if "Pitch_62" in words else len(words)
+        assert short.split() == words[:before]

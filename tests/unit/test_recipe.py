@@ -16,7 +16,7 @@ from genloom import catalog, components, recipe, toml
 from genloom.core import Items, Real, Tokens
 from genloom.data import open_dataset
 from genloom.errors import BadInput
-from genloom.recipe import build, completed, merged, override, resolve
+from genloom.recipe import build, changes, completed, merged, override, resolve
 
 PLANE, IMAGE = Real((2,)), Real((1, 8, 8), levels=256)
 LABEL = {"label": Tokens((), 10)}
@@ -301,3 +301,15 @@ def test_the_data_table_is_the_signature_of_open_dataset():
 
 def test_items_without_labels_have_no_conditions():
     assert Items("points", (2,)).conditions == {}
+
+
+def test_of_another_component_its_name_is_told_and_not_its_options():
+    net = {"use": "mlp", "width": 16, "blocks": 1}
+    old = resolve({"data": {"source": "moons"}, "model": {"use": "flow", "net": net}}).recipe
+    new = resolve({"data": {"source": "moons"}, "model": {"use": "vae"}}).recipe
+    found = changes(old, new)
+    assert found[0] == "model.use (flow, now vae)"
+    assert not [change for change in found[1:] if change.startswith("model.")]
+    assert changes(old, old) == []
+    wider = {**old, "model": {**old["model"], "net": old["model"]["net"] | {"width": 32}}}
+    assert changes(old, wider) == ["model.net.width (16, now 32)"]

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from genloom.core import Items
+from genloom.decoding.writing import Reading
 from genloom.errors import BadInput
 from genloom.lexicon import END, Letters, lexicon_of, told_of
 from genloom.words import Words, words_of
@@ -32,10 +33,11 @@ def test_words_come_back_and_the_end_is_the_last_number():
 
 def test_a_text_grows_by_words_as_it_is_read_at_once():
     for lexicon, text in ((ATOMS, SALT), (EVENTS, "Bar Pitch_60 Bar Pitch_6")):
-        grown, ids = "", lexicon.encode(text)
+        ids = lexicon.encode(text)
+        reading, after = Reading(lexicon), Reading(lexicon, ids[:1])
         for k in range(1, len(ids) + 1):
-            grown = lexicon.grown(grown, ids[:k])
-            assert grown == lexicon.decode(ids[:k])
+            assert reading.add(ids[k - 1]) == lexicon.decode(ids[:k])
+        assert text == lexicon.decode(ids[:1]) + after.add(*ids[1:])
 
 
 @pytest.mark.parametrize(

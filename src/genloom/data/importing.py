@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from genloom.data import cache as store
+from genloom.data import music
 from genloom.data.augment import Augment
 from genloom.data.builtin import BUILTIN, VERSIONS
 from genloom.data.captions import reread
@@ -105,6 +106,7 @@ def open_dataset(
     )
     folder = store.root(cache)
     ready: Source | None = None
+    rules: dict[str, int] = {}  # that the files are read by, where they have changed
     if str(source).startswith("hub:"):
         name = str(source)
         ready, content = hub_source(name.removeprefix("hub:"), options.wanted.texts)
@@ -114,10 +116,12 @@ def open_dataset(
         path = locate(source)
         name = path.resolve().name
         base = path if path.is_dir() else path.parent
-        content = store.hash_files(files_of(path), base, folder)
+        files = files_of(path)
+        content = store.hash_files(files, base, folder)
+        rules = {"music": music.VERSION} if music.holds_midi(files) else {}
         if not (options.tokenizer or captions or pairs):
             options = replace(options, tokenizer=usual_form(path, options.wanted.texts))
-    named = options.named()
+    named = options.named() | rules
     if options.tokenizer:  # what it says, not where it lies
         named["tokenizer"] = named_by(options.tokenizer)
     fingerprint = store.key(content, named)

@@ -36,7 +36,6 @@ from genloom.words import words_of
 
 FORMS = SMILES, SELFIES = "smiles", "selfies"
 VERSION = 1  # of the rules above: part of the fingerprint
-COLUMNS = [["smiles"], ["canonical_smiles"]]  # of a table, in any case of letters
 ENDINGS = (".smi", ".smi.gz", ".smi.xz")
 _PARQUET = ".parquet"
 _TABLES = (_PARQUET, *(f"{end}{packed}" for end in ROWS for packed in ("", ".gz", ".xz")))
@@ -122,8 +121,8 @@ def _told(text: str, form: str, longest: int) -> Told:
 def usual_form(path: Path, columns: tuple[str, ...]) -> str | None:
     """How documents are read where nobody says: as "smiles", or as any text.
 
-    SMILES are files *.smi, and tables whose text is a column of `COLUMNS`; of a folder, where it
-    holds nothing else.
+    SMILES are files *.smi, and tables whose text is a column called smiles, in any case; of a
+    folder, where it holds nothing else.
 
     Args:
         path: A file or a folder.
@@ -140,7 +139,7 @@ def usual_form(path: Path, columns: tuple[str, ...]) -> str | None:
         chosen = chosen_columns(row, columns, files[0].name) if row else ()
     except BadInput:
         return None  # the reader will say so
-    return SMILES if [column.lower() for column in chosen] in COLUMNS else None
+    return SMILES if [column.lower() for column in chosen] == [SMILES] else None
 
 
 def _first_row(path: Path) -> Mapping[str, Any] | None:

@@ -7,11 +7,11 @@ A document is the words of a piece, see `music.events`; parts are the folders `t
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from genloom.data.arrays import inflate
-from genloom.data.findings import Damaged, Finding
+from genloom.data.findings import BROKEN, Damaged, Finding
 from genloom.data.source import PART_NAMES, Entry, Source
 from genloom.data.trees import open_tree
 from genloom.music import chorales, midi
@@ -19,6 +19,19 @@ from genloom.music.events import FORM, cut, encode
 from genloom.music.notes import Unreadable
 
 MIDI = (".mid", ".midi")
+VERSION = 2  # of how MIDI is read: part of the fingerprint
+
+
+def holds_midi(files: Sequence[Path]) -> bool:
+    """Whether some of these files, or of those in a zip archive alone, are MIDI by their names."""
+    names = [path.name for path in files]
+    if len(files) == 1 and zipfile.is_zipfile(files[0]):
+        try:
+            with zipfile.ZipFile(files[0]) as archive:
+                names = archive.namelist()
+        except BROKEN:
+            return False  # the reader will say so
+    return any(name.lower().endswith(MIDI) for name in names)
 
 
 def midi_source(path: Path) -> Source:

@@ -13,7 +13,7 @@ from typing import Any
 from genloom.errors import BadInput, nearest
 from genloom.lexicon import ASKED, ROLES, Turns
 
-_TEXT = ("text", "content", "document", "sentence", "smiles", "canonical_smiles", "paragraphs")
+_TEXT = ("text", "content", "document", "sentence", "smiles", "paragraphs")
 _PAIR = (("prompt", "completion"), ("question", "answer"), ("source", "target"))
 CHOICE = ("chosen", "rejected")
 _PROMPT = ("question", "instruction")  # where there is no column prompt

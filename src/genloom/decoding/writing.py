@@ -3,19 +3,63 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import final
 
 from genloom.lexicon import END, HOLE, Lexicon
 
+UNSETTLED = 64  # tokens that are read again at most, where they are no text
+
 
 @dataclass(frozen=True)
 class Score:
-    """A drawn token and its log-probability in nats; then the likeliest ones and theirs."""
+    """A token and what was thought of it.
+
+    Args:
+        token: What it says alone.
+        nats: Its log-probability.
+        top: The likeliest ones, and theirs.
+        start: The character of the text where it begins.
+    """
 
     token: str
     nats: float
     top: tuple[tuple[str, float], ...] = ()
+    start: int = 0
+
+    def among(self, before: str, after: str) -> Score:
+        """The same, of the token that makes one text of another: not before half a letter."""
+        least = len(before) - before.endswith(HOLE)
+        return replace(self, start=max(least, len(after) - len(self.token)))
+
+
+@final
+class Reading:
+    """What tokens say after others; to take one more, only the last are read again.
+
+    Args:
+        lexicon: Of the tokens.
+        given: What stands before them: a word is parted from it, and half a letter goes on.
+    """
+
+    def __init__(self, lexicon: Lexicon, given: Sequence[int] = ()):
+        end = lexicon.mark(END)  # after which nothing would be read
+        first = next((k for k in range(len(given), 0, -1) if given[k - 1] == end), 0)
+        self.text, self._decode = "", lexicon.decode
+        self._settled, self._read, self._last = "", list(given[first:]), list[int]()
+        self._known = len(self._decode(self._read))
+
+    def add(self, *tokens: int) -> str:
+        """Take more; the text of all of them."""
+        self._last = [*self._last, *tokens]
+        read = self._decode([*self._read, *self._last])
+        self.text = self._settled + read[self._known :]
+        if self._last and (not read.endswith(HOLE) or len(self._last) > UNSETTLED):
+            self._settled, self._read, self._last = self.text, self._last, []
+            self._known = len(self._decode(self._read))
+        return self.text
 
 
 @final
@@ -50,6 +94,7 @@ class Writing:
         most: Tokens of each.
         stops: Strings that end a text; they are not part of it.
         ends: Tokens that end a text, besides the end of a document.
+        given: What they go on from.
     """
 
     def __init__(
@@ -59,8 +104,9 @@ class Writing:
         most: int,
         stops: Sequence[str],
         ends: Sequence[int] = (),
+        given: Sequence[int] = (),
     ):
-        self.lexicon, self.most, self.stops = lexicon, most, tuple(stops)
+        self.lexicon, self.most, self.stops, self.given = lexicon, most, tuple(stops), given
         self.ends = {*ends, lexicon.mark(END)}
         self.texts = [Text() for _ in range(n)]
 
@@ -79,50 +125,62 @@ class Writing:
                 if text.reason is None and token < 0:
                     text.reason = "stop"  # its form was complete
                 elif text.reason is None:
+                    before = text.text
+                    whole = self._one(text, self._readings[i], token)
                     if scores is not None:
-                        text.scores.append(scores[i][k])
-                    self._one(text, token)
+                        text.scores.append(scores[i][k].among(before, whole))
             piece = self._ready(text)
             if piece:
                 shown.append((i, piece))
         return shown
 
-    def finish(self, i: int, text: str, *, stopped: bool) -> None:
+    def finish(self, i: int, tokens: Sequence[int], *, stopped: bool) -> None:
         """Take a whole text that was not seen growing; it ends at a stop, or at its length."""
-        places = (text.find(stop) for stop in self.stops)
-        text = text[: min((place for place in places if place >= 0), default=len(text))]
-        tokens = self.lexicon.encode(text)
+        whole = Reading(self.lexicon, self.given).add(*tokens)
+        places = [place for stop in self.stops if (place := whole.find(stop)) >= 0]
+        text, count = whole, len(tokens)
+        if places:
+            text, stopped = whole[: min(places)], True
+            count = self._needed(tokens, text)
         reason = "stop" if stopped else "length"
-        self.texts[i] = Text(tokens, text, len(text), len(tokens), reason)
+        self.texts[i] = Text(list(tokens[:count]), text, len(text), count, reason)
 
     def refuse(self, i: int) -> None:
         """Take a text back: a filter does not let it out."""
         self.texts[i] = Text(count=self.texts[i].count, reason="content_filter")
 
-    def _one(self, text: Text, token: int) -> None:
+    @cached_property
+    def _readings(self) -> list[Reading]:
+        """Of each text; made where one is seen growing."""
+        first = Reading(self.lexicon, self.given)
+        return [copy(first) for _ in self.texts]
+
+    def _one(self, text: Text, reading: Reading, token: int) -> str:
+        """Take a token; the text with it, and with a stop."""
         if token in self.ends:
             text.reason = "stop"
-            return
+            return text.text
         known = len(text.text)
         text.tokens.append(token)
-        text.text = self.lexicon.grown(text.text, text.tokens)
+        text.text = whole = reading.add(token)
         text.count += 1
         for stop in self.stops:
             place = text.text.find(stop, max(0, known - len(stop) + 1))
             if place >= 0:
                 text.text = text.text[:place]
-                text.count, text.reason = self._needed(text), "stop"
+                text.count, text.reason = self._needed(text.tokens, text.text), "stop"
                 text.tokens = text.tokens[: text.count]
-                return
+                return whole
         if text.count >= self.most:
             text.reason = "length"
+        return whole
 
-    def _needed(self, text: Text) -> int:
-        """Of its tokens those that its text needs."""
-        size, decode = len(text.text), self.lexicon.decode  # half a letter reads as another one
-        return next(
-            k for k in range(len(text.tokens) + 1) if decode(text.tokens[:k])[:size] == text.text
-        )
+    def _needed(self, tokens: Sequence[int], text: str) -> int:
+        """Of tokens that say more than a text, how many that text needs."""
+        reading = Reading(self.lexicon, self.given)
+        reads = ("", *(reading.add(token) for token in tokens))  # half a letter is another one
+        found = (k for k, read in enumerate(reads) if read[: len(text)] == text)
+        return next(found, len(tokens))
 
     def _ready(self, text: Text) -> str:
         """What was not shown yet, without an ending that may become a stop or a letter."""

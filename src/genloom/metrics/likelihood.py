@@ -28,6 +28,7 @@ NAMES = {  # by what the items stand for
     "music": "bits_per_word",
 }
 AS_STORED = "items as stored"
+OF_TALKS = "; names of roles are no characters"
 OF_ANSWERS = "; of answers alone, each given what comes before it"
 UNITS = {
     "bits_per_dim": "bits/dim",
@@ -73,6 +74,8 @@ def likelihood(
         raise Refused(
             f"{name} of codes says nothing of the items: the autoencoder loses some of them."
         )
+    if given is not None and bool(given.all()):
+        raise Refused(f"{name}: the held-out talks hold no answer: set a larger data.length.")
     parts = []
     for i in range(0, len(items), batch):
         known = {name: value[i : i + batch] for name, value in cond.items()}
@@ -83,7 +86,9 @@ def likelihood(
     finite(name, nats)
     value, low, high = mean_interval(nats / _scale(codec.items, items, given))
     tag, how = model.likelihood, getattr(model, "estimator", "")
-    id = f"{tag}{how and f' ({how})'}; {_form(codec, items)}{'' if given is None else OF_ANSWERS}"
+    id = f"{tag}{how and f' ({how})'}; {_form(codec, items)}"
+    if codec.items.lexicon is not None and codec.items.lexicon.roles:
+        id += OF_TALKS if given is None else OF_ANSWERS
     return Estimate(name, value, low, high, len(items), id, unit=UNITS[name], tag=tag)
 
 

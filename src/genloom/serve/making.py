@@ -57,6 +57,7 @@ class Output:
         record: None where it was refused.
         content: Its bytes; empty where it is held or refused.
         text: What it says, for texts that may be shown.
+        tokens: Those of such a text, given ones included.
         why: Of a refusal.
         stopped: Whether a text ended by a stop sequence.
     """
@@ -66,6 +67,7 @@ class Output:
     record: Record | None = None
     content: bytes = b""
     text: str | None = None
+    tokens: tuple[int, ...] = ()
     why: str | None = None
     stopped: bool = False
 
@@ -120,7 +122,7 @@ class Maker:
         self.policy, self.mark, self.gate, self.figures = policy, mark, gate, figures
 
     async def make(
-        self, caller: Key, asked: Asked
+        self, caller: Key, asked: Asked, standing: Standing | None = None
     ) -> AsyncGenerator[Preview | NewTokens | Finished]:
         """Yield previews and tokens as they come, and at last what is finished.
 
@@ -128,19 +130,16 @@ class Maker:
         it: there are no previews, and tokens come at the end, -1 for texts that may not be seen.
         Stop iterating to cancel.
 
+        Args:
+            caller: For whom.
+            asked: What.
+            standing: What `admit` gave, where it was let in with others.
+
         Raises:
-            Problem: The request is refused, by the gate, by a limit or by a filter.
+            GenloomError: As for `admit`.
             Unavailable: No worker could do it.
         """
-        standing = self.gate.admit(asked.known)
-        await self.spend(caller, len(asked.seeds))
-        if self.policy is not None and asked.told:
-            decision = await asyncio.to_thread(self.policy.inputs, asked.told, asked.known.name)
-            if not decision.passes:
-                why = "; ".join(finding.reason for finding in decision.findings)
-                raise Problem(
-                    400, f"the prompt is refused: {why}.", code="content_policy_violation"
-                )
+        standing = standing or await self.admit(caller, asked)
         start, name = time.perf_counter(), asked.known.name
         kind = asked.known.items.kind
         judged = self.policy is not None and self.policy.judges(kind, name)
@@ -164,6 +163,34 @@ class Maker:
                     yield replace(event, items=asked.kept(event.items))
                 elif not judged and isinstance(event, NewTokens):
                     yield event
+
+    async def admit(self, caller: Key, *each: Asked) -> Standing:
+        """Let requests for one model in as one request: all of them, or none.
+
+        Raises:
+            Problem: The gate or a filter refuses it.
+            Refusal: A limit of the key is reached; see `Keys.spend`.
+            Full: The queue has no room for several.
+        """
+        known = each[0].known
+        standing = self.gate.admit(known)
+        if len(each) > 1:  # one alone is refused where it is submitted
+            self._check_room(known, len(each))
+        await self.spend(caller, sum(len(asked.seeds) for asked in each))
+        for asked in each:
+            if self.policy is not None and asked.told:
+                decision = await asyncio.to_thread(self.policy.inputs, asked.told, known.name)
+                if not decision.passes:
+                    why = f"the prompt is refused: {_why(decision)}."
+                    raise Problem(400, why, code="content_policy_violation")
+        return standing
+
+    def _check_room(self, known: Known, requests: int) -> None:
+        queue = self.pool.stats()
+        under_way = queue["waiting"] + queue["running"]
+        if under_way + requests > queue["queue"]:
+            self.figures.model_rejected[known.name] += 1
+            raise Full(f"{under_way} requests wait or run already: come back later.")
 
     def _submitted(self, request: Request) -> Answer:
         try:
@@ -224,7 +251,8 @@ class Maker:
                 outputs.append(replace(output, why=_why(decisions[i])))
             else:
                 text = None if texts is None else texts[i]
-                outputs.append(replace(output, content=one.content, text=text))
+                tokens = () if texts is None else tuple(found[i].tolist())
+                outputs.append(replace(output, content=one.content, text=text, tokens=tokens))
         return outputs
 
     def _made(

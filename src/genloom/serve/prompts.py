@@ -44,7 +44,16 @@ def prompt_of(known: Known, text: str, limits: Limits) -> tuple[int, ...]:
         raise Problem(400, str(error), param="prompt", code="unknown_character") from None
 
 
-def room_after(known: Known, given: int, most: int | None, *, param: str, least: int = 1) -> int:
+def room_after(
+    known: Known,
+    given: int,
+    most: int | None,
+    *,
+    param: str,
+    named: str = "max_tokens",
+    least: int = 1,
+    hint: str = "",
+) -> int:
     """How many tokens can be drawn after a prompt.
 
     Args:
@@ -52,7 +61,9 @@ def room_after(known: Known, given: int, most: int | None, *, param: str, least:
         given: Tokens of the prompt.
         most: Tokens to draw, if that was said.
         param: The field that holds the prompt.
+        named: The field that holds `most`.
         least: That may be said.
+        hint: What else the caller can do about a prompt that is too long.
 
     Raises:
         Problem: The prompt leaves no room, or less than was asked for. Nothing of it is cut here.
@@ -61,10 +72,11 @@ def room_after(known: Known, given: int, most: int | None, *, param: str, least:
     room = length - given
     holds = f"This model's maximum context length is {length} tokens"
     if room < 1:
-        long = f"{holds}; the prompt has {given}. Give at most {length - 1}."
+        long = f"{holds}; the prompt has {given}. Give at most {length - 1}.{hint}"
         raise Problem(400, long, param=param, code=TOO_LONG)
     if most is not None and not least <= most <= room:
-        why = f"max_tokens = {most}: it must be {least} to {room}. {holds}; the prompt has {given}."
-        code = TOO_LONG if most > room else "invalid_value"
-        raise Problem(400, why, param="max_tokens", code=code)
+        why = f"{named} = {most}: it must be {least} to {room}. {holds}; the prompt has {given}."
+        if most <= room:
+            raise Problem(400, why, param=named, code="invalid_value")
+        raise Problem(400, why + hint, param=named, code=TOO_LONG)
     return room

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from itertools import accumulate
+from dataclasses import dataclass, replace
 from typing import Any, final
 from uuid import uuid4
 
@@ -24,7 +23,7 @@ class Form:
         text: A text as the field of a choice.
         piece: A piece of one.
         first: What a stream begins with for each text, or None.
-        scores: Scores of characters as the field `logprobs`; and where the first of them lies.
+        scores: Scores as the field `logprobs`.
     """
 
     word: str
@@ -33,20 +32,19 @@ class Form:
     text: Callable[[str], dict[str, Any]]
     piece: Callable[[str], dict[str, Any]]
     first: dict[str, Any] | None
-    scores: Callable[[Sequence[Score], int], dict[str, Any]]
+    scores: Callable[[Sequence[Score]], dict[str, Any]]
 
 
-def _in_columns(scores: Sequence[Score], start: int) -> dict[str, Any]:
-    sizes = [len(score.token) for score in scores]
+def _in_columns(scores: Sequence[Score]) -> dict[str, Any]:
     return {
         "tokens": [score.token for score in scores],
         "token_logprobs": [score.nats for score in scores],
         "top_logprobs": [dict(score.top) for score in scores],
-        "text_offset": [start + size for size in accumulate(sizes[:-1], initial=0)],
+        "text_offset": [score.start for score in scores],
     }
 
 
-def _in_rows(scores: Sequence[Score], start: int) -> dict[str, Any]:
+def _in_rows(scores: Sequence[Score]) -> dict[str, Any]:
     rows = [
         {**_row(score.token, score.nats), "top_logprobs": [_row(*one) for one in score.top]}
         for score in scores
@@ -89,7 +87,6 @@ class Progress:
         begun: Whether that was told.
         shown: Characters of the text that were told.
         scores: Of the text, those that were told.
-        reach: Characters of their tokens.
     """
 
     before: str
@@ -97,24 +94,22 @@ class Progress:
     begun: bool = False
     shown: int = 0
     scores: int = 0
-    reach: int = 0
 
-    def next(
-        self, text: Text, size: int, *, rest: bool
-    ) -> tuple[int, Sequence[Score], Sequence[Score]]:
+    def next(self, text: Text, size: int, *, rest: bool) -> tuple[Sequence[Score], Sequence[Score]]:
         """Take it that so many characters more are told, or that the text has ended.
 
         Returns:
-            Where the first score lies, those of the beginning if it is new, and the new ones.
+            The scores of the beginning if it is new, and the new ones, placed after it.
         """
         given = () if self.begun or text.reason == "content_filter" else self.read
-        start = len(self.before) + self.reach - sum(len(score.token) for score in given)
         self.begun, self.shown, first = True, self.shown + size, self.scores
         for score in text.scores[first : text.count]:
-            if not rest and self.reach + len(score.token) > self.shown:
+            if not rest and score.start + len(score.token) > self.shown:
                 break  # half a letter, or a piece whose rest may become a stop
-            self.scores, self.reach = self.scores + 1, self.reach + len(score.token)
-        return start, given, text.scores[first : self.scores]
+            self.scores += 1
+        start = len(self.before)
+        told = [replace(one, start=start + one.start) for one in text.scores[first : self.scores]]
+        return given, told
 
 
 @final
@@ -202,10 +197,10 @@ class Told:
         """More of a text, after what it begins with, or with a reason its rest."""
         text, progress = self._texts()[i], self.progress[i]
         before = "" if progress.begun or reason == "content_filter" else progress.before
-        start, given, scores = progress.next(text, len(piece), rest=reason is not None)
+        given, scores = progress.next(text, len(piece), rest=reason is not None)
         found, whole = None, told is self.form.text
         if self.with_scores and (whole or piece or before or scores):
-            found = self.form.scores([*given, *scores], start)
+            found = self.form.scores([*given, *scores])
             if given:  # as OpenAI has it, there is nothing to say of the first token
                 found["token_logprobs"][0] = found["top_logprobs"][0] = None
         return {"index": i, **told(before + piece), "logprobs": found, "finish_reason": reason}

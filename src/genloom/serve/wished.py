@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 from genloom.decoding.forms import FORM, VALID
 from genloom.decoding.writing import Writing
@@ -51,6 +51,14 @@ class Common(BaseModel, extra="allow"):
     stream: bool = False
     stream_options: dict[str, Any] | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, body: Any) -> Any:
+        """A field that is null is left out, as OpenAI has it."""
+        if not isinstance(body, dict):
+            return body
+        return {name: value for name, value in body.items() if value is not None}
+
     def check(self) -> None:
         """Refuse what would change the answer and is not carried out.
 
@@ -62,7 +70,7 @@ class Common(BaseModel, extra="allow"):
                 raise Problem(
                     400, f"{name}: {why}. Leave it out.", param=name, code="unsupported_parameter"
                 )
-        if self.best_of is not None and self.best_of > self.n:
+        if self.best_of not in (None, self.n):
             why = f"best_of = {self.best_of}: texts are not ranked. Leave it out, and ask for n"
             raise Problem(400, f"{why}.", param="best_of", code="unsupported_parameter")
 
@@ -99,7 +107,9 @@ class Wish:
         told: The prompt as text.
         prompt: What the model goes on from.
         param: The field that holds it.
+        starts: Places in it where its messages begin, if a model knows them.
         most: Tokens to draw, if that was said.
+        named: The field that says so.
         usual: Else so many, or as many as there is room for.
         logprobs: See `Asked.logprobs`.
         echo: Whether a text begins with the prompt.
@@ -110,7 +120,9 @@ class Wish:
     told: str
     prompt: tuple[int, ...]
     param: str
+    starts: tuple[int, ...] = ()
     most: int | None
+    named: str = "max_tokens"
     usual: int
     logprobs: int | None
     echo: bool = False
@@ -126,8 +138,9 @@ def completions(body: Completion, known: Known, limits: Limits) -> list[Wish]:
     """
     body.check()
     prompts = _prompts(body.prompt)
-    if len(prompts) * body.n > limits.samples:
-        most = f"{len(prompts)} prompts, n = {body.n}: at most {limits.samples} texts in all."
+    n = len(seeds_of(body.seed, body.n, limits))  # refused before anything is read
+    if len(prompts) * n > limits.samples:
+        most = f"{len(prompts)} prompts, n = {n}: at most {limits.samples} texts in all."
         raise Problem(400, most, param="prompt")
     return [
         Wish(
@@ -170,25 +183,30 @@ def conversation(body: Chat, known: Known, limits: Limits) -> Wish:
         raise Problem(400, "top_logprobs needs logprobs: true.", param="top_logprobs")
     lexicon, said = known.items.lexicon, [(one.role, _content(one)) for one in body.messages]
     told = "\n".join(text for _, text in said if text)
+    newer = body.max_completion_tokens is not None
     lines = Wish(
         told=told,
         prompt=(),
         param="messages",
-        most=body.max_completion_tokens or body.max_tokens,
+        most=body.max_completion_tokens if newer else body.max_tokens,
+        named="max_completion_tokens" if newer else "max_tokens",
         usual=64,
         logprobs=(body.top_logprobs or 0) if body.logprobs else None,
     )
     if lexicon is None or ASKED not in lexicon.roles:
         return replace(lines, prompt=prompt_of(known, told, limits))
     prompt: list[int] = []
+    starts: list[int] = []
     for role, text in said:
         if role not in ROLES:
             raise Problem(
                 400, f"role is one of {', '.join(ROLES)}, not {role!r}.", param="messages"
             )
+        starts.append(len(prompt))
         prompt += [*lexicon.opening(role), *prompt_of(known, text, limits), *lexicon.closing]
     ends, stops = lexicon.stops
-    return replace(lines, prompt=(*prompt, *lexicon.opening(ASKED)), ends=ends, stops=stops)
+    prompt += lexicon.opening(ASKED)
+    return replace(lines, prompt=tuple(prompt), starts=tuple(starts), ends=ends, stops=stops)
 
 
 def _content(message: Message) -> str:
@@ -227,7 +245,7 @@ def asked_of(body: Common, known: Known, wish: Wish, limits: Limits) -> tuple[As
         logprobs=wish.logprobs,
         scored=wish.echo and wish.logprobs is not None,
     )
-    writing = Writing(lexicon, body.n, most, stops, wish.ends)
+    writing = Writing(lexicon, body.n, most, stops, wish.ends, tokens)
     for text in () if most else writing.texts:
         text.reason = "length"
     return asked, writing
@@ -237,14 +255,36 @@ def _fitted(body: Common, known: Known, wish: Wish) -> tuple[tuple[int, ...], in
     """The prompt, and how many tokens are drawn after it.
 
     Of a prompt that is too long the end is taken where `truncation` is "auto"; else it is refused.
+    The end is whole messages, where they are known and the last one fits.
     """
     prompt, length = wish.prompt, known.items.shape[0]
+    hint = ' Or send truncation: "auto": then its end alone is read.'
     if body.truncation == "auto":
-        most = min(wish.usual, length - 1) if wish.most is None else wish.most
-        prompt = prompt[max(0, len(prompt) + most - length) :]
+        hint = ""
+        if len(prompt) + max(wish.most or 1, 1) > length:
+            most = min(wish.usual, length // 2) if wish.most is None else wish.most
+            place = len(prompt) - max(length - max(most, 1), 1)
+            prompt = prompt[next((start for start in wish.starts if start >= place), place) :]
     least = 0 if wish.echo else 1  # a prompt may be scored, and nothing written
-    room = room_after(known, len(prompt), wish.most, param=wish.param, least=least)
+    room = room_after(
+        known,
+        len(prompt),
+        wish.most,
+        param=wish.param,
+        named=wish.named,
+        least=least,
+        hint=hint,
+    )
     return prompt, min(wish.usual, room) if wish.most is None else wish.most
+
+
+def echoed(wish: Wish, asked: Asked) -> str:
+    """What its texts begin with: nothing, the prompt as it was written, or what was read of it."""
+    if not wish.echo:
+        return ""
+    lexicon = asked.known.items.lexicon
+    assert lexicon is not None
+    return wish.told if asked.prompt == wish.prompt else lexicon.decode(asked.prompt)
 
 
 def _grammar(body: Common) -> tuple[str, str] | None:

@@ -40,7 +40,7 @@ def test_a_file_of_smiles_is_one_of_molecules(tmp_path):
     assert any("canonical by RDKit" in note for note in dataset.notes)
 
 
-@pytest.mark.parametrize("column", ["smiles", "SMILES", "Canonical_Smiles"])
+@pytest.mark.parametrize("column", ["smiles", "SMILES"])
 @pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.csv.gz", "a.jsonl", "a.json"])
 def test_so_is_a_table_whose_column_is_called_so(tmp_path, name, column):
     rows = [{"id": str(i), column: smiles} for i, smiles in enumerate(CHAINS)]

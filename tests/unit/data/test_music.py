@@ -114,3 +114,17 @@ def test_published_files_are_read(shared_data):
     for path in tunes:
         score, _ = midi.read(path.read_bytes())
         assert midi.read(midi.write(score)) == (score, [])
+
+
+def test_how_midi_is_read_is_part_of_the_fingerprint(folder, tmp_path, monkeypatch):
+    packed = tmp_path / "packed.zip"
+    with zipfile.ZipFile(packed, "w") as archive:
+        for path in folder.glob("*.mid"):
+            archive.write(path, path.name)
+    (tmp_path / "lines.jsonl").write_text("\n".join(f'{{"text": "a{i}"}}' for i in range(30)))
+    sources = [next(iter(sorted(folder.glob("*.mid")))).parent / "00.mid", packed]
+    others = [tmp_path / "lines.jsonl"]
+    before = [open_dataset(str(s), valid=0, test=0).fingerprint for s in (*sources, *others)]
+    monkeypatch.setattr("genloom.data.music.VERSION", 10**6)
+    after = [open_dataset(str(s), valid=0, test=0).fingerprint for s in (*sources, *others)]
+    assert [a != b for a, b in zip(before, after)] == [True, True, False]

@@ -189,3 +189,6 @@ def test_of_talks_the_answers_count_and_names_of_roles_do_not():
     both = [independent(train, rows, about, one) for one in (given, torch.zeros_like(given))]
     assert both[0] * 3 < both[1] * 5  # the question's nats are not among them
     assert independent(train, rows, about) == pytest.approx(both[1])
+    assert whole.id.endswith("names of roles are no characters")
+    with pytest.raises(Refused, match="hold no answer"):
+        likelihood(model, codec, rows, {}, given=torch.ones_like(given))

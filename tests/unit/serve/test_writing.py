@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import itertools
+import random
 
 import pytest
+import torch
 
-from genloom.decoding.writing import Score, Writing
-from genloom.lexicon import END, Bytes, Letters, Pieces, learn_pieces
+from genloom.decoding.writing import UNSETTLED, Reading, Score, Writing
+from genloom.lexicon import END, Bytes, Letters, Lexicon, Pieces, learn_pieces
+from genloom.serve.engine.messages import NewTokens
+from genloom.serve.routes.text import read_of, scores_of
 from genloom.serve.telling import CHAT, COMPLETION, Progress, Told
+from genloom.words import Words
 
 ALPHABET = "ab\n "
 LETTERS = Letters(ALPHABET)
@@ -76,7 +81,7 @@ def test_scores_are_those_of_what_is_shown_and_none_of_a_stop():
 def test_a_text_that_was_not_seen_growing_is_told_like_one_that_was():
     grown, _ = write("aab", 5, ("b",))
     whole = Writing(LETTERS, 1, 5, ("b",))
-    whole.finish(0, "aa", stopped=True)
+    whole.finish(0, LETTERS.encode("aa"), stopped=True)
     assert whole.texts == grown.texts
 
 
@@ -129,6 +134,18 @@ def test_a_stop_across_and_within_pieces():
         assert (found.count, found.reason) == (count, "stop")
 
 
+def test_the_score_of_a_piece_in_which_a_stop_begins_is_told_with_the_rest():
+    pieces = Pieces(learn_pieces(["ab cd ab cd"] * 9, 262))
+    writing = Writing(pieces, 1, 9, ("d a",))
+    told = Told(COMPLETION, "m", 0, writing, with_usage=False, with_scores=True)
+    chunks = []
+    for token in pieces.encode("ab cd ab cd"):
+        for piece in writing.add([[token]], [[score(pieces.decode([token]))]]):
+            chunks.append(told.piece(*piece))
+    tokens = [chunk["choices"][0]["logprobs"]["tokens"] for chunk in [*chunks, *told.closing()]]
+    assert tokens == [["ab"], [], [" cd"]]
+
+
 def test_a_stop_leaves_all_tokens_of_the_letter_before_it():
     pieces = Pieces(learn_pieces(["hello hello"] * 9, 262))
     text = "a\U0001f600hello"
@@ -141,20 +158,110 @@ def test_a_stop_leaves_all_tokens_of_the_letter_before_it():
 
 def test_a_whole_text_ends_at_its_first_stop_and_one_whose_form_is_over_has_stopped():
     writing = Writing(LETTERS, 2, 9, ("b ", "a"))
-    writing.finish(0, "bb ab", stopped=True)
+    writing.finish(0, LETTERS.encode("bb ab"), stopped=True)
     assert (writing.texts[0].text, writing.texts[0].reason) == ("b", "stop")
-    writing.finish(0, "bb", stopped=False)
+    writing.finish(0, LETTERS.encode("bb"), stopped=False)
     assert (writing.texts[0].text, writing.texts[0].reason) == ("bb", "length")
     writing.add([LETTERS.encode("b"), [-1]])
     assert [text.reason for text in writing.texts] == ["length", "stop"]
 
 
-@pytest.mark.parametrize("lexicon", [Bytes(), Pieces(learn_pieces(["ab cd ab cd"] * 9, 262))])
-def test_every_score_is_told_once_in_chunks_as_in_the_whole(lexicon):
+def given_scores(lexicon: Lexicon, prompt: list[int]) -> list[list[Score]]:
+    nats = torch.full((1, len(prompt), 1), -1.0)
+    hidden = NewTokens("x", 0, torch.full((2, len(prompt)), -1), nats)  # as a filter leaves them
+    return read_of(hidden, prompt, Reading(lexicon), lambda token: lexicon.decode([token]))
+
+
+EVENTS = Words(("Bar", "Position_0", "Pitch_60", "Duration_12"), "events", marks=(END,))
+
+
+@pytest.mark.parametrize(
+    ("lexicon", "text", "offsets"),
+    [
+        (Bytes(), "s\u00fc\u00dfe", [0, 1, 1, 2, 2, 3]),
+        (Bytes(), "\u4e2d\u6587", [0, 0, 0, 1, 1, 1]),
+        (Bytes(), "\U0001f600a", [0, 0, 0, 0, 1]),
+        (EVENTS, "Bar Position_0 Pitch_60 Duration_12", [0, 4, 15, 24]),
+        (LETTERS, "ab a", [0, 1, 2, 3]),
+    ],
+)
+def test_a_token_lies_where_its_first_letter_does(lexicon, text, offsets):
+    tokens = lexicon.encode(text)
+    (read,) = given_scores(lexicon, tokens)
+    assert [one.start for one in read] == offsets
+    assert [one.token for one in read] == [lexicon.decode([token]) for token in tokens]
+    writing = Writing(lexicon, 1, 99, ())
+    for token in tokens:
+        writing.add([[token]], [[score(lexicon.decode([token]))]])
+    assert [one.start for one in writing.texts[0].scores] == offsets
+
+
+def test_where_a_text_had_ended_there_is_no_score():
+    lexicon = Bytes(marks=(END,))
+    nats, top = torch.zeros(2, 1, 3), torch.tensor([[[97, 256]], [[98, 99]]])
+    event = NewTokens("x", 0, torch.tensor([[97], [-1]]), nats, top)
+    found = scores_of(event, lambda token: lexicon.decode([token]))
+    assert found == [[Score("a", 0.0, (("a", 0.0), ("", 0.0)))], [Score("", 0.0)]]
+
+
+def test_what_is_written_goes_on_from_what_was_given():
+    prompt, drawn = EVENTS.encode("Bar"), EVENTS.encode("Position_0 Pitch_60 Bar Bar")
+    for stops, text, count in (
+        ((), " Position_0 Pitch_60 Bar Bar", 4),
+        ((" Bar",), " Position_0 Pitch_60", 2),
+    ):
+        grown, whole = (Writing(EVENTS, 1, 4, stops, given=prompt) for _ in range(2))
+        shown = [piece for token in drawn for _, piece in grown.add([[token]])]
+        whole.finish(0, drawn, stopped=False)
+        assert "".join(shown) == text == whole.texts[0].text
+        assert whole.texts[0].count == grown.texts[0].count == count
+        assert whole.texts == grown.texts
+
+
+def test_a_letter_that_was_given_by_half_is_not_shown_again():
+    first, *rest = "\U0001f600a".encode()
+    for size in range(1, 5):
+        writing = Writing(Bytes(), 2, 9, (), given=[98, first, *rest[: size - 1]])
+        assert [writing.add([[byte]] * 2) for byte in rest[size - 1 :]][-1] == [(0, "a"), (1, "a")]
+        assert writing.texts[0].text == "a"
+    ended = Letters("ab", marks=(END,))
+    assert Reading(ended, [0, 2, 1]).add(0) == "a"
+
+
+def test_the_tokens_of_a_text_are_those_that_were_drawn():
+    writing = Writing(Bytes(), 1, 16, ())
+    writing.finish(0, [0x80] * 16, stopped=False)
+    assert (writing.texts[0].count, len(writing.texts[0].text)) == (16, 16)
+
+
+def test_a_text_of_any_bytes_reads_as_at_once_and_few_of_them_again(monkeypatch):
+    dice, read, text_of = random.Random(0), [], Bytes._text
+    noise = dice.randbytes(300) + bytes([0x80] * 3 * UNSETTLED) + "\u4e2d a".encode() * 400
+    reading = Reading(Bytes())
+    assert [reading.add(byte) for byte in noise] == [
+        Bytes().decode(noise[:k]) for k in range(1, len(noise) + 1)
+    ]
+    monkeypatch.setattr(Bytes, "_text", lambda _, ids: read.append(len(ids)) or text_of(_, ids))
+    reading = Reading(Bytes())
+    for byte in "\u4e2d a".encode() * 400:
+        reading.add(byte)
+    assert max(read) <= 8
+
+
+@pytest.mark.parametrize(
+    ("lexicon", "offsets"),
+    [
+        (Bytes(), [0, 1, 2, 3, 4, 5, 6, 6, 7, 8]),
+        (Pieces(learn_pieces(["ab cd ab cd"] * 9, 262)), [0, 2, 4, 5, 6, 6, 7, 8]),
+    ],
+)
+def test_every_score_is_told_once_in_chunks_as_in_the_whole(lexicon, offsets):
+    given = given_scores(lexicon, lexicon.encode("ab"))
+
     def grow() -> tuple[Told, list[dict]]:
         writing = Writing(lexicon, 1, 99, ("x",))
         told = Told(COMPLETION, "m", 1, writing, with_usage=False, with_scores=True, before=["ab"])
-        told.read(0, [[score("a"), score("b")]])
+        told.read(0, given)
         chunks = []
         for token in lexicon.encode("ab c\u00e9 dx"):
             pieces = writing.add([[token]], [[score(lexicon.decode([token]))]])
@@ -164,17 +271,16 @@ def test_every_score_is_told_once_in_chunks_as_in_the_whole(lexicon):
     told, chunks = grow()
     chunks += [chunk["choices"][0] for chunk in told.closing()]
     (again, _) = grow()
-    again.progress = [Progress("ab", [score("a"), score("b")])]
+    again.progress = [Progress("ab", given[0])]
     (whole,) = again.whole()["choices"]
     assert "".join(chunk["text"] for chunk in chunks) == whole["text"] == "abab c\u00e9 d"
     logs = [chunk["logprobs"] for chunk in chunks if chunk["logprobs"]]
     for name, values in whole["logprobs"].items():
         assert [one for log in logs for one in log[name]] == values
     found = whole["logprobs"]
-    assert len(found["tokens"]) == 2 + len(lexicon.encode("ab c\u00e9 d"))
+    assert len(found["tokens"]) == len(given[0]) + len(lexicon.encode("ab c\u00e9 d"))
     assert found["token_logprobs"][0] is found["top_logprobs"][0] is None
-    sizes = [len(token) for token in found["tokens"]]
-    assert found["text_offset"] == [sum(sizes[:i]) for i in range(len(sizes))]
+    assert found["text_offset"] == offsets
 
 
 def test_texts_of_several_prompts_are_told_one_after_the_other():

@@ -17,6 +17,7 @@ from genloom.decoding.rows import Bias, Decoding
 from genloom.errors import BadInput, nearest
 from genloom.serve.engine.crowd import Job
 from genloom.serve.engine.request import Encode, Request
+from genloom.serve.engine.thought import LOGITS
 
 
 @runtime_checkable
@@ -94,6 +95,11 @@ def _check_tokens(request: Request, artifact: Artifact) -> None:
         raise BadInput(
             f"the prompt has {len(request.prompt)} tokens, and {request.model!r} makes "
             f"{model.length} in all: give at most {model.length - 1}."
+        )
+    if request.scored and len(request.prompt) * model.vocab > LOGITS:
+        raise BadInput(
+            f"the prompt has {len(request.prompt)} tokens: of {request.model!r} at most "
+            f"{LOGITS // model.vocab} are scored at once. Shorten it, or ask for no echo."
         )
     if request.prompt and not 0 <= min(request.prompt) <= max(request.prompt) < model.vocab:
         raise BadInput(f"the tokens of a prompt must lie in [0, {model.vocab - 1}].")

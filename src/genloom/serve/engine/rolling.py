@@ -19,7 +19,7 @@ from genloom.sampling import device_of
 from genloom.serve.engine.crowd import PAD, Job, shown, streams, template_of
 from genloom.serve.engine.messages import Event, NewTokens, Preview
 from genloom.serve.engine.request import Request
-from genloom.serve.engine.thought import likely, scored
+from genloom.serve.engine.thought import likely, passes, scored
 
 READ = 256  # tokens of prompts that are read between two tokens of the others, at least one prompt
 
@@ -187,7 +187,7 @@ class Rolling:
         read = 0
         while jobs := self._next(read):
             first, prompt = jobs[0], asked(jobs[0]).prompt
-            read += sum(job.rows for job in jobs) * len(prompt)
+            read += sum(_reads(job) for job in jobs)
             model: Any = first.artifact.model
             left = model.length - len(prompt)
             joining = [Drawing(job, [], min(asked(job).most or left, left)) for job in jobs]
@@ -217,7 +217,7 @@ class Rolling:
         room = self.limit - len(self._rows().rows)
         while self.waiting:
             job = self.waiting[0]
-            more = job.rows * len(asked(job).prompt)
+            more = _reads(job)
             other = jobs and alike(job) != alike(jobs[0])
             if job.rows > room or other or (read and read + more > READ):
                 break
@@ -263,10 +263,10 @@ class Rolling:
 
     def _scored(self, one: Drawing) -> NewTokens:
         """What the model thinks of a prompt."""
-        request, n, rows = asked(one.job), one.job.rows, self._rows()
+        request, rows = asked(one.job), self._rows()
         given = torch.tensor(request.prompt, device=device_of(self.artifact.model))
-        nats, best = scored(rows.net, rows.start, given, one.job.cond, n, request.logprobs or 0)
-        return NewTokens(request.id, 0, given.expand(n, -1), nats, _several(best))
+        nats, best = scored(rows.net, rows.start, given, one.job.cond, request.logprobs or 0)
+        return NewTokens(request.id, 0, given.expand(len(nats), -1), nats, _several(best))
 
     def _ended(self, one: Drawing, token: Tensor, gone: list[Row | None]) -> bool:
         """Note which rows end with this token; whether none is left."""
@@ -314,6 +314,13 @@ def alike(job: Job) -> tuple[Any, ...]:
     grammar = None if request.grammar is None else (*request.grammar, request.most)
     options = *sorted(job.options.items()), request.logit_bias
     return len(request.prompt), options, tuple(sorted(job.cond)), grammar
+
+
+def _reads(job: Job) -> int:
+    """Tokens that are read for it before it draws: its prompt in each row, and to be scored."""
+    request = asked(job)
+    again = passes(job.cond) if request.scored else 0
+    return (job.rows + again) * len(request.prompt)
 
 
 def _several(tokens: Tensor) -> Tensor | None:

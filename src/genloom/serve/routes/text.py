@@ -6,14 +6,16 @@ no template language: a conversation is its messages, one a line, and nothing in
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
+from dataclasses import replace
+from functools import cache
 
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
-from genloom.decoding.writing import Score, Writing
-from genloom.lexicon import Lexicon
+from genloom.decoding.writing import Reading, Score, Writing
 from genloom.serve.asked import Asked
 from genloom.serve.engine.messages import NewTokens
 from genloom.serve.events import Named, collected, merged, streamed
@@ -32,6 +34,7 @@ from genloom.serve.wished import (
     asked_of,
     completions,
     conversation,
+    echoed,
 )
 
 router = APIRouter(prefix="/v1")
@@ -43,7 +46,7 @@ async def complete(request: Request, body: Completion) -> Response:
     allow(request, "generate")
     parts = services(request)
     known = _writer(parts, body.model)
-    wishes = completions(body, known, parts.settings.limits)
+    wishes = await asyncio.to_thread(completions, body, known, parts.settings.limits)
     return await _answer(request, body, known, wishes, COMPLETION)
 
 
@@ -53,7 +56,7 @@ async def chat(request: Request, body: Chat) -> Response:
     allow(request, "generate")
     parts = services(request)
     known = _writer(parts, body.model)
-    wish = conversation(body, known, parts.settings.limits)
+    wish = await asyncio.to_thread(conversation, body, known, parts.settings.limits)
     return await _answer(request, body, known, [wish], CHAT)
 
 
@@ -72,11 +75,13 @@ async def _answer(
         *(writing for _, writing in pairs),
         with_usage=bool((body.stream_options or {}).get("include_usage")),
         with_scores=pairs[0][0].logprobs is not None,
-        before=[wish.told if wish.echo else "" for wish in wishes],
+        before=[echoed(wish, asked) for wish, (asked, _) in zip(wishes, pairs, strict=True)],
     )
+    caller = allow(request, "generate")
+    standing = await parts.maker.admit(caller, *(asked for asked, _ in pairs))
     pieces = merged(
         [
-            _pieces(request, parts, asked, writing, told, k * body.n)
+            _pieces(parts.maker.make(caller, asked, standing), asked, writing, told, k * body.n)
             for k, (asked, writing) in enumerate(pairs)
         ]
     )
@@ -87,26 +92,27 @@ async def _answer(
 
 
 async def _pieces(
-    request: Request, parts: Services, asked: Asked, writing: Writing, told: Told, first: int
+    made: AsyncGenerator[object], asked: Asked, writing: Writing, told: Told, first: int
 ) -> AsyncGenerator[tuple[int, str]]:
     """(index, new text) until every text has ended; see `Maker.make` for filters.
 
     Args:
-        request: Who asks.
-        parts: Of the server.
+        made: Of `Maker.make`.
         asked: What is made.
         writing: Its texts, which grow.
         told: Takes the scores of the prompt, where they are asked for.
         first: The index of the first text.
     """
-    lexicon = writing.lexicon
-    async with aclosing(parts.maker.make(allow(request, "generate"), asked)) as events:
+    says = cache(lambda token: writing.lexicon.decode([token]))
+    async with aclosing(made) as events:
         async for event in events:
             if isinstance(event, NewTokens):
-                scores = None if asked.logprobs is None else scores_of(event, lexicon)
-                if event.start < len(asked.prompt):
-                    told.read(first, scores or [])
+                if event.start < len(asked.prompt):  # it may be long
+                    reading = Reading(writing.lexicon)
+                    found = await asyncio.to_thread(read_of, event, asked.prompt, reading, says)
+                    told.read(first, found if len(found) > 1 else found * len(writing.texts))
                     continue
+                scores = None if asked.logprobs is None else scores_of(event, says)
                 for i, piece in writing.add(event.tokens.tolist(), scores):
                     yield first + i, piece
             elif isinstance(event, Finished):
@@ -114,22 +120,37 @@ async def _pieces(
                     if output.state != "free" or output.text is None:
                         writing.refuse(i)
                     elif not asked.tokens:
-                        text = output.text[len(writing.lexicon.decode(asked.prompt)) :]
-                        writing.finish(i, text, stopped=output.stopped)
+                        drawn = output.tokens[len(asked.prompt) :]
+                        writing.finish(i, drawn, stopped=output.stopped)
 
 
-def scores_of(event: NewTokens, lexicon: Lexicon) -> list[list[Score]]:
-    """The scores of an event's tokens; something stands where a text had ended, too."""
+def read_of(
+    event: NewTokens, prompt: Sequence[int], reading: Reading, says: Callable[[int], str]
+) -> list[list[Score]]:
+    """The scores of a prompt, whose tokens a filter may have hidden: of all texts, or of each."""
+    assert event.nats is not None
+    tokens = event.tokens.new_tensor(prompt).expand(len(event.nats), -1)
+    steps = [(reading.text, reading.add(token)) for token in prompt]
+    return [
+        [score.among(*step) for score, step in zip(row, steps, strict=True)]
+        for row in scores_of(replace(event, tokens=tokens), says)
+    ]
+
+
+def scores_of(event: NewTokens, says: Callable[[int], str]) -> list[list[Score]]:
+    """The scores of an event's tokens, empty where a text had ended."""
     assert event.nats is not None
     none = event.tokens.new_zeros(*event.tokens.shape, 0)
     columns = (event.tokens, event.nats, none if event.top is None else event.top)
     rows = zip(*(column.tolist() for column in columns), strict=True)
-    return [[_score(lexicon, *one) for one in zip(*row, strict=True)] for row in rows]
+    return [[_score(says, *one) for one in zip(*row, strict=True)] for row in rows]
 
 
-def _score(lexicon: Lexicon, token: int, nats: list[float], top: list[int]) -> Score:
-    best = ((lexicon.decode([one]), value) for one, value in zip(top, nats[1:], strict=True))
-    return Score(lexicon.decode([token]), nats[0], tuple(best))
+def _score(says: Callable[[int], str], token: int, nats: list[float], top: list[int]) -> Score:
+    if token < 0:
+        return Score("", 0.0)
+    best = ((says(one), value) for one, value in zip(top, nats[1:], strict=True))
+    return Score(says(token), nats[0], tuple(best))
 
 
 async def _stream(pieces: AsyncGenerator[tuple[int, str]], told: Told) -> AsyncGenerator[Named]:

@@ -23,7 +23,7 @@ from genloom.lexicon import END, Letters, Lexicon, Pieces, learn_pieces
 from genloom.models.autoregressive import Autoregressive
 from genloom.nets.transformer import Transformer
 from genloom.safety.marks.tokens import Green, detect
-from genloom.serve.engine import rolling, thought
+from genloom.serve.engine import admission, rolling, thought
 from genloom.serve.engine.admission import admit
 from genloom.serve.engine.batching import Batcher
 from genloom.serve.engine.marking import TextMark
@@ -209,12 +209,12 @@ def test_a_prompt_is_scored_in_parts_before_the_first_token(models, monkeypatch)
     plain = run(Batcher(models), [request])
     assert len(rest) == len(plain) and all(map(same, plain, rest))
     assert isinstance(first, NewTokens) and first.start == 0 and first.nats is not None
-    assert first.tokens.tolist() == [[7, 3, 5]] * 2
+    assert first.tokens.tolist() == [[7, 3, 5]] and len(first.nats) == 1  # one for both rows
     done = finals(plain)[request.id]
     with torch.no_grad():
-        expected = models["text"].model.token_log_prob(done.items, {})[:, :3]
+        expected = models["text"].model.token_log_prob(done.items, {})[:1, :3]
     torch.testing.assert_close(first.nats[..., 0], expected, atol=1e-4, rtol=0)
-    assert first.top is not None and first.top.shape == (2, 3, 2)
+    assert first.top is not None and first.top.shape == (1, 3, 2)
     assert (first.nats[..., 1] >= first.nats[..., 0]).all()
 
 
@@ -239,6 +239,30 @@ def test_a_prompt_is_scored_under_the_condition_of_each_row():
         expected = model.token_log_prob(whole, cond)[:, :2]
     torch.testing.assert_close(first.nats[..., 0], expected, atol=1e-4, rtol=0)
     assert not torch.allclose(expected[0], expected[1])
+    alike = run(Batcher({"t": artifact}), [replace(request, label=(1, 1))])[0]
+    assert isinstance(alike, NewTokens) and alike.nats is not None and len(alike.nats) == 1
+    torch.testing.assert_close(alike.nats[..., 0], expected[1:], atol=1e-4, rtol=0)
+
+
+def test_a_prompt_of_which_too_much_would_be_held_is_not_scored(models, monkeypatch):
+    monkeypatch.setattr(admission, "LOGITS", 4 * len(ALPHABET) + 1)
+    request = Request(model="text", seeds=(1,), prompt=(1,) * 5, most=1, logprobs=0)
+    scored = replace(request, scored=True)
+    run(Batcher(models), [request, replace(scored, prompt=(1,) * 4, id="short")])
+    with pytest.raises(BadInput, match="has 5 tokens: of 'text' at most 4 are scored"):
+        Batcher(models).add(scored)
+
+
+def test_prompts_that_are_scored_are_read_once_more(models, monkeypatch):
+    monkeypatch.setattr(rolling, "READ", 60)
+    ask, joined = Request(model="text", seeds=(0,), prompt=(1,) * 20, logprobs=0), []
+    for scored in (False, True):
+        batcher = Batcher(models)
+        for k in range(3):
+            batcher.add(replace(ask, seeds=(k,), scored=scored, id=f"{k}"))
+        batcher.step()
+        joined.append(len(batcher._running[0]._decoding.rows))
+    assert joined == [3, 1]
 
 
 def test_long_prompts_do_not_keep_the_others_waiting(models, monkeypatch):
