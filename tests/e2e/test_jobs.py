@@ -92,7 +92,7 @@ def test_a_job_that_waits_is_cancelled_at_once(quick):
         ("sample", {"model": "digits", "n": 1, "label": "ten"}, "label"),
         ("sample", {"model": "digits", "n": 1, "label": ["1"]}, "label.str"),
         ("sample", {"model": "digits", "n": 1, "format": ["png"]}, "format"),
-        ("sample", {"model": "digits", "n": 1, "format": "tiff"}, "output_format"),
+        ("sample", {"model": "digits", "n": 1, "format": "tiff"}, "format"),
         ("sample", {"model": "digits", "n": 1, "options": [1]}, "options"),
         ("sample", {"model": "digits", "n": 1, "options": {"steps": 2000}}, None),
         ("sample", {"model": "words", "n": 1, "prompt": 5}, "prompt"),
