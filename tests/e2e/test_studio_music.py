@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import json
 import os
 import random
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -61,6 +63,22 @@ def models(tmp_path_factory) -> dict[str, Path]:
         plan = resolve({"data": {"source": str(source)}} | chosen)
         save(folder / name, model=plan.model, recipe=plan.recipe, items=plan.dataset.items)
     return {name: folder / name for name in MODELS}
+
+
+def streamed(url: str, body: dict) -> tuple[str, str]:
+    """The prompt with the pieces of the first text as they come, and the whole text at the end."""
+    request = urllib.request.Request(
+        f"{url}/v1/generations",
+        data=json.dumps({**body, "stream": True}).encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    said, whole = body["prompt"], ""
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        for line in answer:
+            told = json.loads(line[6:]) if line.startswith(b"data: {") else {}
+            said += told.get("text", "") if "index" in told else ""
+            whole = told["data"][0]["text"] if "data" in told else whole
+    return said, whole
 
 
 def texts(n: int) -> list[str]:
@@ -128,6 +146,8 @@ def test_a_melody_goes_on_and_is_seen_and_heard(models, tmp_path):
         assert page.execute_script(second) == [60, -62, 12]
         assert until(page, "return document.querySelector('.texts audio').duration > 1")
         assert not complaints(page)
+        said, whole = streamed(server.url, {"prompt": "Bar", "seed": 3, "format": "txt"})
+        assert said == whole and len(said) > 20  # words are parted from the prompt too
 
 
 # A MIDI keyboard without one, and sounds that nobody hears.

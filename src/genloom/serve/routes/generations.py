@@ -128,7 +128,7 @@ async def _events(request: Request, parts: Services, asked: Asked) -> AsyncGener
     caller, start, items = allow(request, "generate"), time.perf_counter(), asked.known.items
     writing = None
     if items.lexicon is not None:
-        writing = Writing(items.lexicon, len(asked.seeds), items.shape[0], ())
+        writing = Writing(items.lexicon, len(asked.seeds), items.shape[0], (), given=asked.prompt)
     async with aclosing(parts.maker.make(caller, asked)) as events:
         async for event in events:
             if isinstance(event, Preview):
