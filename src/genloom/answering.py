@@ -50,8 +50,8 @@ def prompts(model: Generative, codec: Codec, items: Tensor) -> tuple[Tensor, Ten
 
 def unsaid(model: Generative, codec: Codec, items: Tensor) -> Tensor | None:
     """Which tokens of items of text, (n, L), a model is given: bool; None where it says all."""
-    if not isinstance(model, Answers):
-        return None
+    if not isinstance(model, Answers) or not getattr(model.space, "roles", ()):
+        return None  # and nothing is encoded for it
     given = ~model.own(codec.encode(items))
     return given if bool(given.any()) else None
 
