@@ -222,8 +222,8 @@ def test_cutout_hides_a_square():
     assert len({tuple(h[0].nonzero()[0].tolist()) for h in hidden}) > 20
 
 
-def test_micro_batches_see_what_the_whole_batch_sees():
-    items, augment = pictures(8), Augment(flip=True, shift=3, cutout=0.3)
+def whole_and_in_parts(augment, items):
+    """Eight rows at once, and four by four as the halves of one batch."""
     torch.manual_seed(5)
     whole = augment(items)
     parts = []
@@ -232,7 +232,12 @@ def test_micro_batches_see_what_the_whole_batch_sees():
         with rows(start, 8):
             parts.append(augment(items[start : start + 4]))
             assert uniform(4, 1, device=items.device).shape == (4, 1)
-    assert (torch.cat(parts) == whole).all()
+    return whole, torch.cat(parts)
+
+
+def test_micro_batches_see_what_the_whole_batch_sees():
+    whole, parts = whole_and_in_parts(Augment(flip=True, shift=3, cutout=0.3), pictures(8))
+    assert (parts == whole).all()
 
 
 @pytest.mark.parametrize("options", [{"shift": -1}, {"shift": 1.5}, {"cutout": 1.0}])

@@ -9,7 +9,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from genloom.core import rows
 from genloom.data import open_dataset
 from genloom.data.transpose import Transpose
 from genloom.errors import BadInput
@@ -18,6 +17,7 @@ from genloom.music import midi
 from genloom.music.events import FORM, decode, encode
 from genloom.music.notes import Note, Score, Track
 from genloom.words import Words
+from tests.unit.data.test_dataset import whole_and_in_parts
 
 MOST = 3
 
@@ -100,15 +100,8 @@ def test_no_word_is_needed_that_the_data_have_not():
 def test_parts_of_a_batch_see_what_the_whole_batch_sees():
     draw = random.Random(1)
     lexicon, items = table([band(draw) for _ in range(16)])
-    transpose = Transpose(lexicon, MOST)
-    torch.manual_seed(5)
-    whole = transpose(items)
-    parts = []
-    for start in (0, 4):
-        torch.manual_seed(5)
-        with rows(start, 8):
-            parts.append(transpose(items[start : start + 4]))
-    assert torch.equal(torch.cat(parts), whole) and not torch.equal(whole, items)
+    whole, parts = whole_and_in_parts(Transpose(lexicon, MOST), items)
+    assert torch.equal(parts, whole) and not torch.equal(whole, items)
 
 
 def test_a_data_set_is_heard_in_other_keys_in_training_alone(tmp_path):
