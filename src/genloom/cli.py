@@ -111,6 +111,7 @@ Look at data before training on them.
 
 examples:
   genloom data check my_pictures/      decode every file, name every bad one
+  genloom data check talks.csv --set data.text_column=question,answer
   genloom data list                    data sets that need no download
 """
 
@@ -205,6 +206,7 @@ def parser() -> Parser:
     made.add_argument("source", metavar="PATH", nargs="?", help="what to check")
     for name, text in (("size", "as in training"), ("channels", "1 or 3"), ("length", "of texts")):
         made.add_argument(f"--{name}", type=int, metavar="N", help=text)
+    _add_set(made, "how PATH is read: data.KEY, as in training")
     made = verb("runs", RUNS, verbs.runs)
     made.add_argument("--folder", type=Path, default=Path("runs"), help="where to look")
     made = verb("card", CARD, verbs.card)

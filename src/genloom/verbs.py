@@ -297,15 +297,27 @@ def _on_data(args: argparse.Namespace) -> tuple[Artifact, Any]:
     """A checkpoint of others, and the data that it is to be judged by as it reads them."""
     from genloom.artifact import is_checkpoint
     from genloom.hub import causal
-    from genloom.recipe import open_data, override
+    from genloom.recipe import open_data
 
     if not is_checkpoint(args.source):
         raise BadInput(f"--data is for checkpoints of others: {args.source} is judged by its own.")
     if args.out is None:
         raise BadInput("--data needs --out DIR: nothing is written beside the weights of others.")
-    asked = override({}, args.settings).get("data", {})
-    dataset = open_data(args.data, **{"tokenizer": args.source, **asked})
+    dataset = open_data(args.data, **{"tokenizer": args.source, **_data_options(args, open_data)})
     return causal.load(args.source, length=dataset.items.shape[0]), dataset
+
+
+def _data_options(args: argparse.Namespace, read: Callable[..., Any]) -> dict[str, Any]:
+    """What --set says of the data, for whoever reads them."""
+    from genloom.components import checked
+    from genloom.core import options
+    from genloom.recipe import override
+
+    tables = override({}, args.settings)
+    asked = checked("data", options(read), tables.pop("data", {}))
+    if tables:
+        raise BadInput(f"--set {next(iter(tables))}...: {args.verb} takes data.KEY alone.")
+    return asked
 
 
 def _steps_lines(curve: Mapping[str, Any]) -> list[str]:
@@ -357,7 +369,7 @@ def data(args: argparse.Namespace) -> int:
     if args.source is None:
         raise BadInput("check what? genloom data check PATH")
     asked = {name: getattr(args, name) for name in ("size", "channels", "length")}
-    report = data_.check(args.source, **asked)
+    report = data_.check(args.source, **(asked | _data_options(args, data_.check)))
     show(args, report.as_dict(), report.text())
     return 0 if report.ready else BadInput.exit_code
 

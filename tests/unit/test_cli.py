@@ -97,6 +97,8 @@ def test_examples_parse(verb):
         ("data chekc x", "'chekc' is unknown; did you mean 'check'"),
         ("data check", "check what?"),
         ("data check nope", "nope"),
+        ("data check digits --set train.lr=1", "data takes data.KEY alone"),
+        ("data check digits --set data.sise=8", "did you mean 'size'"),
         ("compare", "not both"),
         ("compare nope", "there is no model 'nope'"),
         ("compare --data digits --set model.latent=3", "data.KEY and train.KEY"),

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from genloom.data.builtin import BUILTIN
-from genloom.data.find import find
+from genloom.data.documents import Unit
 from genloom.data.findings import CODES, Damaged, Finding, printable
-from genloom.data.molecules import molecules, usual_form
-from genloom.data.pack import ImportOptions
-from genloom.data.shelving import LONGEST, survey
+from genloom.data.importing import pairs_of, reader_of, usual
+from genloom.data.pack import ImportOptions, write_pack
+from genloom.data.shelving import survey
 from genloom.data.source import Source
 from genloom.data.survey import Survey, shape_of
 from genloom.data.tables import hub_source
@@ -116,33 +117,59 @@ def check(
     size: int | None = None,
     channels: int | None = None,
     length: int | None = None,
+    caption_column: str | None = None,
+    text_column: str | None = None,
+    document: Unit | None = None,
+    tokenizer: str | None = None,
+    vocab: int | None = None,
+    talks: str | None = None,
+    given: str = "none",
 ) -> Report:
     """Read everything, by the code that training reads it with, and report.
 
     Args:
-        source: As for `open_dataset`.
-        size: As for `open_dataset`.
-        channels: As for `open_dataset`.
-        length: As for `open_dataset`.
+        source: As for `open_dataset`, and so are the others.
+        size: Of pictures.
+        channels: Of pictures.
+        length: Of texts.
+        caption_column: Of a table beside pictures.
+        text_column: Of a table of text.
+        document: Of text files.
+        tokenizer: Of texts; "smiles" and "selfies" have rules of their own.
+        vocab: Of a "bpe".
+        talks: Of the tokenizer of a checkpoint.
+        given: What pictures are made from; two folders are "paired" or "unpaired".
 
     Raises:
         BadInput: There is nothing by that name.
     """
-    options = ImportOptions(size, channels, length)
+    options = ImportOptions(
+        size,
+        channels,
+        length,
+        pairs=pairs_of(given),
+        caption_column=caption_column,
+        text_column=text_column,
+        document=document,
+        tokenizer=tokenizer,
+        vocab=vocab,
+        talks=talks,
+    )
     report = Report(str(source))
     is_name = str(source) in BUILTIN or str(source).startswith("hub:")
     try:
+        ready = None
         if str(source).startswith("hub:"):
-            reader, _ = hub_source(str(source).removeprefix("hub:"))
-        else:
-            reader = find(source)
-            if not is_name:
-                form = usual_form(Path(source).expanduser(), ())
-                reader = molecules(reader, form, length or LONGEST)
+            ready, _ = hub_source(str(source).removeprefix("hub:"), options.wanted.texts)
+        options = options if is_name else usual(source, options)
+        reader = reader_of(source, options, ready)
         report.form, report.kind, report.notes = reader.form, reader.kind, list(reader.notes)
         options.check(reader.kind)
         read = _read_text if reader.kind == "text" else _read_items
         (_read_documents if reader.documents else read)(report, reader, options)
+        if reader.kind == "text":
+            with tempfile.TemporaryDirectory() as scratch:
+                write_pack(reader, str(source), options, Path(scratch, "pack"))
     except Damaged as damaged:
         report.findings.append(damaged.finding)
         report.problem = str(damaged)

@@ -88,7 +88,6 @@ def open_dataset(
         BadInput: No such data, or it cannot be used as asked for.
     """
     augment = Augment(flip, shift, cutout)
-    pairs = given if given != "none" and not kind_of(given).derived else None
     options = ImportOptions(
         size,
         channels,
@@ -96,7 +95,7 @@ def open_dataset(
         valid,
         test,
         seed,
-        pairs,
+        pairs_of(given),
         caption_column,
         text_column,
         document,
@@ -119,8 +118,7 @@ def open_dataset(
         files = files_of(path)
         content = store.hash_files(files, base, folder)
         rules = {"music": music.VERSION} if music.holds_midi(files) else {}
-        if not (options.tokenizer or captions or pairs):
-            options = replace(options, tokenizer=usual_form(path, options.wanted.texts))
+        options = options if captions else usual(source, options)
     named = options.named() | rules
     if options.tokenizer:  # what it says, not where it lies
         named["tokenizer"] = named_by(options.tokenizer)
@@ -128,8 +126,7 @@ def open_dataset(
     pack = folder / "packs" / fingerprint
     if store.read_description(pack) is None:
         _remove(pack)
-        reader = ready or _reader(source, options)
-        reader = molecules(reader, options.tokenizer, options.length or LONGEST)
+        reader = reader_of(source, options, ready)
         store.write_aside(pack, lambda aside: write_pack(reader, name, options, aside))
     dataset = map_pack(pack, fingerprint, augment, captions=captions, given=given)
     if augment and dataset.items.kind != "image":
@@ -137,6 +134,26 @@ def open_dataset(
     if transpose:
         dataset = replace(dataset, augment=Transpose(dataset.items.lexicon, transpose))
     return reread(dataset, tokenizer) if tokenizer and captions else dataset
+
+
+def pairs_of(given: str) -> str | None:
+    """How pictures come in pairs, for `ImportOptions`: "paired", "unpaired", or not at all."""
+    return None if given == "none" or kind_of(given).derived else given
+
+
+def usual(source: str | os.PathLike[str], options: ImportOptions) -> ImportOptions:
+    """The same, with the tokenizer that a path speaks for where none is named."""
+    if options.tokenizer or options.pairs:
+        return options
+    return replace(options, tokenizer=usual_form(locate(source), options.wanted.texts))
+
+
+def reader_of(
+    source: str | os.PathLike[str], options: ImportOptions, ready: Source | None = None
+) -> Source:
+    """Who reads a source; `ready` where that is known but for the rules of molecules."""
+    reader = ready or _reader(source, options)
+    return molecules(reader, options.tokenizer, options.length or LONGEST)
 
 
 def _reader(source: str | os.PathLike[str], options: ImportOptions) -> Source:

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -95,6 +96,10 @@ def pair_source(path: Path, paired: bool, columns: tuple[str, ...] = ()) -> Sour
     Raises:
         BadInput: There are no two sides.
     """
+    if not (path.is_dir() or zipfile.is_zipfile(path)):
+        raise BadInput(
+            f"{path.name} is neither a folder nor a zip: pairs are two folders side by side."
+        )
     early: list[Finding] = []
     with open_tree(path) as tree:
         names = image_names(tree)
