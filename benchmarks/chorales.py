@@ -11,8 +11,8 @@ are not at hand: it is MIDI files as eighth notes, of ten tunes in the order of 
 validation and one for the test; a tune that another part has already is left out there, but many
 have near twins elsewhere. So its figures are comparable in kind only.
 
-Training is plain: Adam with weight decay, whole pieces in batches, a learning rate that falls to
-zero at the end of the time, transposition by up to some keys where it is asked for, and of all
+Training is plain: Adam with weight decay, whole pieces of like length in batches, a rate that falls
+to zero at the end of the time, transposition by up to some keys where it is asked for, and of all
 epochs the weights that are best on the validation part. The floor is that of keys that are
 independent, with their shares in the training part.
 
@@ -44,6 +44,7 @@ ANCHORS = {
     "jsb": {"lstm": 8.45, "gru": 8.43, "rnn": 8.91, "best": 8.10},
     "nottingham": {"lstm": 3.29, "gru": 3.46, "rnn": 4.05, "best": 3.07},
 }
+POOL = 8  # batches that are sorted by length together
 PARTS = ("train", "valid", "test")
 Options = dict[str, Any]
 
@@ -115,6 +116,16 @@ def transposed(pieces: list[Tensor], most: int) -> list[Tensor]:
     return [new if ok else old for new, old, ok in zip(moved, pieces, free)]
 
 
+def batches(pieces: list[Tensor], batch: int) -> list[list[Tensor]]:
+    """All pieces once, those of like length together, in an order drawn anew."""
+    order = torch.randperm(len(pieces))
+    pools = (
+        sorted(pool.tolist(), key=lambda i: len(pieces[i])) for pool in order.split(POOL * batch)
+    )
+    found = [rows for pool in pools for rows in torch.tensor(pool).split(batch)]
+    return [[pieces[i] for i in found[b].tolist()] for b in torch.randperm(len(found)).tolist()]
+
+
 def fit(model: Frames, parts: dict[str, list[Tensor]], minutes: float, how: Options) -> Options:
     """Train until the time is over; the model ends with the weights that were best on `valid`."""
     decayed = [p for p in model.parameters() if p.ndim > 1]
@@ -128,8 +139,7 @@ def fit(model: Frames, parts: dict[str, list[Tensor]], minutes: float, how: Opti
         for group in optimizer.param_groups:
             group["lr"] = how["lr"] * (1 - gone)
         model.train()
-        for rows in torch.randperm(len(parts["train"])).split(how["batch"]):
-            pieces = [parts["train"][row] for row in rows.tolist()]
+        for pieces in batches(parts["train"], how["batch"]):
             terms = model.loss(batched(transposed(pieces, how["transpose"])), {})
             optimizer.zero_grad()
             torch.stack(list(terms.values())).sum().backward()
