@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from genloom.core import Codec, Condition, Generative, Rng, Tokens, check_options
+from genloom.decoding.constraints import Constraint
 from genloom.decoding.rows import Decoding, Row
 from genloom.memory import kept_pages
 from genloom.nets.packed import BLOCK
@@ -66,6 +67,8 @@ def answered(
     seed: int = 0,
     batch: int = 64,
     ended: Callable[[int, int], bool] | None = None,
+    constraint: Constraint | None = None,
+    most: int | None = None,
     **options: Any,
 ) -> Tensor:
     """Documents with answers of the model in the place of their own: (n, L).
@@ -79,24 +82,30 @@ def answered(
         batch: How many at a time; it changes speed and memory, not the answers.
         ended: Of a document's number and the token that it has just drawn, whether it ends there;
             else an end or its length decides. What is not drawn then is as of one that has ended.
+            The token is -1 where a form ended a document that has no end.
+        constraint: A form, see `Decoding.join`.
+        most: Tokens within which it is to come to an end, see there.
         options: Those of the model's `sample_steps`.
     """
     assert isinstance(model, Answers) and isinstance(model.space, Tokens)
     chosen = check_options(model.sample_steps, options)
     made, device, end = torch.empty_like(x, device="cpu"), device_of(model), model.space.end
+    limit: dict[str, Any] = {"constraint": constraint, "most": most}
     with evaluating(model), torch.inference_mode():
         for rows in torch.arange(len(x)).split(batch):
             decoding, left = model.decoding(len(rows), fill=BLOCK), dict[Row, tuple[int, int]]()
             for i in rows.tolist():
                 given = x[i : i + 1, : int(known[i])].to(device)
                 own = {name: v[i : i + 1].to(device) for name, v in cond.items()}
-                (row,) = decoding.join(Rng([seed + i], device), own, given, **chosen)
+                (row,) = decoding.join(Rng([seed + i], device), own, given, **limit, **chosen)
                 left[row] = i, x.shape[1] - given.shape[1]
             while left:
                 drawn = decoding.step().tolist()
                 for row, token in zip(tuple(decoding.rows), drawn, strict=False):
                     i, more = left.pop(row)
-                    over = token == end or more == 1
+                    if row.over and end is None:  # what was drawn after its form is blank
+                        token = -1
+                    over = token == end or token < 0 or more == 1
                     if (ended is not None and ended(i, token)) or over:
                         made[i] = decoding.data(row.place, 1)[0].cpu()
                         decoding.leave(row)

@@ -1,15 +1,17 @@
 """A trained model as a folder: weights.safetensors, recipe.toml, card.json, README.md; no pickle.
 
 The recipe and the stored items are all that is needed to build the codec and the model again, from
-the closed catalog only. What a model learned by (value range, alphabet, schedule) lies in the
-artifact and nowhere else. The format has a version; an unknown one is an error.
+the closed catalog only, unless the caller allows other code. What a model learned by (value range,
+alphabet, schedule) lies in the artifact and nowhere else. The format has a version; an unknown one
+is an error.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 from typing import Any, final
 
@@ -130,13 +132,18 @@ class Artifact:
 
     def write(
         self,
-        prompt: str = "",
+        prompt: str | Sequence[str] = "",
         n: int = 1,
         *,
         user: str | None = None,
         system: str | None = None,
         stop: str | Sequence[str] = (),
         max_tokens: int | None = None,
+        regex: str | None = None,
+        json_schema: Mapping[str, Any] | str | Path | None = None,
+        form: str | None = None,
+        draft: Artifact | str | Path | None = None,
+        lookup: bool = False,
         seed: int = 0,
         label: Label = None,
         batch: int = 64,
@@ -145,31 +152,43 @@ class Artifact:
         """Draw n texts that begin with a prompt, or n answers to a user; as `genloom sample` does.
 
             model.write("Once", stop=".", temperature=0.8)
-            model.write(user="Ann has a dog. Who has it?", n=3)
+            model.write(user="Ann has a dog. Who has it?", n=3, regex="[a-z]+")
 
         Args:
-            prompt: What the texts begin with; of music, the name of a MIDI file too.
+            prompt: What the texts begin with; of music, the name of a MIDI file too. Of several
+                prompts each is asked alone, from the same seed; the texts of the first come first.
             n: How many.
             user: What a user says, in place of a prompt, to a model that learned talks.
             system: What is said to the model before that.
             stop: A text, or some, that end what is drawn; they are no part of it.
             max_tokens: The most to draw; left out: as many as there is room for.
+            regex: A regular expression that what is drawn matches.
+            json_schema: Of what is drawn: the schema, or its file.
+            form: "valid": prompt and text are whole music or a molecule together.
+            draft: A smaller model of the same texts that guesses; the texts stay the same.
+            lookup: Guess by what the text said before, likewise.
             seed: Of the first; the others have the next ones.
             label: See `condition`.
             batch: How many at a time; it changes speed and memory, not the texts.
             options: Those of the family; `options()` lists them.
 
         Raises:
-            BadInput: See `continuation.written`.
+            BadInput: See `texts.wished` and `continuation.written`.
         """
-        from genloom import continuation
+        from genloom import continuation, texts
 
         check_counts(n=n, seed=seed, batch=batch)
-        stops = [stop] if isinstance(stop, str) else list(stop)
-        given = {"prompt": continuation.opening(self, prompt), "user": user, "system": system}
+        if isinstance(draft, str | Path):
+            draft = load(draft, device=str(sampling.device_of(self.model)))
+        asked: dict[str, Any] = {"user": user, "system": system, "stop": stop}
+        asked |= {"max_tokens": max_tokens, "regex": regex, "json_schema": json_schema}
+        asked |= {"form": form, "draft": draft, "lookup": lookup}
         how = {"seed": seed, "batch": batch, "label": label, "options": options}
-        made = continuation.written(self, n, stop=stops, max_tokens=max_tokens, **given, **how)
-        return [self.items.read(text) for text in made]
+        made = list[str]()
+        for one in texts.several("prompt", prompt):
+            wish = texts.wished(self, prompt=one or None, **asked)
+            made += map(self.items.read, continuation.written(self, n, **wish, **how))
+        return made
 
     def stream(
         self,
@@ -235,8 +254,10 @@ class Artifact:
 
 
 def check_counts(**given: int) -> None:
-    """Refuse a number of samples or of a batch below 1, and a seed below 0."""
+    """Refuse what is no whole number, a seed below 0, and any other number below 1."""
     for name, value in given.items():
+        if not isinstance(value, Integral):
+            raise BadInput(f"{name} = {value!r}: it must be a whole number.")
         low = 0 if name == "seed" else 1
         if value < low:
             raise BadInput(f"{name} = {value}: it must be at least {low}.")
@@ -295,13 +316,14 @@ def weights(folder: Path) -> list[Path]:
     return [own] if own.is_file() else sorted(folder.glob("*.safetensors"))
 
 
-def load(path: str | Path, *, device: str = "auto") -> Artifact:
+def load(path: str | Path, *, device: str = "auto", allow_code: bool = False) -> Artifact:
     """Read an artifact: check its version and hashes, build it from the catalog, fill in weights.
 
     Args:
         path: A run, its model folder, or a run's name under ./runs; or a Stable Diffusion folder
             of diffusers (see `hub.diffusers`), or a checkpoint (see `hub.causal`).
         device: As torch names it; "auto" prefers an accelerator.
+        allow_code: Run the code that its recipe names as "module:Name", see `catalog.find`.
 
     Raises:
         BadInput: It is not an artifact, was changed, or is of an unknown format version.
@@ -323,7 +345,8 @@ def load(path: str | Path, *, device: str = "auto") -> Artifact:
             raise BadInput(f"{folder / name} is not the file that was saved: its hash differs.")
     recipe = artifact_folder.read_recipe(folder / RECIPE)
     items = artifact_folder.read_items(folder, content["items"])
-    codec, model = model_of(artifact_folder.placed(recipe, folder), items)
+    placed = artifact_folder.placed(recipe, folder)
+    codec, model = model_of(placed, items, allow_code=allow_code)
     _fill(model, folder / WEIGHTS)
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"

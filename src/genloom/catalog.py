@@ -5,7 +5,9 @@ A new component is one line here. Nothing else decides what a recipe or an artif
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from genloom.errors import BadInput, MissingExtra, nearest
@@ -159,10 +161,11 @@ def find(name: str, kind: Kind | None = None, *, allow_code: bool = False) -> An
     Args:
         name: A short name of the catalog, or "module:Name".
         kind: Only names of this kind, if given.
-        allow_code: Accept "module:Name". Only the user of a recipe may say so; an artifact never.
+        allow_code: Accept "module:Name", of a module in the current folder too. Only a user may say
+            so, of a recipe or an artifact, and in this very call; an artifact never.
 
     Raises:
-        BadInput: The name is not in the catalog, or is code that was not allowed.
+        BadInput: The name is not in the catalog, or is code that was not allowed or not found.
     """
     known = CATALOG if kind is None else names(kind)
     if name in known:
@@ -171,10 +174,18 @@ def find(name: str, kind: Kind | None = None, *, allow_code: bool = False) -> An
         raise BadInput(f"no {kind or 'component'} is called {name!r}{nearest(name, known)}")
     if not allow_code:
         raise BadInput(
-            f"{name!r} names code outside the catalog. If you trust it, run the recipe "
-            "with --allow-code."
+            f"{name!r} names code outside the catalog. If you trust it, say so: --allow-code of "
+            "train, tune, sample, edit or evaluate, in Python gl.load(path, allow_code=True)."
         )
+    look_in(".")
     return _load(name)
+
+
+def look_in(folder: str | Path) -> None:
+    """Let modules of a folder be found, after all others: for a user who allowed their code."""
+    path = str(Path(folder).resolve())
+    if path not in sys.path:
+        sys.path.append(path)
 
 
 def _load(target: str) -> Any:
@@ -184,4 +195,6 @@ def _load(target: str) -> Any:
     except MissingExtra:
         raise
     except (ImportError, AttributeError) as error:
-        raise BadInput(f"{target!r} cannot be loaded: {error}.") from error
+        absent = isinstance(error, ModuleNotFoundError) and error.name == module
+        hint = " It is looked for beside the recipe, here and on PYTHONPATH." if absent else ""
+        raise BadInput(f"{target!r} cannot be loaded: {error}.{hint}") from error

@@ -8,12 +8,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from genloom import __version__, edit_verb, export_verb, tuning_verb, verbs
+from genloom import __version__, edit_verb, evaluate_verb, export_verb, notes, tuning_verb, verbs
 from genloom.errors import BadInput, GenloomError, nearest
 from genloom.serve import verbs as serving
 
@@ -46,6 +47,8 @@ SAMPLE = """\
 Draw samples from a model into files.
 
 Each file holds the record that makes it again. RUN comes before the options of its family.
+Of texts, what is written is --prompt or --user, and how it is drawn is one of --regex,
+--json-schema, --form, --draft and --lookup; all else goes with both.
 
 examples:
   genloom sample runs/digits-flow -n 16 --seed 0 --out samples
@@ -56,6 +59,7 @@ examples:
   genloom sample runs/tunes --prompt melody.mid -n 4        goes on with music, or with a text
   genloom sample runs/lines --prompt "He" --stop . --max-tokens 40
   genloom sample runs/talks --user "Who has it?" -n 1       the answer of a model of talks
+  genloom sample runs/talks --user "How many?" --regex "[0-9]+"
   genloom sample runs/digits-flow --again samples/000003.png
   genloom sample runs/emoji-flow --caption "a red heart"    of data with data.captions=true
   genloom sample runs/photos-flow --source grey.png         of data with data.given=grey
@@ -65,10 +69,12 @@ EDIT = """\
 Change a picture with a trained model, or complete a text or music.
 
 A model that was trained with a source (data.given) makes its datum from the picture; any other
-diffusion model covers it with noise and draws it anew, as far as --strength says. With a mask,
-only what is white in it may change. A model of masked diffusion fills the blanks of a text; where
-its data are music with codec.use=voices, it writes the voices that a MIDI file has not. RUN and
-PICTURE come before the options of the family.
+diffusion model covers it with noise and draws it anew, as far as --strength says. Of a picture of
+another form than the model's the middle is changed, and a note says so. With a mask, which has the
+picture's form, only what is transparent in it may change; without transparency, what is white. A
+model of masked diffusion fills the blanks of a text; where its data are music with
+codec.use=voices, it writes the voices that a MIDI file has not. RUN and PICTURE come before the
+options of the family.
 
 examples:
   genloom edit runs/emoji-flow heart.png --strength 0.4 -n 8
@@ -191,7 +197,7 @@ def parser() -> Parser:
     _add_train(verb("train", TRAIN, verbs.train, add_help=False))
     _add_sample(verb("sample", SAMPLE, verbs.sample, add_help=False))
     _add_edit(verb("edit", EDIT, edit_verb.edit, add_help=False))
-    made = verb("evaluate", EVALUATE, verbs.evaluate, add_help=False)
+    made = verb("evaluate", EVALUATE, evaluate_verb.evaluate, add_help=False)
     _add_model(made)
     made.add_argument("-n", type=int, help="samples to judge by; default: as many as test data")
     made.add_argument("--seed", type=int, default=0, help="of the first sample")
@@ -247,6 +253,7 @@ def _add_model(made: Parser) -> None:
     """A model, whose own options become flags once it is known."""
     made.add_argument("-h", "--help", action="store_true", help="show this, with RUN's options")
     made.add_argument("source", metavar="RUN", nargs="?", help="a run, its name, or an artifact")
+    made.add_argument("--allow-code", action="store_true", help="run the code that RUN names")
     made.set_defaults(flags_of_model=True)
 
 
@@ -267,8 +274,8 @@ def _add_sample(made: Parser) -> None:
         "--stop", metavar="TEXT", action="append", help="ends a text; may be repeated"
     )
     made.add_argument("--max-tokens", type=int, metavar="N", help="the most to draw of a text")
-    made.add_argument("--regex", metavar="REGEX", help="texts that match it as a whole")
-    made.add_argument("--json-schema", type=Path, metavar="FILE", help="texts that are such JSON")
+    made.add_argument("--regex", metavar="REGEX", help="what is drawn matches it as a whole")
+    made.add_argument("--json-schema", type=Path, metavar="FILE", help="what is drawn is such JSON")
     made.add_argument("--form", choices=("valid",), help="music or molecules without a wrong word")
     made.add_argument("--draft", metavar="RUN", help="a smaller model that guesses, for speed")
     made.add_argument("--lookup", action="store_true", help="guess by what the text said before")
@@ -279,7 +286,7 @@ def _add_sample(made: Parser) -> None:
 def _add_conditions(made: Parser) -> None:
     made.add_argument("--label", metavar="CLASS", help="name or index of a class; -1: none")
     made.add_argument("--caption", metavar="TEXT", help="what it should show")
-    made.add_argument("--mask", type=Path, metavar="PNG", help="white: where it may differ")
+    made.add_argument("--mask", type=Path, metavar="PNG", help="clear or white: may differ")
     made.add_argument("--device", default="auto", help="as torch names it (auto)")
 
 
@@ -301,6 +308,7 @@ def _add_compare(made: Parser) -> None:
     made.add_argument("--minutes", type=float, metavar="M", help="budget of each training")
     made.add_argument("--seeds", type=int, metavar="N", help="trainings of each family")
     made.add_argument("-n", type=int, help="samples to judge each by")
+    made.add_argument("--force", action="store_true", help="measure what little data allow")
     made.add_argument("--out", type=Path, metavar="DIR", help="folder of the page and the runs")
     _add_set(made, "change one value of every recipe: data.KEY or train.KEY")
 
@@ -333,7 +341,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         args.rest, args.top = rest, top
         if not getattr(args, "flags_of_model", False) or args.source is None:
             args.parser.check_rest(rest)
-        return args.run(args) or 0
+        with notes.told() as args.notes:
+            return args.run(args) or 0
     except GenloomError as error:
         code = error.exit_code
         return _fail(str(error), code, kind=type(error).__name__, as_json=as_json)
@@ -344,6 +353,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     except OSError as error:
         return _fail(str(error), 2, kind="OSError", as_json=as_json)
+    except (MemoryError, RuntimeError) as error:
+        if (line := _lacking(error)) is None:
+            raise
+        return _fail(line, 2, kind="MemoryError", as_json=as_json)
+
+
+def _lacking(error: Exception) -> str | None:
+    """What to say of an error that means that there is not enough memory; None of another."""
+    text = str(error)
+    if not (isinstance(error, MemoryError) or re.search("allocate memory|out of memory", text)):
+        return None
+    asked = re.search(r"allocate ([\d.]+) ?(bytes|[KMGT]iB)", text)
+    what = f": {asked[1]} {asked[2]} were asked for at once" if asked else ""
+    return (
+        f"there is not enough memory{what}. Make it smaller: the net (model.width), train.batch, "
+        "or -n of samples."
+    )
 
 
 if __name__ == "__main__":

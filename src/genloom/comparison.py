@@ -79,6 +79,7 @@ def compare(
     minutes: float | None = None,
     seeds: int = 1,
     n: int | None = None,
+    force: bool = False,
     out: str | Path | None = None,
     data_options: Mapping[str, Any] | None = None,
     train_overrides: Mapping[str, Any] | None = None,
@@ -87,13 +88,14 @@ def compare(
     """Compare finished runs, or train families under one budget and compare them.
 
     Args:
-        sources: Finished runs; nothing is trained then.
+        sources: Paths or names of finished runs; nothing is trained then.
         data: What to train on: a path, or a built-in data set.
         families: Of the catalog; gan, vae, flow and autoregressive where left out; `ALL` is every
             one that these data alone suffice for.
         minutes: Budget of each training; 5 where neither it nor another budget is given.
         seeds: Trainings of each family, with the seeds 0, 1, ...; claims need at least 3.
         n: Items on each side; see `evaluation.evaluate`.
+        force: Go on below the least n.
         out: Folder of the page and the runs; runs/compare-DATA where left out.
         data_options: Other keys of the recipe's [data], such as size=32.
         train_overrides: Other keys of the recipe's [train], such as batch=32, for every family.
@@ -118,9 +120,10 @@ def compare(
         if not {"steps", "images", "minutes"} & set(given):
             given["minutes"] = MINUTES if minutes is None else float(minutes)
         recipes = _recipes(str(data), families or FAMILIES, data_options or {}, given, say)
+        _enough(recipes, n, force)
         out = Path(out) if out is not None else Path("runs") / f"compare-{Path(str(data)).name}"
         folders = _train(recipes, seeds, out, failed, say)
-    verdicts, table = _judge(folders, n, say)
+    verdicts, table = _judge(folders, n, force, say)
     content = {
         "format": FORMAT,
         "made": datetime.now(UTC).strftime("%Y-%m-%d"),
@@ -148,6 +151,8 @@ def _finished(source: str | Path) -> Path:
     """The folder of a run that has a model, or of a model that came without its run."""
     from genloom.artifact import find
 
+    if not isinstance(source, str | Path):
+        raise BadInput(f"{source!r} is no path: name each run, compare('runs/a', 'runs/b').")
     return runs.home(find(source))
 
 
@@ -187,6 +192,15 @@ def _recipes(
     return recipes
 
 
+def _enough(recipes: Mapping[str, dict[str, Any]], n: int | None, force: bool) -> None:
+    """Raises Refused where the data hold out too few items to judge by; all recipes share them."""
+    from genloom.evaluation import enough
+    from genloom.recipe import open_data
+
+    data = dict(next(iter(recipes.values()))["data"])
+    enough(n, open_data(data.pop("source"), **data).held_out, force)
+
+
 def _train(
     recipes: Mapping[str, dict[str, Any]],
     seeds: int,
@@ -221,7 +235,7 @@ def _train(
 
 
 def _judge(
-    folders: Sequence[Path], n: int | None, say: Say
+    folders: Sequence[Path], n: int | None, force: bool, say: Say
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """A verdict for each run and their table; verdicts that are there already are used again.
 
@@ -230,19 +244,19 @@ def _judge(
     from genloom.evaluation import compare_verdicts
 
     stored = [_stored(folder, n) for folder in folders]
-    verdicts = [old or _fresh(f, n, say) for f, old in zip(folders, stored)]
+    verdicts = [old or _fresh(f, n, force, say) for f, old in zip(folders, stored)]
     try:
         return verdicts, compare_verdicts(verdicts)
     except Refused:
         if not any(stored):
             raise
-    verdicts = [_fresh(folder, n, say) for folder in folders]
+    verdicts = [_fresh(folder, n, force, say) for folder in folders]
     return verdicts, compare_verdicts(verdicts)
 
 
-def _fresh(folder: Path, n: int | None, say: Say) -> dict[str, Any]:
+def _fresh(folder: Path, n: int | None, force: bool, say: Say) -> dict[str, Any]:
     say(f"{folder.name}: judging")
-    verdict, _ = runs.judge(folder, n=n, progress=lambda line: say(f"  {line}"))
+    verdict, _ = runs.judge(folder, n=n, force=force, progress=lambda line: say(f"  {line}"))
     return json.loads(json.dumps(verdict.as_dict()))
 
 

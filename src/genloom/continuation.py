@@ -1,8 +1,8 @@
-"""Texts that begin as given, or answer a user, as far as a stop or a length."""
+"""Texts that begin as given, or answer a user, in a form, as far as a stop or a length."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +10,23 @@ import torch
 from torch import Tensor
 
 from genloom.answering import answered
-from genloom.artifact import Artifact
+from genloom.artifact import Artifact, check_counts
 from genloom.codecs import Text
 from genloom.codecs.scores import Scores
+from genloom.core import Condition, Rng, Tokens, check_options
 from genloom.data.music import MIDI
+from genloom.decoding.forms import form_of
+from genloom.decoding.speculation import Guess, Speculation
 from genloom.decoding.writing import Writing
 from genloom.errors import BadInput
 from genloom.lexicon import ASKED, Lexicon
+from genloom.memory import kept_pages
 from genloom.models.autoregressive import Autoregressive
 from genloom.music.files import score_of
+from genloom.sampling import device_of, evaluating
+
+Ended = Callable[[int, int], bool]
+"""(number of a text, the token that it has just drawn) -> whether it ends there."""
 
 
 def written(
@@ -30,6 +38,8 @@ def written(
     system: str | None = None,
     stop: Sequence[str] = (),
     max_tokens: int | None = None,
+    form: tuple[str, str] | None = None,
+    guess: Guess | None = None,
     seed: int = 0,
     batch: int = 64,
     options: dict[str, Any] | None = None,
@@ -45,6 +55,9 @@ def written(
         system: What is said to the model before that.
         stop: Texts that end what is drawn; they are no part of it.
         max_tokens: The most to draw; None: as many as there is room for.
+        form: Kind and source of a form that what is drawn is to have, and of a lexicon's own form
+            what is given with it; see `decoding.forms.form_of`. A stop may cut it.
+        guess: Draw several tokens a pass, one text after the other; see `speculation.Guess`.
         seed: Of the first.
         batch: How many at a time; it changes speed and memory, not the texts.
         options: Those of the family.
@@ -52,14 +65,15 @@ def written(
 
     Raises:
         BadInput: The model writes no texts so, or answers nobody; it knows not all of what is
-            given, or has no room after it; a stop is empty, or there is nothing to draw.
+            given, or has no room after it; a stop is empty, or there is nothing to draw; there is
+            no such form, or none that is short enough; the net takes no guesses.
     """
     model, lexicon = writer(artifact), artifact.items.lexicon
     assert lexicon is not None
     if "" in stop:
         raise BadInput("stop = '': it must be a text of one character or more.")
-    if max_tokens is not None and max_tokens < 1:
-        raise BadInput(f"max_tokens = {max_tokens}: it must be at least 1.")
+    if max_tokens is not None:
+        check_counts(max_tokens=max_tokens)
     ends, marks = (), ()
     if user is None and system is None:
         ids = lexicon.encode(prompt)
@@ -80,10 +94,36 @@ def written(
         return texts[i].texts[0].reason is not None
 
     cond = artifact.condition(range(seed, seed + n), **condition)
-    how: dict[str, Any] = {"seed": seed, "batch": batch, "ended": ended, **(options or {})}
-    answered(model, given, known, cond, **how)
+    if guess is None:
+        limit: dict[str, Any] = {"constraint": form and form_of(lexicon, *form), "most": most}
+        how: dict[str, Any] = {"seed": seed, "batch": batch, "ended": ended, **(options or {})}
+        answered(model, given, known, cond, **limit, **how)
+    else:
+        assert form is None, "no guess keeps a form"
+        _guessed(model, given[:, : len(ids)], cond, guess, seed, ended, options or {})
     shown = [] if user is not None else ids
     return [torch.tensor(shown + _tokens(one, lexicon), dtype=torch.long) for one in texts]
+
+
+@kept_pages()
+def _guessed(
+    model: Autoregressive,
+    given: Tensor,
+    cond: Condition,
+    guess: Guess,
+    seed: int,
+    ended: Ended,
+    options: dict[str, Any],
+) -> None:
+    """Draw the texts that begin as given, (n, P), one after the other; `ended` takes the tokens."""
+    chosen, space = check_options(model.sample_steps, options), model.space
+    assert isinstance(space, Tokens)
+    ahead, device = Speculation(model.net, space, guess), device_of(model)
+    with evaluating(model), torch.inference_mode():
+        for i in range(len(given)):
+            own = {name: value[i : i + 1].to(device) for name, value in cond.items()}
+            rng, known = Rng([seed + i], device), given[i : i + 1].to(device)
+            any(ended(i, token) for token in ahead.complete(rng, own, known, **chosen))
 
 
 def talk(lexicon: Lexicon, user: str, system: str | None = None) -> list[int]:
@@ -123,7 +163,7 @@ def writer(artifact: Artifact) -> Autoregressive:
     if not isinstance(model, Autoregressive) or not isinstance(artifact.codec, Text):
         raise BadInput(
             f"{artifact.name} draws no text token by token: it takes no prompt, user, stop, "
-            "max_tokens, form, draft, lookup or int8."
+            "max_tokens, regex, json_schema, form, draft, lookup or int8."
         )
     return model
 
@@ -131,7 +171,7 @@ def writer(artifact: Artifact) -> Autoregressive:
 def _tokens(writing: Writing, lexicon: Lexicon) -> list[int]:
     """What was written, in tokens that say no more than that: a stop may begin within one."""
     (text,) = writing.texts
-    if lexicon.decode(text.tokens) == text.text:
+    if not writing.stops or lexicon.decode(text.tokens) == text.text:
         return text.tokens
     try:
         return lexicon.encode(text.text)

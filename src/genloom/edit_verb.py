@@ -25,7 +25,8 @@ def edit(args: argparse.Namespace) -> None:
     from genloom.artifact import check_counts, load
 
     check_counts(n=args.n, seed=args.seed)
-    artifact = load(args.source, device="cpu" if args.help else args.device)
+    device = "cpu" if args.help else args.device
+    artifact = load(args.source, device=device, allow_code=args.allow_code)
     options = family_options(args, artifact)
     change, foreign = WAYS.get(artifact.items.medium, WAYS["image"])
     for name, reason in foreign.items():
@@ -38,9 +39,9 @@ def _redraw(args: argparse.Namespace, artifact: Artifact, options: dict[str, Any
     """A picture, and the original first on the sheet."""
     from genloom import gallery
 
-    mask = None if args.mask is None else gallery.mask_of(args.mask, artifact.items)
-    how = {name: getattr(args, name) for name in ("strength", "seed", "label", "caption")}
     original = gallery.picture(str(args.picture))
+    mask = None if args.mask is None else gallery.mask_of(args.mask, artifact.items, original)
+    how = {name: getattr(args, name) for name in ("strength", "seed", "label", "caption")}
     before, made = gallery.edit(artifact, original, args.n, mask=mask, **how, **options)
     paths, source = _paths(args, ".png"), Path(args.picture).read_bytes()
     hole = None if args.mask is None else Path(args.mask).read_bytes()

@@ -93,7 +93,7 @@ class Verdict:
 
 @kept_pages()
 def evaluate(
-    artifact: Trained,
+    artifact: Trained | str | Path,
     *,
     n: int | None = None,
     seed: int = 0,
@@ -108,7 +108,7 @@ def evaluate(
     """Judge a trained model on the test split of its data.
 
     Args:
-        artifact: The trained model.
+        artifact: The trained model, or its path, see `artifact.load`.
         n: Items on each side; as many as the test split holds, at most 1,000, where left out.
         seed: Verdict seeds draw disjoint sets of samples.
         batch: Samples at a time.
@@ -124,13 +124,16 @@ def evaluate(
         Refused: Fewer items than a verdict needs.
         BadInput: An option or extractor that does not fit, or other data than it was trained on.
     """
+    from genloom.artifact import load
+
     start, say = time.monotonic(), progress or (lambda _: None)
+    artifact = load(artifact) if isinstance(artifact, str | Path) else artifact
     chosen = check_options(artifact.model.sample_steps, sample_options)
     counts = () if steps_curve is None else steps.checked(artifact.model, steps_curve)
     dataset = dataset if dataset is not None else open_dataset(**_source(artifact))
     _same(artifact, dataset)
     test = open_test(dataset)
-    n = _size(n, len(test), force)
+    n = enough(n, len(test), force)
     against = _bench(dataset, test, n, extractor, say)
     labels = against.real.labels if "label" in artifact.model.conditions else None
     say(f"drawing {n} samples")
@@ -255,7 +258,12 @@ def _same(artifact: Trained, dataset: Dataset) -> None:
         raise BadInput(f"the model makes {artifact.items}, the data set holds {dataset.items}.")
 
 
-def _size(n: int | None, held_out: int, force: bool) -> int:
+def enough(n: int | None, held_out: int, force: bool) -> int:
+    """How many items a verdict is made of: n, or as many as are held out.
+
+    Raises:
+        Refused: There are too few; `force` lets any two go.
+    """
     least = 2 if force else NEEDED
     if held_out < least:
         raise Refused(
@@ -388,9 +396,12 @@ def _likelihood(
         model.train(mode)
     estimate = found.estimates.get(name)
     if estimate is not None and AS_STORED in estimate.id:
-        plain = independent(against.train.items, real, against.items, given)
-        estimate = replace(estimate, trivial=plain)
-        found.estimates[estimate.name] = estimate
+        alone, rows = estimate, against.train.items
+        found.take(
+            f"trivial {name}",
+            lambda: replace(alone, trivial=independent(rows, real, against.items, given)),
+        )
+        estimate = found.estimates[name]
     if estimate is not None and against.items.medium == "text":
         order = against.rows[:n].argsort()
         in_order = real[order]

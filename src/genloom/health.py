@@ -60,7 +60,9 @@ RULES = {
         patience=100,
         grace=0.2,
         message="the samples have {value:.0%} of the diversity of the data (healthy: over 30 %). "
-        "Try a relativistic loss with penalties, a larger batch or a lower rate.",
+        "Early in a run more steps may help. Else, with a discriminator, try a relativistic loss "
+        "with penalties, a larger batch or a lower rate; without one a larger model, or less of "
+        "what smooths it (beta).",
     ),
     "posterior_nats": Rule(
         "posterior died",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
@@ -32,12 +32,14 @@ from genloom.components import accepted as accepted
 from genloom.core import Codec, Generative, Interval, Items, options
 from genloom.errors import BadInput, nearest
 from genloom.options import TrainOptions
+from genloom.settings import BUDGETS as BUDGETS
+from genloom.settings import Settings as Settings
+from genloom.settings import override as override
 
 if TYPE_CHECKING:
     from genloom.data import Dataset
 
 SECTIONS = ("data", "codec", "model", "train")
-BUDGETS = ("steps", "images", "minutes")
 
 
 @dataclass(frozen=True)
@@ -77,43 +79,6 @@ def load_recipe(path: str | Path) -> Table:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadInput(f"{path} is not TOML: {error}.") from error
-
-
-def override(recipe: Table, settings: Iterable[str]) -> Table:
-    """The recipe with `table.key=value` settings applied; a value that is not TOML is a string.
-
-    Raises:
-        BadInput: A setting without a table, a key or a value.
-    """
-    changed = _copy(recipe)
-    for setting in settings:
-        path, sign, text = setting.partition("=")
-        *tables, key = path.strip().split(".")
-        if not sign or not tables or not all((*tables, key)):
-            raise BadInput(f"--set {setting} is not TABLE.KEY=VALUE, such as train.steps=100.")
-        inner = changed
-        for name in tables:
-            value = inner.setdefault(name, {})
-            if not isinstance(value, dict):
-                raise BadInput(f"--set {setting}: {name!r} is a value, not a table.")
-            inner = cast(Table, value)
-        inner[key] = _parse(text.strip())
-        if tables == ["train"] and key in BUDGETS:
-            for other in BUDGETS:
-                if other != key:
-                    inner.pop(other, None)
-    return changed
-
-
-def _copy(table: Table) -> Table:
-    return {k: _copy(cast(Table, v)) if isinstance(v, dict) else v for k, v in table.items()}
-
-
-def _parse(text: str) -> Any:
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
 
 
 def resolve(recipe: Mapping[str, Any], *, allow_code: bool = False) -> Plan:
@@ -288,6 +253,8 @@ def choose_codec(model: type, dataset: Dataset) -> Table:
             return table
     wanted = " or ".join(space.__name__ for space in allowed)
     hint = " `autoregressive` models text." if items.kind == "text" else ""
+    if model.__module__.partition(".")[0] != __package__:
+        hint = f" If {model.__name__} models more, name it: spaces = (Real, Tokens)."
     raise BadInput(
         f"{model.__name__} models {wanted}; no codec turns {items.kind} into that.{hint}"
     )
@@ -317,8 +284,13 @@ def dumps(recipe: Mapping[str, Any]) -> str:
     return toml.dumps(recipe)
 
 
-def model_of(recipe: Mapping[str, Any], items: Items) -> tuple[Codec, Generative]:
-    """The codec and the model of a stored recipe, without its data; the closed catalog only."""
+def model_of(
+    recipe: Mapping[str, Any], items: Items, *, allow_code: bool = False
+) -> tuple[Codec, Generative]:
+    """The codec and the model of a stored recipe, without its data.
+
+    They are of the closed catalog only, unless whoever loads it allows other code.
+    """
     tables = sections(recipe)
-    codec = cast(Codec, build(tables["codec"], items, kind="codec"))
-    return codec, fresh(tables["model"], codec, items, 0)
+    codec = cast(Codec, build(tables["codec"], items, kind="codec", allow_code=allow_code))
+    return codec, fresh(tables["model"], codec, items, 0, allow_code=allow_code)

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import fcntl
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, is_dataclass
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
-from genloom import checkpoint
+from genloom import checkpoint, environment
 from genloom.errors import BadInput
-from genloom.recipe import changes
+from genloom.recipe import changes, dumps
 
 if TYPE_CHECKING:
     from genloom.recipe import Plan
 
 
 class Record:
-    """`run.json`: where a run stands, for `genloom runs` and for whoever resumes it."""
+    """`run.json`: where a run stands, for `genloom runs` and for whoever resumes it.
+
+    A run begins when its rehearsal has ended well. What is left of one that never began stands in
+    nobody's way: whatever is trained next in its folder takes its place.
+    """
 
     def __init__(self, path: Path, plan: Plan, resume: str, rank: int):
         self.path, self.rank = path, rank
@@ -27,7 +32,10 @@ class Record:
             "recipe": plan.recipe,
             "data": {"name": plan.dataset.name, "fingerprint": plan.dataset.fingerprint},
         }
-        if not path.exists():
+        known = json.loads(path.read_text()) if path.exists() else {}
+        if not begun(known):
+            if rank == 0:
+                _describe(plan, path.parent)
             self.content: dict[str, Any] = {
                 "name": plan.name,
                 "status": "rehearsing",
@@ -47,11 +55,12 @@ class Record:
             return
         if resume == "never":
             raise BadInput(f"{path.parent} holds a run already. Choose another --out.")
-        self.content = json.loads(path.read_text())
+        self.content = known
         if found := changes(self.content["recipe"], json.loads(json.dumps(plan.recipe))):
             raise BadInput(
                 f"{path.parent} holds a run of another recipe: {', '.join(found[:3])}. Choose "
-                f"another --out, or resume it as it was: genloom train --resume {path.parent}"
+                "another --out, or resume it as it was: "
+                f"genloom train --resume {quote(str(path.parent))}"
             )
         if self.content["data"] != identity["data"]:
             raise BadInput(
@@ -67,6 +76,39 @@ class Record:
         self.content |= changes
         if self.rank == 0:
             checkpoint.write_text(self.path, json.dumps(self.content, indent=1))
+
+
+def begun(state: Mapping[str, Any]) -> bool:
+    """Whether the run of a `run.json` ever took a step that is kept, or was about to."""
+    return state.get("forecast") is not None
+
+
+def _describe(plan: Plan, folder: Path) -> None:
+    """Write what a run stands on before it begins."""
+    dataset = plan.dataset
+    facts = {
+        "name": dataset.name,
+        "fingerprint": dataset.fingerprint,
+        "items": asdict(dataset.items),
+        "train": len(dataset.train),
+        "valid": len(dataset.valid),
+        "test": dataset.held_out,
+        "findings": [_plain(finding) for finding in dataset.findings],
+    }
+    checkpoint.write_text(folder / "recipe.toml", dumps(plan.recipe))
+    checkpoint.write_text(folder / "data.json", json.dumps(facts, indent=1) + "\n")
+    checkpoint.write_text(folder / "env.json", json.dumps(environment.describe(), indent=1) + "\n")
+
+
+def _plain(finding: Any) -> Any:
+    """A finding as JSON data."""
+    if is_dataclass(finding) and not isinstance(finding, type):
+        return {k: _plain(v) for k, v in asdict(finding).items()}
+    if isinstance(finding, dict):
+        return {str(k): _plain(v) for k, v in finding.items()}
+    if isinstance(finding, list | tuple):
+        return [_plain(v) for v in finding]
+    return finding if isinstance(finding, int | float | str | bool | None) else str(finding)
 
 
 @contextmanager

@@ -9,8 +9,7 @@ from __future__ import annotations
 import json
 import os
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, is_dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,7 +18,7 @@ from genloom.errors import BadInput, nearest
 if TYPE_CHECKING:
     from genloom.artifact import Artifact
     from genloom.evaluation import Verdict
-    from genloom.recipe import Plan
+    from genloom.recipe import Plan, Settings
 
 FOLDER = Path("runs")
 
@@ -30,7 +29,7 @@ def train(
     data: str | Path | None = None,
     model: str | None = None,
     out: str | Path | None = None,
-    settings: Iterable[str] = (),
+    settings: Settings = (),
     resume: Literal["auto", "never"] = "auto",
     allow_code: bool = False,
     quiet: bool = False,
@@ -43,7 +42,7 @@ def train(
         data: A path, or the name of a built-in data set; replaces data.source.
         model: A family of the catalog; replaces the recipe's model.
         out: The run folder; left out, runs/DATA-MODEL.
-        settings: "table.key=value", applied last but for `options`.
+        settings: "table.key=value", one or some, or tables; applied last but for `options`.
         resume: "auto" goes on with a run of the same recipe; "never" refuses its folder.
         allow_code: Accept "module:Name" in the recipe.
         quiet: No progress line.
@@ -54,8 +53,10 @@ def train(
     """
     from genloom.artifact import load
 
-    full = compose(recipe, data=data, model=model, settings=settings, options=options)
-    return load(start(full, out=out, resume=resume, allow_code=allow_code, quiet=quiet))
+    given = {"data": data, "model": model, "settings": settings, "options": options}
+    full = compose(recipe, allow_code=allow_code, **given)
+    folder = start(full, out=out, resume=resume, allow_code=allow_code, quiet=quiet)
+    return load(folder, allow_code=allow_code)
 
 
 def compose(
@@ -63,17 +64,29 @@ def compose(
     *,
     data: str | Path | None = None,
     model: str | None = None,
-    settings: Iterable[str] = (),
+    settings: Settings = (),
     options: Mapping[str, Any] | None = None,
+    allow_code: bool = False,
 ) -> dict[str, Any]:
     """One recipe out of a file or a dict and what is said beside it.
+
+    Args:
+        recipe: See `train`.
+        data: See `train`.
+        model: See `train`.
+        settings: See `train`.
+        options: Of the table [train].
+        allow_code: "module:Name" is found beside the file too.
 
     Raises:
         BadInput: No data or no model is named.
     """
+    from genloom import catalog
     from genloom.recipe import BUDGETS, load_recipe, override, sections
 
     if isinstance(recipe, str | Path):
+        if allow_code:
+            catalog.look_in(Path(recipe).parent)
         recipe = load_recipe(recipe)
     full = {name: table for name, table in sections(recipe or {}).items() if table}
     if data is not None:
@@ -112,8 +125,6 @@ def start(
         raise BadInput("several processes need one folder: give --out.")
     plan = resolve(recipe, allow_code=allow_code)
     folder = Path(out) if out is not None else _free(plan, resume)
-    if first_process() and not (folder / "run.json").exists():
-        _describe(plan, folder)
     return train_plan(plan, folder, resume=resume, quiet=quiet)
 
 
@@ -226,13 +237,20 @@ def table(folder: str | Path = FOLDER) -> list[dict[str, Any]]:
 
 
 def _free(plan: Plan, resume: str) -> Path:
-    """runs/DATA-MODEL: the unfinished run of this very recipe, or the first name that is free."""
+    """runs/DATA-MODEL: the unfinished run of this very recipe, or the first name that is free.
+
+    So is that of a run which ended before it began.
+    """
+    from genloom.record import begun
+
     number = 1
     while True:
         folder = FOLDER / (plan.name if number == 1 else f"{plan.name}-{number}")
         if not folder.exists():
             return folder
         state = _state(folder)
+        if state.get("status") == "stopped" and not begun(state):
+            return folder
         if resume == "auto" and state.get("status") != "done" and _same(state, plan):
             return folder
         number += 1
@@ -249,35 +267,3 @@ def _same(state: Mapping[str, Any], plan: Plan) -> bool:
     recipe = json.loads(json.dumps(plan.recipe))
     data = state.get("data", {}).get("fingerprint")
     return state.get("recipe") == recipe and data == plan.dataset.fingerprint
-
-
-def _describe(plan: Plan, folder: Path) -> None:
-    """Write what the run stands on before it begins."""
-    from genloom import environment
-    from genloom.checkpoint import write_text
-    from genloom.recipe import dumps
-
-    folder.mkdir(parents=True, exist_ok=True)
-    dataset = plan.dataset
-    facts = {
-        "name": dataset.name,
-        "fingerprint": dataset.fingerprint,
-        "items": asdict(dataset.items),
-        "train": len(dataset.train),
-        "valid": len(dataset.valid),
-        "findings": [_plain(finding) for finding in dataset.findings],
-    }
-    write_text(folder / "recipe.toml", dumps(plan.recipe))
-    write_text(folder / "data.json", json.dumps(facts, indent=1) + "\n")
-    write_text(folder / "env.json", json.dumps(environment.describe(), indent=1) + "\n")
-
-
-def _plain(finding: Any) -> Any:
-    """A finding as JSON data."""
-    if is_dataclass(finding) and not isinstance(finding, type):
-        return {k: _plain(v) for k, v in asdict(finding).items()}
-    if isinstance(finding, dict):
-        return {str(k): _plain(v) for k, v in finding.items()}
-    if isinstance(finding, list | tuple):
-        return [_plain(v) for v in finding]
-    return finding if isinstance(finding, int | float | str | bool | None) else str(finding)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -17,6 +18,7 @@ from genloom.access import Access, Open
 from genloom.best import Best
 from genloom.components import check_base
 from genloom.core import Condition, Generative, Likelihood
+from genloom.data.doubts import doubts
 from genloom.errors import BadInput, Diverged, Interrupted
 from genloom.given import encoded
 from genloom.health import EVERY, HEALTH, Alarm, Monitor
@@ -121,6 +123,14 @@ class _Run:
         """From wherever the run stands to its end."""
         if self.record["status"] == "done":
             return self.out
+        try:
+            self._run()
+        except BaseException as error:
+            self.record.update(status="stopped", error=f"{type(error).__name__}: {error}")
+            raise
+        return self.out
+
+    def _run(self) -> None:
         newest = checkpoint.newest(self.out / "checkpoints")
         if newest is None or self.record["forecast"] is None:
             self.access.check_new()
@@ -144,13 +154,9 @@ class _Run:
             with stopping() as stopped:
                 self._loop(forecast, stopped)
             self._finish()
-        except BaseException as error:
-            self.record.update(status="stopped", error=f"{type(error).__name__}: {error}")
-            raise
         finally:
             self.progress.close()
             self.journal.close()
-        return self.out
 
     def _begin(self) -> Forecast:
         """Look at the data, rehearse, and forget what the rehearsal changed."""
@@ -182,6 +188,8 @@ class _Run:
         self.say(f"{self.plan.name}: {forecast}")
         if self.options.planned is None and forecast.steps < FEW:
             self.say(f"note: the time is enough for {forecast.steps} of these steps: give more.")
+        for line in () if self.options.private else doubts(self.plan.dataset):
+            self.say(f"note: {line}.")
         self.access.settle(forecast.steps)
         self.record.update(
             status="training",
@@ -241,7 +249,7 @@ class _Run:
             if stopped() and not last:
                 raise Interrupted(
                     f"stopped at step {self.step} of {forecast.steps}; it is saved. "
-                    f"Go on with: genloom train --resume {self.out}"
+                    f"Go on with: genloom train --resume {quote(str(self.out))}"
                 )
 
     def _encode(self, items: Tensor, cond: Condition) -> tuple[Tensor, Condition]:

@@ -183,7 +183,7 @@ def _run(
         trial.status, trial.message = "failed", f"{type(error).__name__}: {error}"
         return
     trial.seconds = round(time.monotonic() - began, 1)
-    value = MEASURES[measure](load(path), plan.dataset)
+    value = MEASURES[measure](load(path, allow_code=allow_code), plan.dataset)
     if not math.isfinite(value):
         trial.status, trial.message = "failed", f"its {measure} is {value}"
         return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from genloom.errors import BadInput
@@ -81,7 +82,7 @@ def tune(args: argparse.Namespace) -> None:
 
     budget = {name: getattr(args, name) for name in ("minutes", "steps", "images")}
     given = {"data": args.data, "model": args.model, "settings": args.settings}
-    recipe = runs.compose(args.recipe, **given, options=budget)
+    recipe = runs.compose(args.recipe, **given, options=budget, allow_code=args.allow_code)
     with contextlib.redirect_stdout(sys.stderr):
         found = search(
             recipe,
@@ -98,8 +99,8 @@ def tune(args: argparse.Namespace) -> None:
     text = (
         f"{best.folder}: {values}: {best.value:.5g} ({found.facts['measure']})\n"
         f"{len(found.trials)} trials, {failed} failed; page: {found.out / 'tune.html'}\n"
-        f"next: genloom train {found.out / 'best.toml'}\n"
-        f"      genloom evaluate {found.out / best.folder}"
+        f"next: genloom train {quote(str(found.out / 'best.toml'))}\n"
+        f"      genloom evaluate {quote(str(found.out / best.folder))}"
     )
     if told := found.private:
         text = f"{privacy(told)}\n{text}"
@@ -113,7 +114,11 @@ def ensemble(args: argparse.Namespace) -> None:
     shares = None if args.shares is None else [_share(one) for one in args.shares.split(",")]
     folder = join(args.sources, args.out, shares=shares)
     report = {"run": str(folder), "model": str(folder / "model"), "members": args.sources}
-    show(args, report, f"{folder}: {len(args.sources)} members\nnext: genloom sample {folder}")
+    show(
+        args,
+        report,
+        f"{folder}: {len(args.sources)} members\nnext: genloom sample {quote(str(folder))}",
+    )
 
 
 def _share(text: str) -> float:

@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from genloom.errors import BadInput, need
@@ -20,11 +21,12 @@ if TYPE_CHECKING:
 
 
 Flags = Callable[[argparse._ActionsContainer], None]
-FAILED = 20  # exit code of a verdict that is not a pass
 
 
 def show(args: argparse.Namespace, report: Any, text: str) -> None:
-    """Print the report as JSON, or the text."""
+    """Print the report as JSON, with what was noted on the way, or the text."""
+    noted = getattr(args, "notes", None)
+    report = {**report, "notes": noted} if noted else report
     print(json.dumps(report, indent=1, allow_nan=False) if args.json else text)
 
 
@@ -34,7 +36,8 @@ def styled(text: str, code: str, stream: Any) -> str:
     return text if plain else f"\x1b[{code}m{text}\x1b[0m"
 
 
-def _bold(text: str) -> str:
+def bold(text: str) -> str:
+    """Text in bold, where a terminal shows it."""
     return styled(text, "1", sys.stdout)
 
 
@@ -66,14 +69,32 @@ def train(args: argparse.Namespace) -> int:
     state = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     keys = ("status", "step", "seconds", "alarms", "active")
     report = {"run": str(folder), "model": str(folder / "model"), **{k: state[k] for k in keys}}
-    show(
-        args,
-        report,
-        f"{folder}: {state['step']} steps in {state['seconds']:.0f} s\n"
-        f"next: genloom sample {folder}\n      genloom evaluate {folder}",
-    )
+    lines = [f"{folder}: {state['step']} steps in {state['seconds']:.0f} s", *_ringing(state)]
+    named = quote(str(folder))
+    named += " --allow-code" if args.allow_code else ""
+    lines += [f"next: genloom sample {named}", f"      genloom evaluate {named}{_short(folder)}"]
+    show(args, report, "\n".join(lines))
     ringing = [RULES[name].error.exit_code for name in state["active"] if name in RULES]
     return ringing[0] if ringing else 0
+
+
+def _short(folder: Path) -> str:
+    """What is to be added to the command that judges a run, where little was held out for it."""
+    from genloom.metrics.copies import NEEDED
+
+    held_out = json.loads((folder / "data.json").read_text("utf-8")).get("test", NEEDED)
+    if held_out >= NEEDED:
+        return ""
+    return f" --force   (of {held_out} test items; a verdict needs {NEEDED}: data.test)"
+
+
+def _ringing(state: Mapping[str, Any]) -> list[str]:
+    """The alarms that were still ringing at the end of a run, which its exit code is of."""
+    from genloom.health import RULES
+
+    names = [RULES[figure].name for figure in state["active"] if figure in RULES]
+    last = {alarm["alarm"]: alarm for alarm in state["alarms"] if alarm["alarm"] in names}
+    return [f"{name} at step {last[name]['step']}: {last[name]['message']}" for name in names]
 
 
 def _trained(args: argparse.Namespace) -> Path | Forecast:
@@ -86,7 +107,7 @@ def _trained(args: argparse.Namespace) -> Path | Forecast:
         return runs.resume(args.resume, allow_code=args.allow_code, quiet=args.quiet)
     options = {name: getattr(args, name) for name in ("minutes", "steps", "images", "seed")}
     given = {"data": args.data, "model": args.model, "settings": args.settings}
-    recipe = runs.compose(args.recipe, **given, options=options)
+    recipe = runs.compose(args.recipe, **given, options=options, allow_code=args.allow_code)
     where = {"out": args.out, "allow_code": args.allow_code}
     if args.forecast:
         return rehearsal.forecast(recipe, **where)
@@ -107,7 +128,7 @@ def _list(args: argparse.Namespace) -> None:
         return show(args, report, _options_text(args))
     found, lines = listing.components(), list[str]()
     for kind, title in listing.TITLES.items():
-        lines += [_bold(title), *(f"  {n:15} {about}" for n, about in found[kind].items()), ""]
+        lines += [bold(title), *(f"  {n:15} {about}" for n, about in found[kind].items()), ""]
     lines.append("options of a family and its net: genloom train --model NAME --help")
     show(args, found, "\n".join(lines))
 
@@ -118,7 +139,7 @@ def _options_text(args: argparse.Namespace) -> str:
     lines = list[str]()
     for title, options in listing.options_of(args.model, allow_code=args.allow_code).items():
         rows = (f"  {name:22} {listing.told(option)}" for name, option in options.items())
-        lines += ["", _bold(title), *rows]
+        lines += ["", bold(title), *rows]
     return "\n".join(lines[1:])
 
 
@@ -131,13 +152,14 @@ def sample(args: argparse.Namespace) -> None:
     from genloom import continuation, gallery, texts
     from genloom.artifact import load
 
-    artifact = load(args.source, device="cpu" if args.help else args.device)
+    device = "cpu" if args.help else args.device
+    artifact = load(args.source, device=device, allow_code=args.allow_code)
     options = family_options(args, artifact)
     if args.prompt is not None and continuation.answers(artifact):
         print("this model answers turns: --user TEXT, not --prompt", file=sys.stderr)
     source = None if args.picture is None else gallery.picture(args.picture)
-    mask = None if args.mask is None else gallery.mask_of(args.mask, artifact.items)
-    how = {name: getattr(args, name) for name in (*texts.WAYS, *texts.BESIDE)}
+    mask = None if args.mask is None else gallery.mask_of(args.mask, artifact.items, source)
+    how = {name: getattr(args, name) for name in texts.FLAGS}
     if args.again is not None:
         flags = [
             name for name, value in {**how, "int8": args.int8}.items() if value not in (None, False)
@@ -172,8 +194,10 @@ def sample(args: argparse.Namespace) -> None:
     text = f"{args.n} samples in {args.out}/"
     if artifact.items.kind == "text":
         text += "\n" + "\n---\n".join(map(artifact.items.read, items))
-    elif paths[-1].name == "grid.png":
+    elif len(paths) > args.n:
         text += f"; all of them: {paths[-1]}"
+    if left := gallery.older(args.out, paths):
+        print(f"note: {args.out}/ also holds {left} older files", file=sys.stderr)
     show(args, {"files": files, "model": artifact.hash, "seed": args.seed, **options}, text)
 
 
@@ -207,30 +231,6 @@ def family_options(
     return {name: known[name].check(given[name]) for name in known if name in given}
 
 
-def _counts(text: str) -> list[int]:
-    """The counts of --steps-curve."""
-    try:
-        return [int(part) for part in text.split(",") if part]
-    except ValueError:
-        raise BadInput(
-            f"--steps-curve {text!r} is no list of counts. Give whole numbers by commas: 1,4,16."
-        ) from None
-
-
-def _add_steps_curve(target: argparse._ActionsContainer) -> None:
-    """Quality against steps; of models that take steps."""
-    from genloom.metrics.steps import COUNTS
-
-    usual = ",".join(map(str, COUNTS))
-    target.add_argument(
-        "--steps-curve",
-        metavar="1,4,16",
-        nargs="?",
-        const=usual,
-        help=f"judge the samples of other counts of steps too; without counts: {usual}",
-    )
-
-
 def _add_flags(target: argparse._ActionsContainer, known: Mapping[str, Option]) -> None:
     """One flag for each option of a signature."""
     from genloom.listing import told
@@ -246,68 +246,7 @@ def _add_flags(target: argparse._ActionsContainer, known: Mapping[str, Option]) 
         target.add_argument(f"--{name.replace('_', '-')}", **settings)
 
 
-def evaluate(args: argparse.Namespace) -> int:
-    """`genloom evaluate`; exit code 20 where the verdict is not a pass."""
-    if args.source is None:
-        if args.help:
-            args.parser.print_help()
-            return 0
-        raise BadInput("judge which run? genloom evaluate RUN. See: genloom evaluate --help")
-    from genloom.artifact import load
-    from genloom.runs import judge
-
-    artifact = load(args.source, device="cpu" if args.help else "auto")
-    options = family_options(args, artifact, _add_steps_curve)
-    if args.steps_curve is not None:
-        options["steps_curve"] = _counts(args.steps_curve)
-    if args.data is not None:
-        artifact, options["dataset"] = _on_data(args)
-
-    def say(line: str) -> None:
-        print(line, file=sys.stderr, flush=True)
-
-    verdict, folder = judge(
-        artifact,
-        n=args.n,
-        seed=args.seed,
-        extractor=args.extractor,
-        force=args.force,
-        out=args.out,
-        progress=None if args.json else say,
-        **options,
-    )
-    page = folder / "report.html"
-    lines = [
-        _bold(f"{'measure':20} {'value':>9}  {'95 % interval':22} {'floor':>9} {'trivial':>9}")
-    ]
-    for e in verdict.estimates:
-        interval = f"{_number(e.low)} to {_number(e.high)}"
-        floor, trivial = _number(e.floor), _number(e.trivial)
-        lines.append(f"{e.name:20} {_number(e.value):>9}  {interval:22} {floor:>9} {trivial:>9}")
-    lines += _steps_lines(verdict.steps_curve)
-    lines += [f"not measured: {name}: {reason}" for name, reason in verdict.refused.items()]
-    lines += [f"warning: {line}" for line in verdict.warnings]
-    lines += [f"FAIL: {line}" for line in verdict.failures] or ["pass: no copies of training items"]
-    lines.append(f"page: {page}")
-    show(args, {**verdict.as_dict(), "report": str(page)}, "\n".join(lines))
-    return 0 if verdict.passed else FAILED
-
-
-def _on_data(args: argparse.Namespace) -> tuple[Artifact, Any]:
-    """A checkpoint of others, and the data that it is to be judged by as it reads them."""
-    from genloom.artifact import is_checkpoint
-    from genloom.hub import causal
-    from genloom.recipe import open_data
-
-    if not is_checkpoint(args.source):
-        raise BadInput(f"--data is for checkpoints of others: {args.source} is judged by its own.")
-    if args.out is None:
-        raise BadInput("--data needs --out DIR: nothing is written beside the weights of others.")
-    dataset = open_data(args.data, **{"tokenizer": args.source, **_data_options(args, open_data)})
-    return causal.load(args.source, length=dataset.items.shape[0]), dataset
-
-
-def _data_options(args: argparse.Namespace, read: Callable[..., Any]) -> dict[str, Any]:
+def data_options(args: argparse.Namespace, read: Callable[..., Any]) -> dict[str, Any]:
     """What --set says of the data, for whoever reads them."""
     from genloom.components import checked
     from genloom.core import options
@@ -320,33 +259,13 @@ def _data_options(args: argparse.Namespace, read: Callable[..., Any]) -> dict[st
     return asked
 
 
-def _steps_lines(curve: Mapping[str, Any]) -> list[str]:
-    """Quality against steps as a table: the distance, and what a sample costs."""
-    if not curve:
-        return []
-    head = (
-        f"{'steps':>5} {curve['name']:>14}  {'95 % interval':22} {'evaluations':>11}  ms a sample"
-    )
-    lines = [_bold(head)]
-    for point in curve["points"]:
-        interval = f"{_number(point['low'])} to {_number(point['high'])}"
-        lines.append(
-            f"{point['steps']:>5} {_number(point['value']):>14}  {interval:22} "
-            f"{_number(point['evaluations']):>11}  {_number(1000 * point['seconds'])}"
-        )
-    return [*lines, f"n = {curve['n']} at each; real against real {_number(curve['floor'])}"]
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4g}"
-
-
 def compare(args: argparse.Namespace) -> None:
     """`genloom compare`."""
     from genloom.comparison import compare as compare_
     from genloom.recipe import override
 
-    given = {name: getattr(args, name) for name in ("data", "minutes", "seeds", "n", "out")}
+    names = ("data", "minutes", "seeds", "n", "force", "out")
+    given = {name: getattr(args, name) for name in names}
     if args.families is not None:
         given["families"] = [name for name in args.families.split(",") if name]
     tables = override({}, args.settings)
@@ -369,7 +288,7 @@ def data(args: argparse.Namespace) -> int:
     if args.source is None:
         raise BadInput("check what? genloom data check PATH")
     asked = {name: getattr(args, name) for name in ("size", "channels", "length")}
-    report = data_.check(args.source, **(asked | _data_options(args, data_.check)))
+    report = data_.check(args.source, **(asked | data_options(args, data_.check)))
     show(args, report.as_dict(), report.text())
     return 0 if report.ready else BadInput.exit_code
 
@@ -382,7 +301,7 @@ def runs(args: argparse.Namespace) -> None:
     if not found:
         return show(args, {"runs": []}, f"no runs in {args.folder}/. Begin: genloom train --help")
     head = f"{'run':32} {'status':10} {'step':>15} {'minutes':>8}  alarms"
-    lines = [_bold(head)]
+    lines = [bold(head)]
     for run in found:
         step = f"{run['step']}/{run['total'] or '?'}"
         alarms = ", ".join(map(str, run["alarms"])) or "-"

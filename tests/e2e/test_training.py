@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -92,6 +93,19 @@ def test_another_recipe_in_the_same_folder_is_refused(finished):
         train(resolve(changed(FLOW, train={"steps": 41})), finished, quiet=True)
     with pytest.raises(BadInput, match="holds a run already"):
         train(resolve(FLOW), finished, resume="never", quiet=True)
+
+
+def test_a_run_that_never_began_stands_in_nobodys_way(tmp_path, monkeypatch):
+    with monkeypatch.context() as broken:
+        broken.setattr(trainer, "rehearse", Mock(side_effect=BadInput("there is no room")))
+        with pytest.raises(BadInput, match="no room"):
+            train(resolve(FLOW), tmp_path / "run", quiet=True)
+    told = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert (told["status"], told["error"]) == ("stopped", "BadInput: there is no room")
+    other = changed(FLOW, train={"steps": 4, "seed": 1})
+    train(resolve(other), tmp_path / "run", resume="never", quiet=True)
+    assert weights(tmp_path / "run") == weights(train(resolve(other), tmp_path / "b", quiet=True))
+    assert "seed = 1" in (tmp_path / "run" / "recipe.toml").read_text()
 
 
 def test_a_run_of_before_an_option_goes_on(tmp_path):

@@ -9,6 +9,7 @@ import zipfile
 from dataclasses import replace
 from pathlib import Path
 
+import numpy
 import pytest
 import torch
 from PIL import Image
@@ -102,6 +103,15 @@ def test_find_takes_a_run_its_model_or_its_name(folder, tmp_path, monkeypatch):
     (tmp_path / "runs" / "half" / "run.json").write_text("{}")
     with pytest.raises(BadInput, match="train --resume"):
         artifact.find("half")
+
+
+@pytest.mark.parametrize("value", ["4", 4.0, None, 2.5])
+def test_counts_are_whole_numbers(folder, value):
+    model = load(folder)
+    for draw in (model.sample, lambda n: next(model.stream(n)), lambda n: model.sample(1, seed=n)):
+        with pytest.raises(BadInput, match=f" = {value!r}: it must be a whole number"):
+            draw(value)
+    assert len(model.sample(numpy.int64(2), batch=numpy.int32(1))) == 2
 
 
 def rewrite(folder: Path, **changes) -> None:

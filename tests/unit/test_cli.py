@@ -9,10 +9,13 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from unittest.mock import Mock
 
+import numpy
 import pytest
+import torch
 
-from genloom import catalog
+from genloom import catalog, verbs
 from genloom.cli import main, parser
 from genloom.evaluation import Verdict
 from tests.unit.test_artifact import folder as folder  # a fixture: an artifact without a run
@@ -288,6 +291,41 @@ def test_an_alarm_that_still_rings_at_the_end_is_the_exit_code(tmp_path, monkeyp
         health.RULES, "diversity", replace(rule, bad=lambda v: True, patience=health.EVERY)
     )
     chosen = ["--data", "moons", "--model", "vae", "--steps", "10", "--out", str(tmp_path / "r")]
-    code = main(["train", *chosen, "--set", "train.preview_every=5"])
+    code = main(["train", *chosen, "--set", "train.preview_every=5", "--quiet"])
     assert code == rule.error.exit_code == 12
+    assert "collapse at step 5: the samples have" in said(capsys)[0]
     assert json.loads((tmp_path / "r" / "run.json").read_text())["active"] == ["diversity"]
+
+
+def test_little_that_is_held_out_is_told_with_the_next_step(tmp_path, capsys):
+    torch.manual_seed(0)
+    numpy.savez(tmp_path / "few.npz", x=torch.randn(600, 2).numpy())
+    chosen = ["--data", str(tmp_path / "few.npz"), "--model", "vae", "--steps", "2"]
+    assert main(["train", *chosen, "--out", str(tmp_path / "a run"), "--quiet"]) == 0
+    assert f"genloom evaluate '{tmp_path}/a run' --force   (of 6" in said(capsys)[0]
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (
+            RuntimeError(
+                "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate "
+                "memory: you tried to allocate 160000000000 bytes. Error code 12"
+            ),
+            "memory: 160000000000 bytes were",
+        ),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB."), "20.00 GiB"),
+        (MemoryError(), "not enough memory. Make"),
+    ],
+)
+def test_what_does_not_fit_in_memory_is_one_line(error, told, monkeypatch, capsys):
+    monkeypatch.setattr(verbs, "env", Mock(side_effect=error))
+    assert main(["env"]) == 2
+    assert told in said(capsys)[1]
+
+
+def test_other_errors_of_torch_are_not_hidden(monkeypatch):
+    monkeypatch.setattr(verbs, "env", Mock(side_effect=RuntimeError("shapes do not match")))
+    with pytest.raises(RuntimeError, match="shapes"):
+        main(["env"])

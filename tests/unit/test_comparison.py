@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy
 import pytest
+import torch
 
 from genloom import catalog, comparison
 from genloom.comparison import Comparison, compare
-from genloom.errors import BadInput, Diverged
+from genloom.errors import BadInput, Diverged, Refused
 from genloom.metrics.league import compare_verdicts
 from genloom.report import render
 from tests.unit.report import made
@@ -28,6 +30,7 @@ def quiet(line: str) -> None:
         ({}, "either finished runs or --data"),
         ({"sources": ["runs/x"], "data": "moons"}, "either finished runs or --data"),
         ({"sources": ["no/such/run"]}, "no model 'no/such/run'"),
+        ({"sources": [["runs/x", "runs/y"]]}, r"\['runs/x', 'runs/y'\] is no path: name each run"),
         ({"data": "moons", "seeds": 0}, "seeds = 0"),
         ({"data": "moons", "families": ["flow", "flow"]}, "'flow' is named twice"),
         ({"data": "moons", "families": ["flow", "flwo"]}, "did you mean 'flow'"),
@@ -39,6 +42,17 @@ def test_mistakes_are_told_before_any_training(tmp_path, given, match):
     given = dict(given)
     with pytest.raises(BadInput, match=match):
         compare(*given.pop("sources", ()), out=tmp_path / "out", progress=quiet, **given)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("n", [None, 40])
+def test_too_few_items_are_told_before_any_training(tmp_path, n):
+    torch.manual_seed(0)
+    numpy.savez(tmp_path / "few.npz", x=torch.randn(600 if n is None else 3000, 2).numpy())
+    with pytest.raises(Refused, match="verdict"):
+        compare(
+            data=tmp_path / "few.npz", families=["vae"], n=n, out=tmp_path / "out", progress=quiet
+        )
     assert not (tmp_path / "out").exists()
 
 

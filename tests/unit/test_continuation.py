@@ -145,6 +145,53 @@ def test_a_user_is_answered_and_the_answer_alone_is_shown(talks, tmp_path, capsy
     assert (record["user"], record["system"]) == ("who a b?", "be")
 
 
+def test_an_answer_has_the_form_that_is_asked_for(talks, tmp_path, capsys):
+    told = talks.write(user="who a b?", n=8, seed=2, regex="[a-f]{1,3}", **BOLD)
+    assert all(re.fullmatch("[a-f]{1,3}", text) for text in told) and len(set(told)) > 1
+    line = ["sample", str(talks.path), "-n", "8", "--seed", "2", "--out", str(tmp_path)]
+    asked = ["--user", "who a b?", "--regex", "[a-f]{1,3}", "--temperature", "2"]
+    assert main([*line, *asked]) == 0
+    assert capsys.readouterr().out.partition("\n")[2] == "\n---\n".join(told) + "\n"
+    record = json.loads((tmp_path / "000002.txt.json").read_text("utf-8"))
+    assert (record["user"], record["regex"]) == ("who a b?", "[a-f]{1,3}")
+    plain = talks.write(user="who a b?", n=8, seed=2, **BOLD)
+    assert talks.write(user="who a b?", n=8, seed=2, lookup=True, **BOLD) == plain
+
+
+def test_each_of_several_prompts_is_asked_alone(model):
+    told = model.write(["the ", "a ", ""], 2, seed=3, max_tokens=9)
+    alone = [model.write(one, 2, seed=3, max_tokens=9) for one in ("the ", "a ", "")]
+    assert told == [text for texts in alone for text in texts] and len(told) == 6
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ({"n": 2.5}, "n = 2.5: it must be a whole number"),
+        ({"n": "2"}, "n = '2': it must be a whole number"),
+        ({"seed": None}, "seed = None: it must be a whole number"),
+        ({"max_tokens": "2"}, "max_tokens = '2': it must be a whole number"),
+        ({"max_tokens": 2.0}, "max_tokens = 2.0: it must be a whole number"),
+        ({"stop": 3}, "stop = 3: it must be a text, or a list of some"),
+        ({"stop": ["a", 3]}, "stop = ['a', 3]: it must be"),
+        ({"prompt": 3}, "prompt = 3: it must be a text, or a list of some"),
+        ({"prompt": None}, "prompt = None: it must be a text, or a list of some"),
+        ({"user": 3}, "user = 3: it must be a text."),
+        ({"regex": 3}, "regex = 3: it must be a text."),
+        ({"form": True}, "form = True: it must be a text."),
+        ({"form": "vaild"}, "a form is 'valid', not 'vaild'."),
+        ({"json_schema": 3}, "json_schema = 3: it must be a schema, or the file of one."),
+        ({"draft": 3}, "draft = 3: it must be a model, or the path of one."),
+        ({"regex": "a", "form": "valid"}, "regex and form exclude each other"),
+        ({"prompt": "a", "user": "b"}, "prompt and user exclude each other"),
+    ],
+)
+def test_what_write_cannot_take_is_one_line(model, asked, says):
+    with pytest.raises(BadInput, match=re.escape(says)) as error:
+        model.write(**asked)
+    assert "\n" not in str(error.value)
+
+
 def test_a_prompt_stays_one_and_a_model_of_talks_says_what_it_expects(talks, tmp_path, capsys):
     line = ["sample", str(talks.path), "-n", "1", "--out", str(tmp_path), "--prompt", "who a"]
     assert answers(talks) and main(line) == 0
@@ -162,8 +209,7 @@ def test_a_prompt_stays_one_and_a_model_of_talks_says_what_it_expects(talks, tmp
         (["--system", "a", "--prompt", "b"], "a system needs a user"),
         (["--stop", ""], "stop = ''"),
         (["--max-tokens", "0"], "max_tokens = 0: it must be at least 1"),
-        (["--regex", "a", "--stop", "b"], "regex and stop exclude each other"),
-        (["--lookup", "--max-tokens", "3"], "lookup and max_tokens exclude each other"),
+        (["--regex", "a", "--lookup"], "regex and lookup exclude each other"),
         (["--again", "x.txt", "--stop", "b"], "does not go with --stop."),
     ],
 )

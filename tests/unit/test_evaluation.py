@@ -19,6 +19,7 @@ from genloom.core import Generative, Interval, Real, Tokens
 from genloom.data import Dataset, centres, open_dataset, open_test
 from genloom.errors import BadInput, Diverged, Refused
 from genloom.evaluation import compare_verdicts, evaluate
+from tests.unit.test_artifact import folder as folder  # a fixture: an artifact without a run
 
 N = 200
 
@@ -191,6 +192,14 @@ def test_too_few_are_refused_with_the_number_needed(points, tmp_path):
     assert not forced.passed and "60" in forced.refused["copies"]
     assert "kid" in values(forced) and "frechet" in forced.refused
     json.dumps(forced.as_dict(), allow_nan=False)
+
+
+def test_a_model_is_judged_by_its_path_too(folder):
+    for path in (folder, str(folder)):
+        with pytest.raises(Refused, match="n = 9999 needs 9999 held-out items"):
+            evaluate(path, n=9999)
+    with pytest.raises(BadInput, match="there is no model 'nowhere'"):
+        evaluate("nowhere")
 
 
 def test_other_data_than_it_was_trained_on_are_refused(points):

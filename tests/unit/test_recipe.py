@@ -67,6 +67,31 @@ def test_overrides_reach_inner_tables_and_replace_the_budget():
     assert override({}, ["data.source=some where/x"])["data"]["source"] == "some where/x"
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ["data.document=line", "train.clip=none", "model.net.width=16"],
+        {"data.document": "line", "train.clip": None, "model.net.width": 16},
+        {"data": {"document": "line"}, "train": {"clip": None}, "model": {"net": {"width": 16}}},
+        {"data": {"document": "line"}, "train.clip": None, "model": {"net.width": 16}},
+    ],
+)
+def test_settings_are_lines_or_tables(settings):
+    base = {"data": {"source": "x"}, "model": {"net": {"use": "unet"}}}
+    assert override(base, settings) == {
+        "data": {"source": "x", "document": "line"},
+        "model": {"net": {"use": "unet", "width": 16}},
+        "train": {"clip": "none"},
+    }
+
+
+def test_one_setting_is_one():
+    assert override({}, "data.document=line") == {"data": {"document": "line"}}
+    for settings in ("document=line", {"document": "line"}, {"data": "line"}):
+        with pytest.raises(BadInput, match=r"is not TABLE\.KEY=VALUE"):
+            override({}, settings)
+
+
 @pytest.mark.parametrize("setting", ["steps=1", "train.steps", "train.=3", "=", "train"])
 def test_a_setting_without_its_parts_is_refused(setting):
     with pytest.raises(BadInput, match=r"TABLE\.KEY=VALUE"):

@@ -12,13 +12,14 @@ import torch
 from genloom.artifact import load, save
 from genloom.cli import main
 from genloom.continuation import opening, written
+from genloom.core import Rng
+from genloom.decoding.forms import form_of
 from genloom.errors import BadInput
 from genloom.models.autoregressive import Autoregressive
 from genloom.molecules.chemistry import canonical
 from genloom.music import midi
 from genloom.music.notes import Note, Score, Tempo, Track
 from genloom.recipe import resolve
-from genloom.texts import of_form
 from tests.unit.test_artifact import folder as folder  # a fixture: an artifact without a run
 
 NET = {"use": "transformer", "width": 16, "layers": 1, "heads": 1}
@@ -55,16 +56,23 @@ def test_files_hold_texts_of_the_form(run, tmp_path, capsys):
     assert isinstance(json.loads((out / "000000.txt").read_text("utf-8")), dict)
 
 
-def test_molecules_of_a_valid_form_are_molecules(tmp_path, capsys):
+@pytest.fixture(scope="module")
+def molecules(tmp_path_factory) -> Path:
+    """A model of random weights, of SMILES."""
+    folder = tmp_path_factory.mktemp("molecules")
     chains = ["C" * i + end for i in range(1, 9) for end in ("O", "(=O)O", "C#N", "C1CC1")]
-    (tmp_path / "some.smi").write_text("\n".join(chains))
-    data = {"source": str(tmp_path / "some.smi"), "length": 16}
+    (folder / "some.smi").write_text("\n".join(chains))
+    data = {"source": str(folder / "some.smi"), "length": 16}
     torch.manual_seed(0)
     plan = resolve(
         {"data": data, "model": {"use": "autoregressive", "net": NET}, "train": {"steps": 1}}
     )
-    save(tmp_path / "m", model=plan.model, recipe=plan.recipe, items=plan.dataset.items)
-    line = ["sample", str(tmp_path / "m"), "-n", "9", "--json", "--out", str(tmp_path / "out")]
+    save(folder / "m", model=plan.model, recipe=plan.recipe, items=plan.dataset.items)
+    return folder / "m"
+
+
+def test_molecules_of_a_valid_form_are_molecules(molecules, tmp_path, capsys):
+    line = ["sample", str(molecules), "-n", "9", "--json", "--out", str(tmp_path / "out")]
     assert main([*line, "--form", "valid", "--no-grid"]) == 0
     paths = [Path(path) for path in json.loads(capsys.readouterr().out)["files"]]
     assert len(paths) == 9 and all(canonical(path.read_text().strip()) for path in paths)
@@ -72,11 +80,55 @@ def test_molecules_of_a_valid_form_are_molecules(tmp_path, capsys):
     assert beside["form"] == "valid"
 
 
+def test_a_form_of_their_own_holds_for_the_prompt_and_the_text(molecules, tmp_path, capsys):
+    whole = load(molecules).write("CC(", 9, form="valid", temperature=2.0)
+    assert all(text.startswith("CC(") and canonical(text) for text in whole)
+    with pytest.raises(BadInput, match="begins as the prompt does"):
+        load(molecules).write("(", form="valid")
+    line = ["sample", str(molecules), "-n", "9", "--form", "valid", "--temperature", "2"]
+    assert main([*line, "--prompt", "CC(", "--out", str(tmp_path), "--no-grid"]) == 0
+    paths = sorted(tmp_path.glob("*.smi"))
+    assert [path.read_text("utf-8").strip() for path in paths] == list(map(canonical, whole))
+    beside = json.loads(Path(f"{paths[0]}.json").read_text("utf-8"))
+    assert (beside["prompt"], beside["form"]) == ("CC(", "valid")
+
+
+def test_another_form_holds_for_what_is_drawn_after_a_prompt(run, tmp_path, capsys):
+    artifact, regex = load(run), "[0-9]{3,20}[.]"
+    whole = artifact.write("ab ", 6, regex=regex, seed=2)
+    assert all(re.fullmatch("ab " + regex, text) for text in whole) and len(set(whole)) > 1
+    line = ["sample", str(run), "-n", "6", "--seed", "2", "--out", str(tmp_path)]
+    assert main([*line, "--prompt", "ab ", "--regex", regex]) == 0
+    assert [path.read_text("utf-8") for path in sorted(tmp_path.glob("*.txt"))] == whole
+    short = artifact.write("ab ", 6, regex=regex, seed=2, max_tokens=5)
+    assert all(re.fullmatch("ab [0-9]{3,4}[.]", text) for text in short)
+    cut = artifact.write("ab ", 6, regex=regex, seed=2, stop="7")
+    assert cut == [text.partition("7")[0] for text in whole] != whole
+    with pytest.raises(BadInput, match="allow more tokens"):
+        artifact.write("ab ", regex=regex, max_tokens=3)
+
+
+def test_a_schema_is_a_table_or_a_file(run, tmp_path):
+    artifact, schema = load(run), {"enum": [{"a": 12}, {"b": 3}]}
+    (tmp_path / "schema.json").write_text(json.dumps(schema))
+    told = artifact.write(n=4, json_schema=schema)
+    assert all(json.loads(text) in schema["enum"] for text in told)
+    assert artifact.write(n=4, json_schema=tmp_path / "schema.json") == told
+
+
 def test_texts_do_not_depend_on_their_batch(run):
     artifact, form = load(run), ("regex", "([a-c]|[0-9]{2})*")
-    whole = of_form(artifact, 5, form, seed=3)
-    apart = of_form(artifact, 5, form, seed=3, batch=2)
+    whole = written(artifact, 5, form=form, seed=3)
+    apart = written(artifact, 5, form=form, seed=3, batch=2)
     assert all(torch.equal(a, b) for a, b in zip(whole, apart, strict=True))
+    *_, x = artifact.model.complete(  # the same draws, in one company
+        Rng(range(3, 8), torch.device("cpu")),
+        {},
+        torch.zeros(5, 0, dtype=torch.long),
+        constraint=form_of(artifact.items.lexicon, *form),
+    )
+    ends = [row[: len(text)] for row, text in zip(x, whole, strict=True)]
+    assert all(map(torch.equal, ends, whole)) and len({len(text) for text in whole}) > 1
 
 
 def test_rows_are_filled_so_that_their_last_bits_do_not_depend_on_the_batch(run, monkeypatch):
@@ -87,7 +139,7 @@ def test_rows_are_filled_so_that_their_last_bits_do_not_depend_on_the_batch(run,
         return whole(self, rows, **options)
 
     monkeypatch.setattr(Autoregressive, "decoding", decoding)
-    of_form(load(run), 1, ("regex", "a"))
+    load(run).write(regex="a")
     assert fills == [4]
 
 
@@ -98,6 +150,16 @@ def test_guesses_change_no_file(run, tmp_path):
     for path in sorted((tmp_path / "plain").iterdir()):
         for name in ("lookup", "draft"):
             assert (tmp_path / name / path.name).read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize("prompt", ["", "ab 1"])
+def test_guesses_change_no_text_whatever_is_asked_beside_them(run, prompt):
+    artifact = load(run)
+    for asked in ({}, {"stop": "c", "top_k": 5}, {"max_tokens": 7, "temperature": 2.0}):
+        plain = artifact.write(prompt, 5, seed=2, **asked)
+        assert artifact.write(prompt, 5, seed=2, lookup=True, **asked) == plain
+        assert artifact.write(prompt, 5, seed=2, draft=artifact, **asked) == plain
+    assert len(set(plain)) == 5 and artifact.write(prompt, 5, seed=2, draft=run, **asked) == plain
 
 
 def test_int8_is_told_and_needs_a_text(run, tmp_path, folder):
@@ -115,7 +177,9 @@ def test_int8_is_told_and_needs_a_text(run, tmp_path, folder):
         (["--form", "valid"], "no grammar of their own"),
         (["--form", "valid", "--regex", "a"], "regex and form exclude each other"),
         (["--form", "vaild"], "did you mean 'valid'"),
-        (["--lookup", "--draft", "x"], "draft and lookup exclude"),
+        (["--lookup", "--draft", "{run}"], "draft and lookup exclude"),
+        (["--lookup", "--regex", "a"], "regex and lookup exclude"),
+        (["--draft", "{run}", "--form", "valid"], "form and draft exclude"),
         (["--draft", "nowhere"], "nowhere"),
         (["--json-schema", "nowhere.json"], "nowhere.json"),
         (["--json-schema", "latin.json"], "latin.json cannot be read: 'utf-8' codec"),
@@ -128,7 +192,7 @@ def test_int8_is_told_and_needs_a_text(run, tmp_path, folder):
 def test_a_wrong_form_is_one_line(run, flags, part, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "latin.json").write_bytes(b'{"const": "\xe9"}')
-    assert main(["sample", str(run), *flags]) == 2
+    assert main(["sample", str(run), *(flag.format(run=run) for flag in flags)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert part in line and not (tmp_path / "samples").exists()
 

@@ -104,10 +104,14 @@ class Split:
 
     @property
     def epoch(self) -> int:
-        """Rows in one epoch: all; of a running text, as many windows as fit at any offset."""
+        """Rows in one epoch: all; of a running text, as many windows as fit at any offset.
+
+        Where one fits at some offsets alone, that one.
+        """
         if self._length is None:
             return len(self._flat if self._packed is None else self._packed)
-        return max(len(self._flat) - self._length + 1, 0) // self._length
+        anywhere = max(len(self._flat) - self._length + 1, 0) // self._length
+        return max(anywhere, min(len(self), 1))
 
     @property
     def names(self) -> list[str]:
@@ -186,7 +190,8 @@ class Split:
             epoch, offset = divmod(start, self.epoch)
             rows = order(self.epoch, seed, epoch)[offset : offset + size]
             if self._length is not None:
-                rows = rows * self._length + _seed(seed, epoch, 1) % self._length
+                free = len(self._flat) - self.epoch * self._length + 1  # offsets that fit
+                rows = rows * self._length + _seed(seed, epoch, 1) % min(free, self._length)
             chosen.append(rows)
             start, size = start + len(rows), size - len(rows)
         return torch.cat(chosen)
@@ -222,6 +227,13 @@ class Dataset:
     def captions(self) -> list[str]:
         """Of the training part."""
         return self.train.captions
+
+    @property
+    def held_out(self) -> int:
+        """How many items the test part has; nothing else is told of them before a verdict."""
+        told = store.read_description(self._pack)
+        assert told is not None, self._pack
+        return told["parts"]["test"]["n"]
 
     def augmented(self, items: Tensor, cond: Condition) -> tuple[Tensor, Condition]:
         """A training batch with its sources, both changed alike where they belong together."""
