@@ -11,15 +11,17 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from genloom import given, sampling
+from genloom import given, masks, sampling
 from genloom.artifact import Artifact, check_counts
 from genloom.codecs import grid
 from genloom.codecs.files import write_png
+from genloom.codecs.points import table
 from genloom.codecs.text import FILES, SHEETS
 from genloom.conditions import Label, Text, hash_of
 from genloom.core import Edits, Interval, Items, Option, check_options
 from genloom.data.decode import decode
 from genloom.errors import BadInput
+from genloom.notes import note
 
 # Medium -> how its files end.
 ENDINGS = {"image": ".png", "points": ".csv", **{name: next(iter(FILES[name])) for name in FILES}}
@@ -43,6 +45,8 @@ def write(
     **options: Any,
 ) -> tuple[list[Path], Sequence[Tensor]]:
     """Draw n samples into a folder: NNNNNN.png (named by seed) and grid.png; files and items.
+
+    Several points are also the rows of one all.csv, with their seeds and labels.
 
     Args:
         artifact: To draw from.
@@ -74,6 +78,10 @@ def write(
     ending = ENDINGS[artifact.items.medium]
     paths = [folder / f"{seed + i:06d}{ending}" for i in range(n)]
     artifact.codec.write(items, paths, records)
+    if artifact.items.kind == "points" and n > 1:
+        columns = {name: [one[name] for one in records] for name in ("seed", "label")}
+        paths.append(folder / "all.csv")
+        paths[-1].write_text(table(items, {k: v for k, v in columns.items() if any(v)}), "utf-8")
     if with_grid and n > 1:
         picture = grid(items, artifact.items)
         if picture is not None:
@@ -86,6 +94,13 @@ def write(
             texts = [artifact.items.read(item) for item in items]
             paths[-1].write_bytes(drawn(texts, artifact.items.lexicon))
     return paths, items
+
+
+def older(folder: str | Path, paths: Sequence[Path]) -> int:
+    """How many files of samples an earlier call left in a folder, beside those of `paths`."""
+    endings = {path.suffix for path in paths}
+    found = (path for path in Path(folder).iterdir() if path.suffix in endings)
+    return sum(path.stem.isdecimal() and path not in paths for path in found)
 
 
 def record_of(path: str | Path) -> dict[str, str]:
@@ -153,16 +168,31 @@ def picture(path: str | Path) -> Tensor:
     Raises:
         BadInput: It is none.
     """
+    return torch.tensor(decode(_bytes(path), Path(path).name, []))[None]
+
+
+def _bytes(path: str | Path) -> bytes:
     path = Path(path)
     if not path.is_file():
         raise BadInput(f"there is no picture {path}.")
-    return torch.tensor(decode(path.read_bytes(), path.name, []))[None]
+    return path.read_bytes()
 
 
-def mask_of(path: str | Path, items: Items) -> Tensor:
-    """A picture file as a mask, bool (1, 1, H, W): white is true, which means may change."""
-    _, height, width = items.shape
-    return given.fit(picture(path), (1, height, width), enlarge="nearest-exact") >= 128
+def mask_of(path: str | Path, items: Items, original: Tensor | None = None) -> Tensor:
+    """A picture file as a mask, bool (1, 1, H, W): true where the original may change.
+
+    Args:
+        path: Of the file; transparent, or else white, means may change (see `masks`).
+        items: What the model makes.
+        original: The picture that it is for, uint8 (1, C, h, w); None: its form is not looked at.
+
+    Raises:
+        BadInput: It is no picture, not of the original's form, or leaves nothing to change.
+    """
+    mask, opaque = masks.read(_bytes(path), Path(path).name)
+    if original is not None:
+        masks.check_form(masks.size_of(mask), masks.size_of(original))
+    return masks.fitted(mask, opaque, items.shape[1:])
 
 
 def edit(
@@ -198,6 +228,7 @@ def edit(
     """
     if artifact.items.kind != "image":
         raise BadInput(f"{artifact.name} makes {artifact.items.kind}, not pictures.")
+    _note_part(original, artifact.items)
     before = given.fit(original, artifact.items.shape)
     how: dict[str, Any] = {"label": label, "caption": caption}
     if "source" in artifact.model.conditions:
@@ -210,6 +241,17 @@ def edit(
         made = artifact.sample(n, seed=seed, **how, **options)
         return before, made if mask is None else torch.where(mask, made, before)
     return before, _redrawn(artifact, before, range(seed, seed + n), mask, strength, how, options)
+
+
+def _note_part(original: Tensor, items: Items) -> None:
+    """Say what is changed of a picture of another form than the items have."""
+    height, width = original.shape[-2:]
+    rows, columns = given.part_of(original.shape[-2:], items.shape[1:])
+    if (rows, columns) != (height, width):
+        note(
+            f"the picture is {width}x{height}, and the model makes "
+            f"{items.shape[2]}x{items.shape[1]}: its middle, {columns}x{rows}, is changed."
+        )
 
 
 def _redrawn(

@@ -15,6 +15,7 @@ from torch import Tensor
 from genloom.answering import answered, prompts
 from genloom.checkpoint import naming_a_full_disk
 from genloom.codecs import grid
+from genloom.codecs.points import table
 from genloom.core import END, Condition, Generative
 from genloom.given import completed, shown
 from genloom.health import diversity
@@ -78,18 +79,23 @@ class Previewer:
         return time.perf_counter() - start
 
     def draw(self, model: Generative, step: int) -> Image.Image | None:
-        """Write `step-NNNNNNNN.png` (or .txt); the picture, or None for text."""
+        """Write `step-NNNNNNNN.png`; of texts, and of points off the plane, a .txt and None."""
         items = self._last = self._items(model, self.count)
         self.folder.mkdir(exist_ok=True)
         path = self.folder / f"step-{step:08d}"
         picture = self._sheet(items)
         with naming_a_full_disk(self.folder):
             if picture is None:
-                lines = [self.plan.dataset.items.read(item) for item in items[:16]]
-                path.with_suffix(".txt").write_text("\n---\n".join(lines) + "\n", encoding="utf-8")
+                path.with_suffix(".txt").write_text(self._told(items), encoding="utf-8")
             else:
                 picture.save(path.with_suffix(".png"))
         return picture
+
+    def _told(self, items: Tensor) -> str:
+        """The first texts, or all points as lines of CSV."""
+        if self.plan.dataset.items.kind == "points":
+            return table(items)
+        return "\n---\n".join(map(self.plan.dataset.items.read, items[:16])) + "\n"
 
     def _sheet(self, items: Tensor) -> Image.Image | None:
         """All samples, each to the right of its source where there are any."""

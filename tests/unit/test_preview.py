@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 
+import numpy as np
 import pytest
 import torch
 
@@ -43,6 +44,18 @@ def test_a_sheet_holds_what_was_settled_on(shown):
     previewer.draw(model, 3)
     assert len(previewer._last) == 12
     assert (previewer.folder / "step-00000003.png").is_file()
+
+
+def test_points_off_the_plane_are_rows_of_numbers(tmp_path):
+    np.savez(tmp_path / "x.npz", x=np.random.default_rng(0).normal(size=(40, 3)))
+    recipe = {"data": {"source": str(tmp_path / "x.npz")}, "model": {"use": "flow"}}
+    plan = resolve({**recipe, "train": {"steps": 1}})
+    previewer = Previewer(plan, tmp_path, torch.device("cpu"))
+    previewer.count = 5
+    assert previewer.draw(plan.model, 2) is None
+    header, *rows = (tmp_path / "step-00000002.txt").read_text().splitlines()
+    found = torch.tensor([[float(cell) for cell in row.split(",")] for row in rows])
+    assert header == "x0,x1,x2" and torch.equal(found, previewer._last)
 
 
 def talks(folder, answer: str, n: int):

@@ -50,6 +50,18 @@ def _write(item: Tensor, path: Path, metadata: Mapping) -> None:
     if path.suffix.lower() == ".json":
         path.write_text(json.dumps({"values": values, "metadata": dict(metadata)}), "utf-8")
         return
-    header = ",".join(f"x{i}" for i in range(len(values)))
-    path.write_text(f"{header}\n{','.join(map(repr, values))}\n", "utf-8")
+    path.write_text(table(item[None]), "utf-8")
     write_beside(path, metadata)
+
+
+def table(items: Tensor, told: Mapping[str, Sequence[object]] | None = None) -> str:
+    """Points (B, D) as the text of a CSV file: columns of what is told, then x0, x1 and so on.
+
+    Args:
+        items: The points.
+        told: Name of a column -> B values without commas, such as the seeds.
+    """
+    told = told or {}
+    names = [*told, *(f"x{i}" for i in range(items.shape[1]))]
+    rows = ([*(column[i] for column in told.values()), *x.tolist()] for i, x in enumerate(items))
+    return "".join(",".join(map(str, row)) + "\n" for row in (names, *rows))

@@ -174,7 +174,7 @@ def _source(form: str, blocks: list[Block], names: tuple[str, ...] = ()) -> Sour
             block.labels = block.labels.reshape(-1)
             if len(block.labels) != len(block.values):
                 reason = f"{len(block.labels)} labels for {len(block.values)} items"
-                raise Damaged(block.name, "lying_header", reason)
+                raise Damaged(block.name, "label_count", reason)
     parts = {block.part for block in blocks}
     if len(parts) == 1 or parts <= {"", "train"}:  # one file, whatever it is called: no parts
         for block in blocks:
@@ -221,7 +221,8 @@ def _as_images(block: Block) -> np.ndarray:
         x = x.transpose(0, 3, 1, 2)
     if x.ndim != 4 or x.shape[1] not in (1, 3) or 0 in x.shape:
         reason = (
-            f"shape {block.values.shape}; (N, H, W), (N, H, W, C) or (N, C, H, W) with C 1 or 3"
+            f"{x.dtype} of shape {block.values.shape}; pictures are (N, H, W), (N, H, W, C) or "
+            "(N, C, H, W) with C 1 or 3, or floats (N, D) for points"
         )
         raise Damaged(block.name, "unsupported", reason)
     if x.shape[2] * x.shape[3] > MAX_PIXELS:

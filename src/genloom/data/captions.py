@@ -26,6 +26,7 @@ from genloom.data import cache as store
 from genloom.data.source import PARTS
 from genloom.errors import BadInput, need
 from genloom.nets.text import TOKENIZER
+from genloom.notes import left_out
 
 if TYPE_CHECKING:
     from genloom.data.dataset import Dataset, Split
@@ -92,6 +93,16 @@ class Pieces:
         tokenizer = _tokenizer(self.folder, self.sha256, self.length)
         ids = [i + 1 for i in tokenizer.encode(text).ids]
         return torch.tensor(ids + [0] * (self.length - len(ids)))
+
+    def unread(self, text: str) -> tuple[str, ...]:
+        """Its end, where it is too long, and pieces that the tokenizer has not; see `Reader`."""
+        tokenizer = _tokenizer(self.folder, self.sha256, 0)
+        whole, none = tokenizer.encode(text), getattr(tokenizer.model, "unk_token", None)
+        marks = whole.special_tokens_mask
+        read = [piece for piece, mark in zip(whole.tokens, marks, strict=True) if not mark]
+        read = read[: self.length - sum(marks)]
+        strange = read.count(none)
+        return left_out("piece", len(whole.ids), self.length, strange, strange < len(read))
 
 
 @lru_cache(maxsize=8)

@@ -9,7 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
+
+from genloom.data import doubts
 from genloom.data.builtin import BUILTIN
+from genloom.data.cache import read_description
 from genloom.data.documents import Unit
 from genloom.data.findings import CODES, Damaged, Finding, printable
 from genloom.data.importing import pairs_of, reader_of, usual
@@ -169,7 +174,10 @@ def check(
         (_read_documents if reader.documents else read)(report, reader, options)
         if reader.kind == "text":
             with tempfile.TemporaryDirectory() as scratch:
-                write_pack(reader, str(source), options, Path(scratch, "pack"))
+                write_pack(reader, str(source), options, pack := Path(scratch, "pack"))
+                told = read_description(pack)
+            assert told is not None
+            report.notes[:0] = doubts.unheld(told["parts"]["valid"]["n"])
     except Damaged as damaged:
         report.findings.append(damaged.finding)
         report.problem = str(damaged)
@@ -198,10 +206,11 @@ def _read_documents(report: Report, reader: Source, options: ImportOptions) -> N
 
 
 def _read_items(report: Report, reader: Source, options: ImportOptions) -> None:
-    survey = Survey()
+    survey, points = Survey(), list[np.ndarray]()
     try:
-        for _ in survey.read(reader):
-            pass
+        for entry in survey.read(reader):
+            if reader.kind == "points":
+                points.append(entry.value)
     finally:
         report.findings, report.duplicates = survey.findings, survey.duplicates
     report.n, report.captions = survey.shapes.total(), survey.captions
@@ -214,3 +223,7 @@ def _read_items(report: Report, reader: Source, options: ImportOptions) -> None:
         named = Counter({part or "train": n for part, n in survey.parts.items()})
         report.parts = dict(named)
     shape_of(survey, report.source, options.size, options.channels)
+    loose = report.n - survey.parts["valid"] - survey.parts["test"]
+    report.notes[:0] = doubts.unheld(survey.parts["valid"] or round(options.valid * loose))
+    if points:
+        report.notes[:0] = doubts.uneven(torch.from_numpy(np.stack(points)))

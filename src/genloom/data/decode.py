@@ -7,6 +7,7 @@ The format is told by the bytes, not by the name. Every picture is decoded to it
 - 16 bits become 8 by v / 257, rounded. Floating-point pixels are refused.
 - CMYK, YCbCr, LAB and HSV become RGB by Pillow's formulas; colour profiles are ignored.
 - The picture is turned as its EXIF orientation says. Of an animation, the first frame counts.
+- AVIF is read where Pillow can; HEIC and the raw photos of cameras are refused by name.
 - A header with more than `MAX_PIXELS` pixels is refused before anything is decoded.
 """
 
@@ -17,13 +18,14 @@ import warnings
 from pathlib import PurePosixPath
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError, features
 
 from genloom.data.findings import BROKEN, Damaged, Finding, one_line
 
 MAX_PIXELS = 2**26
 MAX_BYTES = 2**28
-_FORMATS = ("PNG", "JPEG", "GIF", "BMP", "PPM", "WEBP", "TIFF")
+_AVIF = ("AVIF",) if "avif" in features.modules and features.check("avif") else ()
+_FORMATS = ("PNG", "JPEG", "GIF", "BMP", "PPM", "WEBP", "TIFF", *_AVIF)
 _ENDINGS = {
     ".png": ("PNG",),
     ".jpg": ("JPEG", "MPO"),
@@ -36,8 +38,13 @@ _ENDINGS = {
     ".pgm": ("PPM",),
     ".ppm": ("PPM",),
     ".pbm": ("PPM",),
+    **dict.fromkeys((".avif",) if _AVIF else (), _AVIF),
 }
 ENDINGS = frozenset(_ENDINGS)
+RAW = frozenset(
+    (".3fr", ".arw", ".cr2", ".cr3", ".dng", ".nef", ".nrw", ".orf", ".pef", ".raf", ".rw2", ".srw")
+)
+_HEIF = (b"ftyphei", b"ftyphev", b"ftypmif1", b"ftypmsf1", b"ftypavi")  # from the fifth byte on
 _MAGIC = (b"\x89PNG\r\n", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\0", b"MM\0*")
 _ORIENTATION = 0x0112
 
@@ -45,6 +52,17 @@ _ORIENTATION = 0x0112
 def looks_like_image(head: bytes) -> bool:
     """Whether a file that starts with these bytes (16 are enough) is a picture."""
     return head.startswith(_MAGIC) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
+
+
+def foreign(name: str) -> str:
+    """What a photo is that is not read, by its ending, and what to do; "" of other files.
+
+    A raw one often is TIFF, whose first picture is a thumbnail.
+    """
+    ending = name[name.rfind(".") :].lower()
+    raw, packed = ending in RAW, ending in (".heic", ".heif", ".avif") and ending not in ENDINGS
+    kind = "a raw photo" if raw else f"a photo in {ending[1:].upper()}" if packed else ""
+    return kind and f"{kind}: convert it to PNG or JPEG"
 
 
 def decode(data: bytes, name: str, findings: list[Finding]) -> np.ndarray:
@@ -71,6 +89,8 @@ def decode(data: bytes, name: str, findings: list[Finding]) -> np.ndarray:
             with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
                 pixels = _pixels(image, name, notes)
     except UnidentifiedImageError:
+        if data[4:].startswith(_HEIF):
+            raise Damaged(name, "unsupported", foreign(".heic")) from None
         code = "corrupt" if looks_like_image(data[:16]) else "not_an_image"
         raise Damaged(name, code, f"starts with {data[:8]!r}") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):

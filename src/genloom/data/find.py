@@ -7,13 +7,14 @@ import lzma
 import os
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from genloom.data.arrays import cifar_source, idx_source, label_name, npz_source
 from genloom.data.builtin import BUILTIN, builtin_source
-from genloom.data.decode import ENDINGS, looks_like_image
+from genloom.data.decode import ENDINGS, foreign, looks_like_image
 from genloom.data.documents import ROWS, Unit, table_documents, text_documents
 from genloom.data.findings import Damaged, Finding
 from genloom.data.images import image_source
@@ -21,7 +22,7 @@ from genloom.data.molecules import ENDINGS as SMILES
 from genloom.data.music import MIDI, chorale_source, midi_source
 from genloom.data.source import Source
 from genloom.data.tables import dataset_source, parquet_source
-from genloom.data.text import text_source
+from genloom.data.text import as_table, text_source
 from genloom.data.trees import Folder, hidden, open_zip
 from genloom.errors import BadInput, MissingExtra, nearest
 from genloom.music.chorales import looks_like_chorales
@@ -130,8 +131,7 @@ def _file(path: Path, wanted: Wanted = USUAL) -> Source:
         return parquet_source([path], wanted.texts)
     if head[:2] == b"PK" or name.endswith((".npz", ".zip")):
         return _zip(path, wanted)
-    if head[:2] == b"\x1f\x8b" or head[:6] == b"\xfd7zXZ\0":
-        head = _first_bytes(path, gzip.open if head[:2] == b"\x1f\x8b" else lzma.open)
+    head = _first_bytes(path, 16)
     if name.endswith(SMILES):
         return text_documents([path], wanted.unit or "line")
     if head[:3] == b"\0\0\x08" or "-ubyte" in name:
@@ -141,13 +141,22 @@ def _file(path: Path, wanted: Wanted = USUAL) -> Source:
         return cifar_source([path])
     if head[:4] == b"MThd" or name.endswith(MIDI):
         return midi_source(path)
+    if foreign(name):
+        raise Damaged(path.name, "unsupported", foreign(name))
     if looks_like_image(head) or path.suffix.lower() in ENDINGS:
         raise BadInput(f"{path} is one picture; give the folder that holds many.")
     if name.removesuffix(".gz").removesuffix(".xz").endswith(ROWS):
         return table_documents([path], wanted.texts)
     if ".txt" in name or _is_text(head):
-        return text_documents([path], wanted.unit) if wanted.unit else text_source(path)
+        return _prose(path, wanted)
     raise Damaged(path.name, "unsupported", f"starts with {head[:8]!r}; read are {_HELP}")
+
+
+def _prose(path: Path, wanted: Wanted) -> Source:
+    source = text_documents([path], wanted.unit) if wanted.unit else text_source(path)
+    with suppress(Damaged):  # who reads on will find that
+        source.notes += as_table(_first_bytes(path, 2**14))
+    return source
 
 
 def _zip(path: Path, wanted: Wanted = USUAL) -> Source:
@@ -160,10 +169,15 @@ def _zip(path: Path, wanted: Wanted = USUAL) -> Source:
     return image_source(path, inspect, wanted.captions)
 
 
-def _first_bytes(path: Path, opener: Callable[..., Any]) -> bytes:
+def _first_bytes(path: Path, n: int) -> bytes:
+    """The first n bytes of a file, of what is in it where it is gzip or xz."""
+    with path.open("rb") as file:
+        magic = file.read(6)
+    opener: Callable[..., Any] = gzip.open if magic[:2] == b"\x1f\x8b" else open
+    opener = lzma.open if magic == b"\xfd7zXZ\0" else opener
     try:
         with opener(path, "rb") as stream:
-            return stream.read(16)
+            return stream.read(n)
     except EOFError:
         raise Damaged(path.name, "truncated", "within the first bytes") from None
     except (OSError, zlib.error, lzma.LZMAError) as error:
@@ -207,9 +221,10 @@ def _folder(path: Path, wanted: Wanted) -> Source:
     if molecules := ending(*SMILES):
         return text_documents(molecules, wanted.unit or "line")
     if texts := _texts(path, lower):
-        one = len(texts) == 1 and not wanted.unit
-        return text_source(texts[0]) if one else text_documents(texts, wanted.unit or "file")
-    if any(looks_like_image(tree.head(name, 16)) for name in tree.names):
+        if len(texts) == 1:
+            return _prose(texts[0], wanted)
+        return text_documents(texts, wanted.unit or "file")
+    if any(foreign(name) or looks_like_image(tree.head(name, 16)) for name in tree.names):
         return image_source(path, inspect, wanted.captions)
     raise BadInput(f"{path} holds {len(tree.names)} files but no data; read are {_HELP}.")
 

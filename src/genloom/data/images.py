@@ -1,6 +1,7 @@
 """A folder of pictures, or a zip archive of one: labels, captions and parts from names and tables.
 
-- Subfolders are classes, if there are two or more and no picture lies beside them.
+- Subfolders are classes, if there are two or more and most pictures lie in them. The others, beside
+  them, have no label.
 - `train/`, `valid/` and `test/` at the top are the official parts.
 - `metadata.jsonl`, `captions.csv` and the like give labels and captions; then subfolders are no
   classes where the tables name labels. `1.txt` beside `1.png` is its caption.
@@ -8,19 +9,21 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from itertools import takewhile
 from pathlib import Path, PurePosixPath
 
-from genloom.data.decode import ENDINGS, decode, looks_like_image
+from genloom.data.decode import ENDINGS, RAW, decode, foreign, looks_like_image
 from genloom.data.findings import Damaged, Finding
 from genloom.data.metadata import NAMES, decode_text, read_tables
 from genloom.data.source import PART_NAMES, Entry, Source
 from genloom.data.trees import Folder, Tree, open_tree
+from genloom.errors import BadInput
 
 _PLAIN = (".txt", ".csv", ".jsonl")
 _ARRAYS = (".npz", ".zip", ".parquet", ".bin", ".gz", ".xz", "-ubyte")
+VERSION = 2  # of how names of pictures are read, for the fingerprint of data that it changes
 Inspect = Callable[[Path], Finding]
 
 
@@ -33,6 +36,9 @@ class Layout:
         labels: Name -> class.
         captions: Name -> text.
         parts: Name -> "train", "valid" or "test"; empty where there are none.
+        beside: Pictures that lie beside folders of classes or parts.
+        loose: Folders that are no classes, as most pictures lie beside them.
+        foreign: Photos that are not read.
         strays: Files that are neither pictures nor about pictures.
         ignored: How many files were passed over: read-me, licence, thumbnails and the like.
     """
@@ -41,6 +47,9 @@ class Layout:
     labels: dict[str, str] = field(default_factory=dict)
     captions: dict[str, str] = field(default_factory=dict)
     parts: dict[str, str] = field(default_factory=dict)
+    beside: list[str] = field(default_factory=list)
+    loose: list[str] = field(default_factory=list)
+    foreign: list[str] = field(default_factory=list)
     strays: list[str] = field(default_factory=list)
     ignored: int = 0
 
@@ -60,7 +69,7 @@ def _is_image(tree: Tree, name: str) -> bool:
     ending = PurePosixPath(name).suffix.lower()
     if ending in ENDINGS:
         return True
-    if ending in (*_PLAIN, *_ARRAYS, ".md", ".json"):
+    if ending in (*_PLAIN, *_ARRAYS, ".md", ".json") or foreign(name):
         return False
     return looks_like_image(tree.head(name, 16))
 
@@ -75,7 +84,9 @@ def lay_out(tree: Tree, findings: list[Finding], columns: tuple[str, ...] = ()) 
     for name in tree.names:
         if name in known or PurePosixPath(name).name in NAMES:
             continue
-        if name.lower().endswith((*_PLAIN, *_ARRAYS)) and name not in captions.values():
+        if foreign(name):
+            layout.foreign.append(name)
+        elif name.lower().endswith((*_PLAIN, *_ARRAYS)) and name not in captions.values():
             layout.strays.append(name)
         else:
             layout.ignored += 1
@@ -96,18 +107,29 @@ def lay_out(tree: Tree, findings: list[Finding], columns: tuple[str, ...] = ()) 
 def _read_names(layout: Layout) -> None:
     """Parts and classes from the folders that the pictures lie in."""
     paths = {name: PurePosixPath(name).parent.parts for name in layout.images}
-    shared = len(list(takewhile(lambda level: len(set(level)) == 1, zip(*paths.values()))))
-    paths = {name: folders[shared:] for name, folders in paths.items()}
-    top = {folders[0].lower() if folders else "" for folders in paths.values()}
+    while paths := _within(layout, paths):
+        if len({folders[0] for folders in paths.values()}) > 1:
+            break
+        paths = {name: folders[1:] for name, folders in paths.items()}
+    top = {folders[0].lower() for folders in paths.values()}
     if (
         len(top) > 1
         and "train" in {PART_NAMES.get(name) for name in top}
         and top <= set(PART_NAMES)
     ):
         layout.parts = {name: PART_NAMES[path[0].lower()] for name, path in paths.items()}
-        paths = {name: folders[1:] for name, folders in paths.items()}
-    if paths and all(paths.values()):
-        layout.labels = {name: folders[0] for name, folders in paths.items()}
+        paths = _within(layout, {name: folders[1:] for name, folders in paths.items()})
+    layout.labels = {name: folders[0] for name, folders in paths.items()}
+
+
+def _within(layout: Layout, paths: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    """Those of the paths that lead into folders; none of them where no more than half do."""
+    within = {name: folders for name, folders in paths.items() if folders}
+    if 2 * len(within) <= len(paths):
+        layout.loose += sorted({folders[0] for folders in within.values()})
+        return {}
+    layout.beside += [name for name in paths if name not in within]
+    return within
 
 
 def image_source(path: Path, inspect: Inspect, columns: tuple[str, ...] = ()) -> Source:
@@ -123,12 +145,20 @@ def image_source(path: Path, inspect: Inspect, columns: tuple[str, ...] = ()) ->
         layout = lay_out(tree, early, columns)
         empty = tree.empty
     index = {name: i for i, name in enumerate(layout.classes)}
+    if not layout.images and layout.foreign:
+        few = ", ".join(layout.foreign[:3])
+        raise BadInput(
+            f"{path.name} holds {len(layout.foreign)} photos ({few}) and none that is read: "
+            f"the first is {foreign(layout.foreign[0])}."
+        )
     if not layout.images:
         raise Damaged(path.name, "empty_folder", "pictures are known by their ending or content")
 
     def entries(findings: list[Finding]) -> Iterator[Entry]:
         findings += early
         findings += [Finding(name, "empty_folder", "no file in it") for name in empty]
+        findings += [Finding(name, "unsupported", foreign(name)) for name in layout.foreign]
+        findings += _beside(layout)
         with open_tree(path) as tree:
             for name in layout.images:
                 try:
@@ -149,10 +179,39 @@ def image_source(path: Path, inspect: Inspect, columns: tuple[str, ...] = ()) ->
     source = Source(form, "image", entries, classes=layout.classes, columns=columns)
     if layout.ignored:
         source.notes.append(f"{layout.ignored} files that are no data were passed over")
+    if len(layout.loose) > 1:
+        few = ", ".join(layout.loose[:3])
+        source.notes.append(f"subfolders ({few}) are no classes: most pictures lie beside them")
     unlabelled = len(layout.images) - len(layout.labels)
     if layout.classes and unlabelled:
         source.notes.append(f"{unlabelled} pictures have no label; theirs counts as hidden")
     return source
+
+
+def _beside(layout: Layout) -> Iterator[Finding]:
+    """Pictures whose place tells no class, or no part, where that of others does."""
+    for name in layout.beside:
+        if layout.classes and name not in layout.labels:
+            yield Finding(name, "no_folder", "it has no label", kept=True)
+        elif layout.parts and name not in layout.parts:
+            yield Finding(name, "no_folder", "it is of no official part", kept=True)
+
+
+def reads_anew(path: Path) -> bool:
+    """Whether pictures of a path are read otherwise than before `VERSION`.
+
+    That is where some lie beside folders of classes or parts, or are AVIF or raw.
+    """
+    if not (path.is_dir() or zipfile.is_zipfile(path)):
+        return False
+    with open_tree(path) as tree:
+        endings = {PurePosixPath(name).suffix.lower() for name in tree.names}
+        if endings.isdisjoint(ENDINGS | RAW):
+            return False
+        layout = Layout(image_names(tree))
+    _read_names(layout)
+    told = bool(layout.classes or layout.parts)
+    return bool(layout.beside and told) or not endings.isdisjoint(RAW | {".avif"})
 
 
 def _strays(tree: Tree, names: list[str], inspect: Inspect) -> Iterator[Finding]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from genloom.data import cache as store
-from genloom.data import music
+from genloom.data import images, music
 from genloom.data.augment import Augment
 from genloom.data.builtin import BUILTIN, VERSIONS
 from genloom.data.captions import reread
@@ -118,6 +118,7 @@ def open_dataset(
         files = files_of(path)
         content = store.hash_files(files, base, folder)
         rules = {"music": music.VERSION} if music.holds_midi(files) else {}
+        rules |= {"pictures": images.VERSION} if images.reads_anew(path) else {}
         options = options if captions else usual(source, options)
     named = options.named() | rules
     if options.tokenizer:  # what it says, not where it lies

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,20 @@ def text_source(path: Path) -> Source:
         return text
 
     return Source("text", "text", text=read)
+
+
+def as_table(head: bytes) -> list[str]:
+    """A note, where the first lines of a text are cells by commas, tabs or semicolons.
+
+    Three lines at least and the first 20 at most, with one and the same number of cells above 2.
+    """
+    whole = head[: head.rfind(b"\n") + 1].decode("utf-8", "replace")
+    lines = [line for line in whole.split("\n") if line.strip()][:20]
+    for comma in ",\t;" if len(lines) > 2 else "":
+        sizes = {len(row) for row in csv.reader(lines, delimiter=comma)}
+        if len(sizes) == 1 and min(sizes) > 2:
+            return [f"it looks like a table of {min(sizes)} columns; it is read as plain text"]
+    return []
 
 
 def number(text: str) -> tuple[np.ndarray, str]:

@@ -7,6 +7,7 @@ last answer.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -55,7 +56,15 @@ def chosen_columns(row: Mapping[str, Any], columns: tuple[str, ...], name: str) 
         return (*_asking(row, name), *CHOICE)
     raise BadInput(
         f"{name} has no column of text ({', '.join(map(str, row))}). Name it: data.text_column."
+        f"{_unnamed(row)} Tables of mixed columns are not modelled yet; rows of numbers alone go "
+        "as floats x (N, D) of an .npz."
     )
+
+
+def _unnamed(row: Mapping[str, Any]) -> str:
+    """What to say where names of columns are numbers, which cells are as a rule."""
+    numbers = [name for name in map(str, row) if re.fullmatch(r" *[-+]?\d*\.?\d+ *", name)]
+    return f" The first line is read as the names of columns, {numbers[0]} too." if numbers else ""
 
 
 def _asking(row: Mapping[str, Any], name: str) -> list[str]:

@@ -17,7 +17,7 @@ from genloom.metrics.bench import Bench
 from genloom.metrics.pictures import grid, heard, png
 from genloom.molecules.chemistry import to_smiles
 
-LOSSY = {".jpg", ".jpeg", ".webp"}
+LOSSY = {".jpg", ".jpeg", ".webp", ".avif"}
 PIECES = 3  # of music that are shown and can be heard
 SHOWN = 64  # samples in the picture of a verdict
 

@@ -19,6 +19,7 @@ from genloom.given import encoded
 from genloom.metrics.baselines import text_bytes, text_letters, texts
 from genloom.metrics.estimate import Estimate, enough, finite, mean_interval
 from genloom.metrics.text import inside
+from genloom.metrics.trivial import moments
 
 NAMES = {  # by what the items stand for
     "image": "bits_per_dim",
@@ -146,10 +147,14 @@ def independent(train: Tensor, items: Tensor, about: Items, given: Tensor | None
 
     Histograms with one count spread over the values; for points, one normal density. In the unit
     of `likelihood`, for items that the codec keeps as they are.
+
+    Raises:
+        Refused: Points lie in fewer dimensions than they have columns, so they have no density.
     """
     train, items = train[:10_000].flatten(1), items.flatten(1)
     if about.kind == "points":
-        mean, covariance = train.double().mean(0), train.double().T.cov()
+        mean, covariance = moments(train)
+        _spread_out(covariance)
         normal = torch.distributions.MultivariateNormal(mean, covariance)
         return -float(normal.log_prob(items.double()).mean())
     values, dims = 256 if about.lexicon is None else about.lexicon.vocab, items.shape[1]
@@ -160,3 +165,20 @@ def independent(train: Tensor, items: Tensor, about: Items, given: Tensor | None
     wanted = counted[1] if given is None else counted[1] & ~given
     nats = -log_p.gather(1, items.long().T).T.masked_fill(~wanted, 0).sum(1)
     return float(nats.mean()) / _scale(about, items, given)
+
+
+def _spread_out(covariance: Tensor) -> None:
+    """Refuse a covariance (D, D) without an inverse, whatever the units of its columns.
+
+    Less than the rounding of float32, in which points are stored, is no spread.
+    """
+    std = covariance.diagonal().sqrt()
+    if fixed := (std == 0).nonzero()[:, 0].tolist():
+        columns = ", ".join(f"x{i}" for i in fixed[:5])
+        raise Refused(f"one normal density: {columns} has one value in all training points.")
+    least = torch.linalg.eigvalsh(covariance / torch.outer(std, std))[0]
+    if least <= len(std) * torch.finfo(torch.float32).eps ** 2:
+        raise Refused(
+            "one normal density: a column of the training points follows from the others, so "
+            "they have none."
+        )

@@ -34,7 +34,7 @@ def prdc(x: Tensor, y: Tensor, *, id: str, k: int = 5) -> list[Estimate]:
     return [
         _share("precision", inside.any(0), n, id),
         _share("recall", (between < fake_radii[None]).any(1), n, id),
-        Estimate("density", density[0], max(0.0, density[1]), density[2], n, id, "higher"),
+        Estimate("density", density[0], max(0.0, density[1]), density[2], n, id, "closer"),
         _share("coverage", between.min(1).values < real_radii, n, id),
     ]
 

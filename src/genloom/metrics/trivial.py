@@ -36,11 +36,17 @@ def generate(
 def normal(train: Tensor, n: int) -> Tensor:
     """Draw n points of the normal distribution with the mean and covariance of points (N, D)."""
     generator = torch.Generator().manual_seed(7)
-    mean, covariance = train.double().mean(0), train.double().T.cov()
+    mean, covariance = moments(train)
     values, vectors = torch.linalg.eigh(covariance)
     root = vectors * values.clamp(min=0).sqrt()
     noise = torch.randn(n, train.shape[1], generator=generator, dtype=torch.float64)
     return (mean + noise @ root.T).to(train.dtype)
+
+
+def moments(points: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean (D,) and covariance (D, D) of points (N, D), in float64."""
+    points, d = points.double(), points.shape[1]
+    return points.mean(0), points.T.cov().reshape(d, d)  # of one column, cov is a number
 
 
 def continued(train: Tensor, about: Items, n: int) -> Tensor:

@@ -63,7 +63,7 @@ MEASURES = {
         "Density",
         "Samples in crowded places",
         "How crowded with real items the places of the samples are; 1 is as crowded as those of "
-        "real items.",
+        "real items, and more is a sign that samples keep to the commonest ones.",
         31,
     ),
     "recall": Measure(

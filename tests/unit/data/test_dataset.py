@@ -249,3 +249,21 @@ def test_augmentation_that_makes_no_sense(options):
 def test_augmentation_is_for_pictures():
     with pytest.raises(BadInput, match="points"):
         data.open_dataset("moons", flip=True)
+
+
+@pytest.mark.parametrize("name", ["moons", "digits"])
+def test_how_much_is_held_out_is_told(name):
+    dataset = data.open_dataset(name)
+    assert dataset.held_out == len(data.open_test(dataset)) > 0
+
+
+@pytest.mark.parametrize("held", [8, 9, 14, 15, 16])
+def test_a_short_part_of_a_running_text_gives_batches(held, tmp_path):
+    (tmp_path / "a.txt").write_text("abcdefghij" * held, "utf-8")
+    dataset = data.open_dataset(tmp_path / "a.txt", length=8, cache=tmp_path / "cache")
+    own = "".join(map(dataset.items.read, dataset.valid.items))
+    for position in range(3):
+        x, _, _ = dataset.valid.batch(position, 4, seed=0)
+        assert x.shape == (4, 8)
+        assert all(dataset.items.read(row) in "abcdefghij" * held for row in x)
+    assert len(own) == 8 * (held // 8)

@@ -99,6 +99,26 @@ def test_independent_entries_reach_their_entropy():
     assert independent(x, y, points) == pytest.approx(1 + math.log(2 * math.pi), abs=0.2)
 
 
+def test_points_without_a_density_are_refused_whatever_the_units():
+    about, x = Items("points", (3,)), torch.randn(500, 3)
+    x[:, 2] = 7.0
+    with pytest.raises(Refused, match="x2 has one value in all training points"):
+        independent(x, x, about)
+    x[:, 2] = x[:, 0] / 3 - 1e3 * x[:, 1]
+    with pytest.raises(Refused, match="follows from the others"):
+        independent(x, x, about)
+    units = torch.tensor([1.0, 1e4, 1e-4])
+    x = torch.randn(5000, 3)
+    wanted = 1.5 * (1 + math.log(2 * math.pi)) + float(units.log().sum())
+    assert independent(x * units, x * units, about) == pytest.approx(wanted, abs=0.1)
+
+
+def test_points_on_a_line_have_a_normal_density():
+    x = 3 * torch.randn(5000, 1)
+    wanted = (1 + math.log(2 * math.pi)) / 2 + math.log(3)
+    assert independent(x, x, Items("points", (1,))) == pytest.approx(wanted, abs=0.05)
+
+
 def test_documents_are_measured_by_their_own_letters():
     """Three bits a letter and one for the end, over documents of 1 to 7 letters."""
     codec = Text(Items("text", (8,), lexicon=Letters("abcd", marks=(END,))))

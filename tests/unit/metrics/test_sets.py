@@ -40,6 +40,13 @@ def test_prdc_tells_implausible_from_missing():
     assert 0.45 < noisy["precision"] < 0.55 and noisy["coverage"] > 0.9
 
 
+def test_more_density_than_real_data_have_is_no_better():
+    x, y = draw(200, 3, 0), draw(200, 3, 1)
+    found = {e.name: e for e in prdc(x / 3, y, id="f")}
+    assert found["density"].low > 1 and found["density"].better == "closer"
+    assert found["coverage"].better == "higher"
+
+
 def test_prdc_counts_by_hand():
     """On a line 0, 1, ..., the fifth neighbour is at most 5 away; inside it is strictly nearer."""
     real = torch.arange(100).double()[:, None]

@@ -64,5 +64,7 @@ def test_lossy_files_are_told():
             return 3
 
     assert _form(Part()) == "2 of 3 held-out files are lossy"  # pyright: ignore[reportArgumentType]
+    Part.names = ("a.avif", "b.png")
+    assert _form(Part()) == "1 of 3 held-out files are lossy"  # pyright: ignore[reportArgumentType]
     Part.names = ("a.png",)
     assert _form(Part()) == "lossless"  # pyright: ignore[reportArgumentType]
