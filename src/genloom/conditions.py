@@ -12,6 +12,7 @@ from torch import Tensor
 from genloom import given
 from genloom.core import Condition, Generative, Items
 from genloom.errors import BadInput, nearest
+from genloom.notes import note
 
 Label = int | str | Sequence[int | str] | None
 Text = str | Sequence[str] | None
@@ -61,7 +62,7 @@ def of(
     if has("label", words.label):
         found["label"] = _labels(items, seeds, words.label)
     if has("caption", words.caption):
-        found["caption"] = _captions(items, len(seeds), words.caption)
+        found["caption"] = _captions(items, len(seeds), words.caption, "caption")
     if has("source", source):
         found["source"] = _sources(items, seeds, source, mask)
     elif mask is not None:
@@ -69,7 +70,7 @@ def of(
     if words.negative is not None and has("caption", words.negative):
         if not hasattr(model, "guided"):
             raise BadInput(f"{name} is not guided: leave the negative caption out.")
-        found["negative_caption"] = _captions(items, len(seeds), words.negative)
+        found["negative_caption"] = _captions(items, len(seeds), words.negative, "negative")
     return found
 
 
@@ -84,12 +85,19 @@ def _labels(items: Items, seeds: Sequence[int], label: Label) -> Tensor:
     return torch.tensor(found * len(seeds) if len(found) == 1 else found)
 
 
-def _captions(items: Items, n: int, caption: Text) -> Tensor:
+def _captions(items: Items, n: int, caption: Text, what: str) -> Tensor:
     told = items.caption
     assert told is not None, items
     texts = [caption or ""] if caption is None or isinstance(caption, str) else list(caption)
     if len(texts) not in (1, n):
         raise BadInput(f"{len(texts)} captions for {n} samples: give one, or one each.")
+    for text in dict.fromkeys(filter(None, texts)):
+        try:
+            unread = told.unread(text)
+        except BadInput as error:
+            raise BadInput(f"{what} {text[:40]!r}: {error}") from None
+        if unread:
+            note(f"of the {what} {text[:40]!r} the model does not read: {', '.join(unread)}.")
     hidden = torch.full((told.length,), -1)
     rows = torch.stack([told.encode(text) if text else hidden for text in texts])
     return rows.expand(n, -1)

@@ -33,6 +33,7 @@ from typing import (
 import torch
 from torch import Tensor, nn
 
+from genloom import notes
 from genloom.draws import Rng as Rng
 from genloom.draws import Walk as Walk
 from genloom.draws import like as like
@@ -109,6 +110,14 @@ class Reader(Protocol):
         """Numbers, int64 (length,); what is too long is cut."""
         ...
 
+    def unread(self, text: str) -> tuple[str, ...]:
+        """What `encode` makes nothing of, in few words each; mostly nothing. See `notes.left_out`.
+
+        Raises:
+            BadInput: That is all of the text.
+        """
+        ...
+
 
 @dataclass(frozen=True)
 class Caption:
@@ -131,6 +140,13 @@ class Caption:
         """Numbers in [0, len(alphabet)], int64 (length,); what is too long is cut."""
         letters = self.plain(text)[: self.length].ljust(self.length, "\0")
         return torch.tensor([self.alphabet.find(letter) + 1 for letter in letters])
+
+    def unread(self, text: str) -> tuple[str, ...]:
+        """Its end, where it is too long, and letters that are not of the alphabet; see `Reader`."""
+        plain = self.plain(text)
+        strange = [letter for letter in plain[: self.length] if letter not in self.alphabet]
+        known = set(plain[: self.length]).difference(strange, " ")
+        return notes.left_out("letter", len(plain), self.length, len(strange), bool(known))
 
 
 @dataclass(frozen=True)

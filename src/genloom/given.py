@@ -221,8 +221,7 @@ def fit(pictures: Tensor, shape: Sequence[int], *, enlarge: str = "bicubic") -> 
     h, w = pictures.shape[-2:]
     if (h, w) == (height, width):
         return pictures
-    scale = min(h / height, w / width)
-    rows, columns = max(1, round(scale * height)), max(1, round(scale * width))
+    rows, columns = part_of((h, w), (height, width))
     top, left = (h - rows) // 2, (w - columns) // 2
     part = pictures[..., top : top + rows, left : left + columns].float()
     whole = height % rows == 0 and width % columns == 0
@@ -230,6 +229,13 @@ def fit(pictures: Tensor, shape: Sequence[int], *, enlarge: str = "bicubic") -> 
     smooth = {"antialias": True, "align_corners": False} if mode == "bicubic" else {}
     resized = F.interpolate(part, (height, width), mode=mode, **smooth)
     return resized.clamp(0, 255).round().byte()
+
+
+def part_of(size: Sequence[int], shape: Sequence[int]) -> tuple[int, int]:
+    """The (height, width) of the largest part of a picture that has the form of a shape."""
+    (h, w), (height, width) = size, shape
+    scale = min(h / height, w / width)
+    return max(1, round(scale * height)), max(1, round(scale * width))
 
 
 def shown(about: Items, source: Tensor) -> Tensor:

@@ -339,6 +339,11 @@ def test_captions_are_read_as_pieces_of_a_tokenizer(bert):
     assert told.encode("a").tolist() == [ids[0], ids[1], ids[4], 0, 0]
     assert told.encode("a red red red red red")[-1] == ids[4]
     assert told.encode("a what")[2] == WORDS.index("[UNK]") + 1
+    assert told.unread("a red square") == ()
+    assert told.unread("a what") == ("1 unknown piece",)
+    assert told.unread("a red red what red") == ("pieces beyond 5",)  # two of them are marks
+    with pytest.raises(BadInput, match="no piece of it"):
+        told.unread("what what")
     _, cond, rows = plan.dataset.train.batch(0, 12, 0)
     texts = [plan.dataset.train.captions[i] for i in rows]
     wanted = [told.encode(t) if t else torch.full((5,), -1) for t in texts]

@@ -26,6 +26,7 @@ from genloom.codecs import Image
 from genloom.core import Codec, Condition, Generative, Interval, Items, Real, Rng, Tokens
 from genloom.core import like as spread
 from genloom.errors import BadInput, need
+from genloom.notes import left_out
 from genloom.schedules import levels
 from genloom.solvers import SolverName
 
@@ -64,6 +65,11 @@ class Prompt:
             text, padding="max_length", max_length=self.length, truncation=True, return_tensors="pt"
         )
         return found.input_ids[0]
+
+    def unread(self, text: str) -> tuple[str, ...]:
+        """Its end, where it is too long: CLIP's pieces write every text; see `core.Reader`."""
+        count = len(self.tokenizer(text).input_ids)
+        return left_out("piece", count, self.length, 0, True)
 
 
 @final

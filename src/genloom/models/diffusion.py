@@ -43,6 +43,8 @@ from genloom.solvers import SolverName
 
 Net = Callable[[int, int, int, Mapping[str, Space]], nn.Module]
 VarianceName = Literal["fixed", "learned"]
+Span = tuple[float, float]  # the least and the greatest sigma
+NOWHERE: Span = (1.0, 0.0)
 
 
 @final
@@ -189,7 +191,7 @@ class Diffusion(Generative):
         levels, (mean, std) = self.space.levels, self._channels(x)
         known = {"levels": levels, "draws": 24, "generator": torch.Generator().manual_seed(0)}
         if self.learned:
-            guesses = self._guided(cond, 1.0, 0.0, 0.0)
+            guesses = self._guided(cond, 1.0, NOWHERE)
             return learned_variance.bound(guesses, x, self._chain(x), mean, **known)
         # a quarter of the levels' distance hardly hides which one it was
         low = 0.5 / (levels - 1) if levels else 0.002 * self.scale.item()
@@ -220,22 +222,25 @@ class Diffusion(Generative):
             guidance: Weight of the condition; 1 is the plain conditional model (Ho and Salimans,
                 2022, arXiv:2207.12598, Eq. 6, w = guidance - 1). Without effect where nothing was
                 dropped in training.
-            guide_from: Least r that is guided (Kynkaanniemi et al., 2024, arXiv:2404.07724).
-            guide_to: Greatest r that is guided.
+            guide_from: Least r that is guided (Kynkaanniemi et al., 2024, arXiv:2404.07724). Where
+                none of the few levels that are visited lies from here to `guide_to`, the nearest
+                of them is guided instead, by our own rule, or guidance would say nothing.
+            guide_to: Greatest r that is guided; 0, or less than `guide_from`: nowhere.
             rescale: How far a guided guess is given back the contrast of a plain one, where
                 guidance over-exposes (Lin et al., 2023, arXiv:2305.08891, Eq. 14 to 16).
             eta: Share of the fresh noise, where the solver adds any; `ancestral` with 0 is DDIM at
                 the levels of its own table.
         """
         sigmas = self._levels(steps, solver)
-        how = (cond, guidance, guide_from, guide_to, rescale)
+        span = self._span(guide_from, guide_to, sigmas)
+        guesses = self._guided(cond, guidance, span, rescale)
         x = self.start(rng, sigmas[0].item())
         fresh = partial(rng.normal, *self.space.shape)
         if self.learned and solver == "ancestral":
-            guesses, chain = self._guided(*how), self._chain(x)
+            chain = self._chain(x)
             yield from learned_variance.ancestral(guesses, x, sigmas, fresh, chain, eta=eta)
         else:
-            yield from solvers.solve(solver, self.guided(*how), x, sigmas, fresh, eta=eta)
+            yield from solvers.solve(solver, _means(guesses), x, sigmas, fresh, eta=eta)
 
     def edit_steps(
         self,
@@ -264,8 +269,8 @@ class Diffusion(Generative):
         if len(sigmas) == 1:
             yield source
             return
-        how = ("guidance", "guide_from", "guide_to", "rescale")
-        free = self.guided(cond, *(chosen[name] for name in how))
+        span = self._span(chosen["guide_from"], chosen["guide_to"], sigmas)
+        free = _means(self._guided(cond, chosen["guidance"], span, chosen["rescale"]))
 
         def denoiser(x: Tensor, sigma: Tensor) -> Tensor:
             d = free(x, sigma)
@@ -298,23 +303,35 @@ class Diffusion(Generative):
             high: Greatest r that is guided.
             rescale: See `sample_steps`.
         """
-        guesses = self._guided(cond, weight, low, high, rescale)
-        return lambda x, sigma: guesses(x, sigma)[0]
+        return _means(self._guided(cond, weight, self._span(low, high), rescale))
 
-    def _guided(
-        self, cond: Condition, weight: float, low: float, high: float, rescale: float = 0.0
-    ) -> Guesses:
+    def _span(self, low: float, high: float, sigmas: Tensor | None = None) -> Span:
+        """The least and the greatest sigma that are guided, of an interval of r.
+
+        Where no visited level lies within (`sigmas` ends in 0, which is none), it is the one that
+        is nearest to it in ln sigma, rounded as solvers pass it on.
+        """
+        least, most = low * self.scale.item(), high * self.scale.item()
+        if sigmas is None or not 0 < most >= least:
+            return least, most
+        levels: list[float] = sigmas[:-1].to(self.mean.dtype).tolist()
+        if any(least <= level <= most for level in levels):
+            return least, most
+        away = [abs(math.log(level / min(max(level, least), most))) for level in levels]
+        near = levels[away.index(min(away))]
+        return near, near
+
+    def _guided(self, cond: Condition, weight: float, span: Span, rescale: float = 0.0) -> Guesses:
         """D as `guided` says, and the variance of the conditional model (see `_guess`)."""
         away = {name: cond[found] for name in cond if (found := f"negative_{name}") in cond}
         cond = {name: cond[name] for name in cond if name in self.conditions}
         if weight == 0:
             cond = {}
         if weight in (0, 1) or not cond or not self.drop:
-            low, high = 1.0, 0.0  # nowhere
+            span = NOWHERE
         n = len(next(iter(cond.values()), ()))
         hidden = hide(cond, torch.ones(n, dtype=torch.bool, device=self.mean.device))
         both = {name: torch.cat([cond[name], away.get(name, hidden[name])]) for name in cond}
-        span = low * self.scale.item(), high * self.scale.item()
 
         def guesses(x: Tensor, sigma: Tensor) -> Guess:
             if not span[0] <= sigma[0].item() <= span[1]:
@@ -358,6 +375,11 @@ class Diffusion(Generative):
     def _channels(self, x: Tensor) -> tuple[Tensor, Tensor]:
         shape = (1, -1, *(1,) * (x.ndim - 2))
         return self.mean.view(shape), self.std.view(shape)
+
+
+def _means(guesses: Guesses) -> solvers.Denoise:
+    """D alone, as solvers take it."""
+    return lambda x, sigma: guesses(x, sigma)[0]
 
 
 def flow(

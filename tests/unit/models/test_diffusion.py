@@ -7,13 +7,14 @@ import pytest
 import torch
 from torch import nn
 
+from genloom import solvers
 from genloom.core import Denoiser, Real, Rng, Tokens, options, rows
 from genloom.errors import BadInput
 from genloom.models.diffusion import Diffusion, ddpm, edm, flow
 from genloom.models.targets import TARGETS, min_snr
 from genloom.nets.mlp import Mlp
 from genloom.nets.unet import UNet
-from genloom.sampling import sample
+from genloom.sampling import edit, sample
 from genloom.schedules import LAWS, table
 from genloom.solvers import SOLVERS, STOCHASTIC
 
@@ -224,6 +225,40 @@ def test_guidance_extrapolates_in_its_interval_alone(learnt):
             assert torch.allclose(guided(x, sigma), wanted, atol=1e-4)
         none = learnt.guided(cond, 0.0, 0.3, 5.0)
         assert torch.allclose(none(x, sigma), blind, atol=1e-5)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 8])
+def test_few_steps_guide_the_visited_level_that_is_nearest_to_the_interval(learnt, steps):
+    cond, sigmas = {"label": torch.tensor([0, 1])}, learnt._levels(steps, "euler")
+    r = (sigmas[:-1] / learnt.scale).tolist()
+    outside = [max(math.log(0.3 / one), math.log(one / 5.0)) for one in r]
+    near = sigmas[outside.index(min(outside))].item()
+    assert (min(outside) > 0) == (steps <= 3)
+
+    def denoiser(x, sigma):
+        here = math.isclose(sigma[0].item(), near, rel_tol=1e-6)
+        weight, span = (4.0, (0.3, 5.0)) if steps > 3 else (4.0 if here else 1.0, (0.0, 1e4))
+        return learnt.guided(cond, weight, *span)(x, sigma)
+
+    with torch.no_grad():
+        start = learnt.start(Rng([0, 1]), sigmas[0].item())
+        *_, wanted = solvers.euler(denoiser, start, sigmas)
+    found, plain, none = (
+        sample(learnt, 2, cond, steps=steps, solver="euler", guidance=weight, **span)
+        for weight, span in ((4.0, {}), (1.0, {}), (4.0, {"guide_to": 0.0}))
+    )
+    assert torch.equal(found, wanted)
+    assert torch.equal(plain, none) and not torch.allclose(found, plain, atol=1e-3)
+
+
+def test_a_weak_edit_is_guided_too(learnt):
+    cond, source = {"label": torch.tensor([1])}, torch.zeros(1, 2)
+    levels = learnt._levels(16, "unipc")[-4:] / learnt.scale
+    assert levels.max() < 0.3
+    plain, guided = (
+        edit(learnt, [0], cond, source, strength=0.2, guidance=weight) for weight in (1.0, 6.0)
+    )
+    assert not torch.allclose(plain, guided, atol=1e-4)
 
 
 def test_rescaled_guidance_has_the_contrast_of_the_plain_guess(learnt):
