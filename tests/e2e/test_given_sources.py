@@ -16,6 +16,7 @@ from PIL import Image
 
 from genloom.artifact import load
 from genloom.gallery import edit
+from genloom.notes import Note
 from tests.e2e.asking import content, events, talk, until
 from tests.e2e.attacks import bombs
 from tests.e2e.server import serving
@@ -93,10 +94,11 @@ def test_an_edit_by_a_model_of_holes_is_an_inpainting(client, folders):
     found = client.images.edit(**asked, mask=("m.png", MASK), extra_body=extra)
     rows = torch.zeros(1, 1, 8, 8, dtype=torch.bool)
     rows[..., 1:6, 2:] = True  # of the middle 20 rows of 30, 3 to 15 of them, from column 4 on
-    before, made = edit(
-        load(folders["holes"], device="cpu"),
-        tensor(LARGE), 4, mask=rows, seed=SEED, label=1, **STEPS,
-    )  # fmt: skip
+    with pytest.warns(Note, match="its middle, 20x20, is changed"):
+        before, made = edit(
+            load(folders["holes"], device="cpu"),
+            tensor(LARGE), 4, mask=rows, seed=SEED, label=1, **STEPS,
+        )  # fmt: skip
     results = [pixels(one.b64_json) for one in found.data]
     assert results == [shown(item) for item in made] and len(set(results)) == 4
     outside = ~rows[0].expand(3, -1, -1)

@@ -7,6 +7,7 @@ import io
 import json
 import re
 
+import httpx2
 import openai
 import pytest
 from openai import OpenAI
@@ -276,12 +277,52 @@ def test_what_asks_for_nothing_is_no_error_and_what_nobody_read_is_told(client):
     with pytest.raises(openai.BadRequestError, match="messages is empty"):
         client.chat.completions.create(model="words", messages=[])
     nothing = {"suffix": None, "tools": [], "best_of": 2, "user": "me", "store": False}
-    more = {**nothing, "parallel_tool_calls": True, "metadata": {"a": "b"}, "topk": 3}
+    more = {**nothing, "parallel_tool_calls": True, "metadata": {"a": "b"}, "beams": 3}
     answer = client.completions.with_raw_response.create(
         model="words", prompt="the ", max_tokens=4, n=2, extra_body=more
     )
-    assert answer.headers["x-genloom-ignored"] == "topk"
+    assert answer.headers["x-genloom-ignored"] == "beams"
     assert len(answer.parse().choices) == 2
+
+
+@pytest.mark.parametrize(
+    ("route", "wrong", "meant"),
+    [
+        ("completions", "topk", "top_k"),
+        ("chat/completions", "sede", "seed"),
+        ("generations", "sede", "seed"),
+        ("generations", "temprature", "options.temperature"),
+        ("generations", "top_k", "options.top_k"),
+    ],
+)
+def test_a_field_that_is_nearly_one_of_the_route_is_refused(client, route, wrong, meant):
+    said = {"chat/completions": {"messages": [{"role": "user", "content": "the "}]}}
+    body = {"model": "words", **said.get(route, {"prompt": "the "}), wrong: 3}
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.post(f"/{route}", body=body, cast_to=object)
+    assert f"no {wrong!r}; did you mean {meant!r}?" in caught.value.message
+    assert (caught.value.code, caught.value.param) == ("unknown_parameter", wrong)
+
+
+def test_a_form_with_such_a_field_is_refused_too(server):
+    form = {"model": "digits", "prompt": "7", "guidence": "2"}
+    files = {"image": ("a.png", b"\x89PNG", "image/png")}
+    answer = httpx2.post(f"{server.url}/v1/images/edits", data=form, files=files)
+    error = answer.json()["error"]
+    assert (answer.status_code, error["param"]) == (400, "guidence")
+    assert "did you mean 'guidance'?" in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("body", "place", "why"),
+    [(b"{bad", "character 2", "property name"), (b"[1, 2", "character 6", "delimiter")],
+)
+def test_a_body_that_is_no_json_is_told_where(server, body, place, why):
+    headers = {"content-type": "application/json"}
+    answer = httpx2.post(f"{server.url}/v1/completions", content=body, headers=headers)
+    error = answer.json()["error"]
+    assert (answer.status_code, error["param"]) == (400, None)
+    assert error["message"].startswith(f"the body is no JSON at {place}: ") and why in str(error)
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -16,6 +16,7 @@ from torch import Tensor
 from genloom.errors import BadInput
 
 REFUSED = 8  # draws of one token that are refused, before the nearest end decides
+BOUNDLESS = 2**40  # tokens that are left where nobody counts
 WRONG_START = "no text of the form that is asked for begins as the prompt does."
 
 
@@ -139,6 +140,12 @@ class Strict:
         self.constraint, self.left, self.vocab, self.end = constraint, left, vocab, end
         self.state = constraint.start(left, given)
         self.over = False
+
+    @property
+    def closed(self) -> bool:
+        """Whether the text has its form, and none that is longer begins with it."""
+        more = self.constraint.allowed(self.state, BOUNDLESS)
+        return self.constraint.complete(self.state) and not bool(more.any())
 
     def allowed(self) -> Tensor | None:
         """Which tokens may come next, bool (V,); None where the text is over, and then it is so."""

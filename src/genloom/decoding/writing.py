@@ -135,7 +135,13 @@ class Writing:
         return shown
 
     def finish(self, i: int, tokens: Sequence[int], *, stopped: bool) -> None:
-        """Take a whole text that was not seen growing; it ends at a stop, or at its length."""
+        """Take a whole text that was not seen growing; it ends at a stop, or at its length.
+
+        Args:
+            i: Which one.
+            tokens: All that were drawn, those of a stop in `stops` included.
+            stopped: Whether something else than its length ended it.
+        """
         whole = Reading(self.lexicon, self.given).add(*tokens)
         places = [place for stop in self.stops if (place := whole.find(stop)) >= 0]
         text, count = whole, len(tokens)
@@ -144,6 +150,11 @@ class Writing:
             count = self._needed(tokens, text)
         reason = "stop" if stopped else "length"
         self.texts[i] = Text(list(tokens[:count]), text, len(text), count, reason)
+
+    def whole(self, i: int) -> None:
+        """Take it that a text that was seen growing had its form: no length cut it short."""
+        if self.texts[i].count:  # where nothing was to be written, nothing had a form
+            self.texts[i].reason = "stop"
 
     def refuse(self, i: int) -> None:
         """Take a text back: a filter does not let it out."""
@@ -164,14 +175,13 @@ class Writing:
         text.tokens.append(token)
         text.text = whole = reading.add(token)
         text.count += 1
-        for stop in self.stops:
-            place = text.text.find(stop, max(0, known - len(stop) + 1))
-            if place >= 0:
-                text.text = text.text[:place]
-                text.count, text.reason = self._needed(text.tokens, text.text), "stop"
-                text.tokens = text.tokens[: text.count]
-                return whole
-        if text.count >= self.most:
+        found = [(stop, max(0, known - len(stop) + 1)) for stop in self.stops]
+        places = [place for one in found if (place := text.text.find(*one)) >= 0]
+        if places:
+            text.text = text.text[: min(places)]
+            text.count, text.reason = self._needed(text.tokens, text.text), "stop"
+            text.tokens = text.tokens[: text.count]
+        elif text.count >= self.most:
             text.reason = "length"
         return whole
 

@@ -45,7 +45,8 @@ class Asked:
         options: Of the model's sampling.
         prompt: Tokens that each sample begins with.
         caption: What the samples should show, for models that were trained with captions.
-        told: Text that the filters read: the prompt as it was written.
+        negative: What guidance leads away from, for such models as are led by it.
+        told: Text that the filters read: the prompts as they were written.
         form: Of the files, see `media.FORMATS`.
         size: (width, height) that pictures are resized to.
         quality: Of JPEG and WebP.
@@ -73,6 +74,7 @@ class Asked:
     options: Mapping[str, Any] = field(default_factory=dict)
     prompt: tuple[int, ...] = ()
     caption: str = ""
+    negative: str = ""
     told: str = ""
     form: str
     size: tuple[int, int] | None = None
@@ -123,9 +125,9 @@ class Asked:
 
     def _condition(self) -> dict[str, Tensor]:
         items, found = self.known.items, {}
-        if self.caption and items.caption is not None:
-            caption = items.caption.encode(self.caption)
-            found["caption"] = caption.expand(len(self.seeds), -1)
+        for name, text in (("caption", self.caption), ("negative_caption", self.negative)):
+            if text and items.caption is not None:
+                found[name] = items.caption.encode(text).expand(len(self.seeds), -1)
         if self.original is not None and self.known.given != "none":
             picture, mask = self.original
             each = self.known.given == "masked" and mask is None  # its hole is the sample's own
@@ -133,6 +135,18 @@ class Asked:
             seeds = self.seeds if each else self.seeds[:1]
             found["source"] = given.asked(items, picture[None], seeds, hole)
         return found
+
+    @property
+    def unread(self) -> dict[str, str]:
+        """What the model makes nothing of in its captions, by the names of their fields."""
+        reader, texts = self.known.items.caption, (self.caption, self.negative)
+        pairs = zip(("prompt", "negative_prompt"), texts, strict=True)
+        return {
+            f"{name} ({part})": text
+            for name, text in pairs
+            if text and reader is not None
+            for part in reader.unread(text)
+        }
 
     def recorded(self, i: int) -> dict[str, Any]:
         """What the record of sample i keeps beside seed and label; `of_record` reads it.
@@ -143,6 +157,7 @@ class Asked:
         found: dict[str, Any] = {"sampling": dict(self.options), "format": self.form}
         found |= {"prompt": list(self.prompt)} if self.prompt else {}
         found |= {"caption": self.caption} if self.caption else {}
+        found |= {"negative": self.negative} if self.negative else {}
         found |= {"size": list(self.size)} if self.size else {}
         found |= {"quality": self.quality} if self.form in LOSSY else {}
         found |= {} if self.most is None else {"most": self.most}
@@ -184,6 +199,7 @@ class Asked:
                 form=kept.pop("format"),
                 prompt=tuple(kept.pop("prompt", ())),
                 caption=kept.pop("caption", ""),
+                negative=kept.pop("negative", ""),
                 size=tuple(kept.pop("size")) if "size" in kept else None,
                 quality=kept.pop("quality", cls.quality),
                 most=kept.pop("most", None),

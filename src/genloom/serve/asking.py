@@ -11,7 +11,7 @@ from genloom.serve.known import Known
 from genloom.serve.making import label_of, seeds_of
 from genloom.serve.originals import Sent, made_from
 from genloom.serve.problems import Problem
-from genloom.serve.prompts import caption_of, prompt_of, room_after
+from genloom.serve.prompts import caption_of, negative_of, prompt_of, room_after
 from genloom.serve.settings import Limits
 
 LARGEST = 1e6  # of a number of a code
@@ -25,6 +25,7 @@ def asked_for(
     *,
     label: int | str | None = None,
     prompt: str = "",
+    negative_prompt: str | None = None,
     format: str | None = None,
     options: Mapping[str, Any] | None = None,
     previews: int = 0,
@@ -43,6 +44,7 @@ def asked_for(
         seeds: One for each sample, checked already.
         label: A class, by name or index.
         prompt: Text that each sample begins with, or that says what it should show.
+        negative_prompt: What it should not show, for models that are led by captions.
         format: Of the files; None for the kind's default.
         options: Of the model's sampling.
         previews: Guesses to show on the way.
@@ -64,7 +66,8 @@ def asked_for(
         options=known.chosen(options or {}, most_steps=limits.steps),
         prompt=given,
         caption=caption_of(known, prompt, limits),
-        told=prompt,
+        negative=negative_of(known, negative_prompt, limits),
+        told="\n".join(filter(None, (prompt, negative_prompt))),
         form=media.media_type(known.items.medium, format)[0],
         previews=previews,
         tokens=tokens and known.tokens,

@@ -8,13 +8,15 @@ import io
 import json
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
+from genloom import masks
 from genloom.codecs.voices import Voices
 from genloom.core import Items
 from genloom.data.decode import conform, decode
@@ -29,6 +31,7 @@ from genloom.serve.problems import Problem
 
 MOST_PIXELS = 2**23
 MOST_BYTES = 2**23  # of a picture
+MASKS = ("PNG", "WEBP", "GIF")  # files that have transparency
 MOST_MIDI = 2**18  # of a MIDI file: reading so much takes about a second
 CUT_OFF = "with what was written the piece has more words than an item: the voices were cut off"
 CHANGED = "beside what was written the model's words say other notes than those that stay"
@@ -62,33 +65,38 @@ def source(data: bytes, items: Items, param: str = "source") -> Tensor:
     return fit(pixels, items.shape, enlarge=kind_of(items.given).enlarge)[0]
 
 
-def hole(data: bytes, items: Items, param: str = "mask") -> Tensor:
+def hole(data: bytes, items: Items, param: str = "mask", *, of: bytes | None = None) -> Tensor:
     """`mask` for the same models, bool (H, W): fitted as the source beside it is.
 
     Raises:
-        Problem: It is no picture, or leaves nothing to change.
+        Problem: It is no picture, or leaves nothing to change; or as for `mask`.
     """
-    image, alpha = _mask(data, param)
-    light = torch.from_numpy(np.array(image))[None, None]
-    shape = 1, *items.shape[1:]
-    return _some(fit(255 - light if alpha else light, shape, enlarge="nearest-exact")[0, 0] >= 128)
+    light, opaque = _mask(data, param, of)
+    with _refused(param, "empty_mask"):
+        return masks.fitted(light, opaque, items.shape[1:])[0, 0]
 
 
-def mask(data: bytes, items: Items, param: str = "mask") -> Tensor:
-    """Where a picture may change, bool (H, W): where the mask is transparent.
+def mask(data: bytes, items: Items, param: str = "mask", *, of: bytes | None = None) -> Tensor:
+    """Where a picture may change, bool (H, W): see `genloom.masks`.
 
-    A mask without transparency: where it is light.
+    Args:
+        data: The file of the mask.
+        items: What the model makes.
+        param: What errors call it.
+        of: The file of the picture that it is for; None: its form is not looked at.
 
     Raises:
-        Problem: It is no picture, or leaves nothing to change.
+        Problem: It is no picture, is not of the form of that picture, or leaves nothing to change.
     """
     _, height, width = items.shape
-    image, alpha = _mask(data, param)
+    found, opaque = _mask(data, param, of)
+    image = Image.fromarray(found[0, 0].numpy())
     side = min(image.size)
     left, top = (image.width - side) / 2, (image.height - side) / 2
     box = (left, top, left + side, top + side) if height == width else None
     shown = np.asarray(image.resize((width, height), Image.Resampling.BOX, box=box)) > 127
-    return _some(torch.from_numpy(~shown if alpha else shown))
+    with _refused(param, "empty_mask"):
+        return masks.some(torch.from_numpy(~shown if opaque else shown))
 
 
 def music(data: bytes, param: str) -> Score:
@@ -168,23 +176,28 @@ def _pixels(data: bytes, param: str) -> np.ndarray:
         raise Problem(400, f"{param}: {error}", param=param, code="invalid_image") from error
 
 
-def _mask(data: bytes, param: str) -> tuple[Image.Image, bool]:
-    """One channel of a mask, and whether it is how much can be seen of it; else it is light."""
+def _mask(data: bytes, param: str, of: bytes | None) -> tuple[Tensor, bool]:
+    """As `masks.read` gives it."""
     measure(data, param)
+    with Image.open(io.BytesIO(data)) as opened:
+        if opened.format not in MASKS:
+            text = f"{param} is not a PNG, WebP or GIF that can be read."
+            raise Problem(400, text, param=param, code="invalid_image")
+    with _refused(param, "invalid_image"):
+        found, opaque = masks.read(data, param)
+    if of is not None:
+        with _refused(param, "invalid_value"):
+            masks.check_form(masks.size_of(found), masks.size_in(of))
+    return found, opaque
+
+
+@contextmanager
+def _refused(param: str, code: str) -> Iterator[None]:
+    """What the library refuses, as the server says it."""
     try:
-        with Image.open(io.BytesIO(data), formats=("PNG", "WEBP", "GIF")) as opened:
-            alpha = opened.has_transparency_data
-            image = opened.convert("RGBA").getchannel("A") if alpha else opened.convert("L")
-            return image, alpha
-    except BROKEN as error:
-        text = f"{param} is not a PNG, WebP or GIF that can be read."
-        raise Problem(400, text, param=param, code="invalid_image") from error
-
-
-def _some(found: Tensor) -> Tensor:
-    if not found.any():
-        raise Problem(400, "the mask leaves nothing to change.", param="mask", code="empty_mask")
-    return found
+        yield
+    except BadInput as error:
+        raise Problem(400, str(error), param=param, code=code) from error
 
 
 def rows(inputs: Sequence[str], items: Items) -> Tensor:

@@ -50,6 +50,7 @@ class Known:
         measures: That its card holds, by name, for what has no verdict beside it.
         given: The kind of source that its samples are made from, of `given.SOURCES`, or "none".
         needs_source: Whether it makes nothing without one.
+        guided: Whether it can be led away from a caption.
         packs: Whether its weights can be int8, see `int8.packs`.
         voices: The codec of a model that writes voices to given ones, else None.
     """
@@ -70,6 +71,7 @@ class Known:
     measures: Mapping[str, Any] = field(default_factory=dict)
     given: str = "none"
     needs_source: bool = False
+    guided: bool = False
     packs: bool = False
     voices: Voices | None = None
 
@@ -127,6 +129,8 @@ class Known:
             "embeds": self.latent is not None,
             "edits": self.edits,
             "continues": self.tokens,
+            "captions": self.items.caption is not None,
+            "guided": self.guided,
             **({} if self.latent is None else {"latent": {"size": self.latent}}),
             **({} if self.given == "none" else {"source": self._source()}),
         }
@@ -175,6 +179,7 @@ def learn(name: str, folder: Path) -> Known:
         measures=found.card.get("metrics") or {},
         given=found.items.given if "source" in model.conditions else "none",
         needs_source="source" in model.needs,
+        guided=hasattr(model, "guided") and "caption" in model.conditions,
         packs=isinstance(model, Draws) and packs(getattr(model, "net", None)),
         voices=voices,
     )

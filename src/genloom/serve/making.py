@@ -57,9 +57,9 @@ class Output:
         record: None where it was refused.
         content: Its bytes; empty where it is held or refused.
         text: What it says, for texts that may be shown.
-        tokens: Those of such a text, given ones included.
+        tokens: Those of such a text, given ones and those of a text that stopped it included.
         why: Of a refusal.
-        stopped: Whether a text ended by a stop sequence.
+        stopped: Whether a text ended by a stop or with its form, not by its length alone.
     """
 
     seed: int
@@ -251,7 +251,8 @@ class Maker:
                 outputs.append(replace(output, why=_why(decisions[i])))
             else:
                 text = None if texts is None else texts[i]
-                tokens = () if texts is None else tuple(found[i].tolist())
+                after = done.after[i] if done.after else []
+                tokens = () if texts is None else (*found[i].tolist(), *after)
                 outputs.append(replace(output, content=one.content, text=text, tokens=tokens))
         return outputs
 

@@ -22,7 +22,7 @@ from genloom.serve.trainings import reserve
 
 Kind = Literal["sample", "train", "evaluate", "compare", "survey", "forecast"]
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
-WORDS = {"label", "prompt", "format", "options"}  # of a sample's body, as `asked_for` takes them
+WORDS = {"label", "prompt", "negative_prompt", "format", "options"}  # as `asked_for` takes them
 SETTING = re.compile(
     r"train\.(lr|matrix_lr|batch|accumulate|seed|optimizer|weight_decay|clip|schedule|warmup"
     r"|warmdown|ema|dp_epsilon|dp_noise|dp_clip|dp_delta)|data\.(size|channels|length)"
@@ -39,6 +39,7 @@ class Sample(BaseModel, strict=True, extra="forbid"):
     seed: int | None = Field(None, ge=0, lt=2**62)
     label: str | int | None = None
     prompt: str = ""
+    negative_prompt: str | None = None
     format: str | None = None
     options: dict[str, Any] = Field(default_factory=dict)
     source: str | None = Field(None, max_length=100)  # like the mask, the id of an own file

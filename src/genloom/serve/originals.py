@@ -94,7 +94,7 @@ def read(known: Known, sent: Sent) -> Original:
         picture, mask = given.source, given.hole
     return Original(
         picture(sent.picture, known.items, sent.name),
-        None if sent.mask is None else mask(sent.mask, known.items),
+        None if sent.mask is None else mask(sent.mask, known.items, of=sent.picture),
     )
 
 

@@ -98,12 +98,21 @@ def as_problem(error: Exception) -> Problem:
     return Problem(500, "the server failed; its log says more.", code="internal")
 
 
+def _no_json(error: Mapping[str, Any]) -> str:
+    """Where a body stops being JSON, and why."""
+    why = error.get("ctx", {}).get("error", error["msg"])
+    at = [part for part in error["loc"] if isinstance(part, int)]  # characters before it
+    return f"the body is no JSON{f' at character {at[-1] + 1}' if at else ''}: {why}."
+
+
 def explain(app: FastAPI) -> None:
     """Have the app answer with `Problem`s alone, never with FastAPI's own shape."""
 
     @app.exception_handler(RequestValidationError)
     async def _(_: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
+        if first["type"] == "json_invalid":
+            return Problem(400, _no_json(first), code="invalid_value").response()
         where = ".".join(str(part) for part in first["loc"] if part != "body") or None
         text = f"{where}: {first['msg']}." if where else f"{first['msg']}."
         missing = first["type"] == "missing"

@@ -15,11 +15,36 @@ def caption_of(known: Known, text: str, limits: Limits) -> str:
     """The text, where the model reads captions; else none.
 
     Raises:
-        Problem: It is too long.
+        Problem: It is too long, or the model knows nothing of it.
     """
+    return _caption(known, text, limits, "prompt")
+
+
+def negative_of(known: Known, text: str | None, limits: Limits) -> str:
+    """The caption that guidance leads away from; none for none.
+
+    Raises:
+        Problem: It is too long, the model knows nothing of it, or takes none.
+    """
+    if not text:
+        return ""
+    if not known.guided:
+        why = f"{known.name} is led by no captions: leave negative_prompt out."
+        raise Problem(400, why, param="negative_prompt", code="unsupported_parameter")
+    return _caption(known, text, limits, "negative_prompt")
+
+
+def _caption(known: Known, text: str, limits: Limits, param: str) -> str:
     if len(text) > limits.prompt:
-        raise Problem(400, f"a prompt has at most {limits.prompt} characters.", param="prompt")
-    return text.strip() if known.items.caption else ""
+        raise Problem(400, f"a prompt has at most {limits.prompt} characters.", param=param)
+    if known.items.caption is None:
+        return ""
+    try:
+        known.items.caption.unread(text.strip())
+    except BadInput as error:
+        why = f"{param}: {error}"
+        raise Problem(400, why, param=param, code="unknown_character") from None
+    return text.strip()
 
 
 def prompt_of(known: Known, text: str, limits: Limits) -> tuple[int, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,7 @@ examples:
 """
 
 FOLDER = Path("server")
+NEVER_STARTED = 3  # the exit code, as of uvicorn
 
 
 def add_parsers(verb: Any) -> None:
@@ -122,28 +124,32 @@ def serve(args: argparse.Namespace) -> int:
     from genloom.memory import free_at_once
     from genloom.serve.app import create_app
     from genloom.serve.gate import check_gate
+    from genloom.serve.listening import listening
     from genloom.serve.reproduce import note_models
 
     free_at_once()
     settings = settings_of(args)
-    app = create_app(settings)
-    parts = app.state.services
-    check_gate(parts.maker.gate, [parts.models[name] for name in settings.models])
-    note_models(settings.folder, parts.models.values())
-    # uvicorn, when it has drained, sends itself the signal again: an orderly end is no failure.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    shown = f"[{args.host}]" if ":" in args.host else args.host
-    print(f"genloom serves {', '.join(settings.models)} at http://{shown}:{args.port}", flush=True)
-    uvicorn.run(
-        app,
-        host=args.host,
-        port=args.port,
-        log_config=_logging(),
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=30,
-    )
-    return 0
+    with listening(args.host, args.port) as sockets:
+        app = create_app(settings)
+        parts = app.state.services
+        check_gate(parts.maker.gate, [parts.models[name] for name in settings.models])
+        note_models(settings.folder, parts.models.values())
+        # uvicorn, when it has drained, sends itself the signal again: an orderly end is no failure.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+        shown = f"[{args.host}]" if ":" in args.host else args.host
+        where = f"http://{shown}:{sockets[0].getsockname()[1]}"
+        print(f"genloom serves {', '.join(settings.models)} at {where}", flush=True)
+        config = uvicorn.Config(
+            app,
+            log_config=_logging(),
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=30,
+        )
+        server = uvicorn.Server(config)
+        with suppress(KeyboardInterrupt):  # it has drained
+            server.run(list(sockets))
+    return 0 if server.started else NEVER_STARTED
 
 
 def settings_of(args: argparse.Namespace) -> Any:

@@ -93,6 +93,18 @@ def test_what_does_not_fit_is_refused():
     assert strict.take(2, lambda _: None) == 2 and strict.allowed() is None and strict.over
 
 
+def test_a_text_is_closed_where_it_may_end_and_nothing_may_follow():
+    strict = Strict(brackets(), 3, 3, -1)
+    found = [strict.closed]
+    for token in (0, 1, 2):
+        assert strict.allowed()[token] and strict.take(token, lambda _: None) == token
+        found.append(strict.closed)
+    assert found == [False, False, False, True]
+    longer = Strict(Automaton(torch.tensor([[0]]), torch.tensor([True])), 1, 1, -1)
+    assert longer.take(0, lambda _: None) == 0
+    assert longer.allowed() is None and not longer.closed
+
+
 def test_what_is_given_is_read_first():
     assert brackets().start(2, [0]) == 1
     with pytest.raises(BadInput, match="within the 1 tokens"):

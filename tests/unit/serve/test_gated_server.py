@@ -70,7 +70,7 @@ def gates(client):
 
 def test_a_model_that_does_not_pass_is_not_served(models, tmp_path, capsys):
     (tmp_path / "gate.toml").write_text(GATE, "utf-8")
-    command = ["serve", f"moons={models['moons']}", f"words={models['words']}", "--port", "1"]
+    command = ["serve", f"moons={models['moons']}", f"words={models['words']}", "--port", "0"]
     command += ["--folder", str(tmp_path / "state"), "--gate", str(tmp_path / "gate.toml")]
     assert main([*command, "--ungated", "words"]) == 2
     said = capsys.readouterr()

@@ -15,6 +15,7 @@ from genloom.artifact import load
 from genloom.cli import main
 from genloom.errors import BadInput
 from genloom.gallery import edit, mask_of
+from genloom.notes import Note
 from genloom.serve.asked import Asked
 from genloom.serve.asking import asked_for
 from genloom.serve.engine.batching import Batcher
@@ -129,9 +130,9 @@ def test_what_is_kept_is_the_pictures_and_the_rest_the_models(known, artifacts):
     assert torch.equal(kept[~free], picture.expand_as(kept)[~free])
     assert torch.equal(kept[free], plain[free])
     assert not torch.equal(kept, plain)
-    _, edited = edit(
-        artifacts["holes"], tensor(LARGE), 4, mask=mask[None, None], seed=3, label=1, steps=3
-    )
+    how = {"mask": mask[None, None], "seed": 3, "label": 1, "steps": 3}
+    with pytest.warns(Note, match="the picture is 16x22"):
+        _, edited = edit(artifacts["holes"], tensor(LARGE), 4, **how)
     assert torch.equal(kept, edited)
 
 

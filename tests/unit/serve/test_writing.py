@@ -156,6 +156,30 @@ def test_a_stop_leaves_all_tokens_of_the_letter_before_it():
     assert found.count == 5
 
 
+@pytest.mark.parametrize("stops", [("d a",), ("d", "b cd"), ("b cd", "d"), ("cd a", "d ab")])
+def test_of_several_stops_the_first_in_the_text_ends_it_at_once_and_as_it_grows(stops):
+    pieces, text = Pieces(learn_pieces(["ab cd ab cd"] * 9, 262)), "xab cd ab cd"
+    drawn, ends = pieces.encode(text), [text.find(stop) for stop in stops]
+    written = next(k for k in range(1, 9) if any(s in pieces.decode(drawn[:k]) for s in stops))
+    seen = pieces.decode(drawn[:written])
+    grown, at_once = (Writing(pieces, 1, 9, stops) for _ in range(2))
+    shown = "".join(piece for token in drawn for _, piece in grown.add([[token]]))
+    at_once.finish(0, drawn[:written], stopped=True)
+    first = min(place for stop, place in zip(stops, ends, strict=True) if stop in seen)
+    assert shown == text[:first] == at_once.texts[0].text
+    assert at_once.texts == grown.texts
+
+
+def test_a_text_that_grew_to_its_length_and_had_its_form_has_stopped():
+    writing, nothing = write("aba", 3, ())[0], Writing(LETTERS, 1, 0, ())
+    assert writing.texts[0].reason == "length"
+    writing.whole(0)
+    assert (writing.texts[0].text, writing.texts[0].reason) == ("aba", "stop")
+    nothing.texts[0].reason = "length"  # a form of which not a token was wanted
+    nothing.whole(0)
+    assert nothing.texts[0].reason == "length"
+
+
 def test_a_whole_text_ends_at_its_first_stop_and_one_whose_form_is_over_has_stopped():
     writing = Writing(LETTERS, 2, 9, ("b ", "a"))
     writing.finish(0, LETTERS.encode("bb ab"), stopped=True)

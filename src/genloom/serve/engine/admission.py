@@ -179,7 +179,9 @@ def _check_items(items: Tensor, artifact: Artifact, name: str) -> None:
 
 
 def _condition(request: Request, artifact: Artifact) -> Condition:
-    known = artifact.model.conditions
+    known = dict(artifact.model.conditions)
+    if hasattr(artifact.model, "guided") and "caption" in known:
+        known["negative_caption"] = known["caption"]
     if request.label is not None and "label" in request.condition:
         raise BadInput("the label is given twice: as a label and as a condition. Give one.")
     for name in request.condition:

@@ -80,6 +80,7 @@ class Job:
         template: dict[str, str],
         lengths: Sequence[int] = (),
         stopped: Sequence[bool] = (),
+        after: Sequence[list[int]] = (),
         *,
         crowd: int,
     ) -> Done:
@@ -90,6 +91,7 @@ class Job:
             template: What the records of all of its company say.
             lengths: See `Done`.
             stopped: See `Done`.
+            after: See `Done`.
             crowd: See `Done`.
         """
         request, label = self.request, self.cond.get("label")
@@ -110,7 +112,8 @@ class Job:
             if stopped and (stopped[i] or request.most is not None):
                 record["length"] = str(lengths[i])
         items = self.artifact.codec.decode(x.cpu())
-        return Done(request.id, items, records, list(lengths), list(stopped), crowd)
+        ends = list(lengths), list(stopped)
+        return Done(request.id, items, records, *ends, crowd=crowd, after=list(after))
 
 
 def told_of(request: Request) -> dict[str, str]:

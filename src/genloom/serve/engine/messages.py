@@ -60,8 +60,10 @@ class Done:
         records: What makes each of them again (see `Artifact.records`).
         lengths: Of a model that draws tokens: how many each item has, given ones included and a
             stop sequence excluded; what follows is 0. Else empty.
-        stopped: Whether each of those ended by a stop sequence.
+        stopped: Whether each of those ended by a stop or with its form, not by its length alone.
         crowd: Samples that were made together at the end, these included.
+        after: The tokens that each of them drew beyond its length, up to the end of a text that
+            stopped it: that text may begin within the last token that the item needs.
     """
 
     id: str
@@ -70,6 +72,7 @@ class Done:
     lengths: list[int] = field(default_factory=list)
     stopped: list[bool] = field(default_factory=list)
     crowd: int = 0
+    after: list[list[int]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, eq=False)

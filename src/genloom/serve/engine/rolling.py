@@ -34,7 +34,8 @@ class Drawing:
         total: How many tokens each row draws, at most.
         x: What the rows that have ended hold, (length,) each.
         ends: How many tokens those have.
-        stopped: Whether each of them ended by a stop sequence.
+        stopped: Whether each of them ended by a stop or with its form.
+        after: The tokens of a stop text that each of them drew after its end.
         tails: The tokens that each row drew, where they may end it.
         drawn: How many were drawn.
     """
@@ -45,6 +46,7 @@ class Drawing:
     x: list[Tensor | None] = field(default_factory=list)
     ends: list[int] = field(default_factory=list)
     stopped: list[bool] = field(default_factory=list)
+    after: list[list[int]] = field(default_factory=list)
     tails: list[list[int]] = field(default_factory=list)
     drawn: int = 0
 
@@ -68,7 +70,7 @@ class Drawing:
         """Once the rows are there."""
         n = len(self.rows)
         self.x, self.ends, self.stopped = [None] * n, [0] * n, [False] * n
-        self.tails = [[] for _ in range(n)]
+        self.after, self.tails = [[] for _ in range(n)], [[] for _ in range(n)]
 
     def stop(self, i: int, token: int) -> int | None:
         """Of a row that this token ends, how many tokens it leaves behind; else None."""
@@ -84,7 +86,9 @@ class Drawing:
             if place >= 0:
                 before = whole[:place]  # half a letter reads as another one
                 reads = (self._read(last[:k])[:place] for k in range(len(last) + 1))
-                return len(last) - next(k for k, read in enumerate(reads) if read == before)
+                kept = next(k for k, read in enumerate(reads) if read == before)
+                self.after[i] = last[kept:]
+                return len(last) - kept
         return None
 
     def _read(self, tokens: Sequence[int]) -> str:
@@ -274,14 +278,16 @@ class Rolling:
         for i, row in enumerate(one.rows):
             if row is None or not (last or one.early):
                 continue
-            cut = one.stop(i, int(token[row.place])) if one.early else None
             if _ended_by_form(one, row):
                 cut = 1  # what was drawn after it is blank
+            else:
+                cut = one.stop(i, int(token[row.place])) if one.early else None
             if last or cut is not None:
                 x = self._rows().data(row.place, 1)[0].clone()
                 end = held - (cut or 0)
                 x[end:] = self._rows().blank
-                one.x[i], one.ends[i], one.stopped[i] = x, end, cut is not None
+                stopped = cut is not None or (row.strict is not None and row.strict.closed)
+                one.x[i], one.ends[i], one.stopped[i] = x, end, stopped
                 gone.append(row)
                 one.rows[i] = None
         return all(row is None for row in one.rows)
@@ -293,7 +299,8 @@ class Rolling:
             told |= {"int8": "weights"} if self._small() else {}
             self._templates[options] = template_of(one.job) | told
         template, crowd = self._templates[options], len(self._rows().rows)
-        return one.job.done(self._x(one), template, one.ends, one.stopped, crowd=crowd)
+        ends = one.ends, one.stopped, one.after
+        return one.job.done(self._x(one), template, *ends, crowd=crowd)
 
     def _small(self) -> bool:
         return any(isinstance(one, Int8) for one in packed(self.artifact.model))

@@ -25,9 +25,9 @@ from genloom.serve.known import Known, named
 from genloom.serve.making import Finished, seeds_of
 from genloom.serve.originals import Sent, made_from
 from genloom.serve.problems import Problem
-from genloom.serve.prompts import caption_of
+from genloom.serve.prompts import caption_of, negative_of
 from genloom.serve.routes.images import ACCEPTED, Body, answer, events, label_in, size_of
-from genloom.serve.services import Services, services, unknown_fields
+from genloom.serve.services import Services, check_fields, services, unknown_fields
 
 router = APIRouter(prefix="/v1/images")
 
@@ -68,7 +68,7 @@ async def edit(request: Request) -> Response:
     )
     asked, ignored = _asked(parts, known, body)
     asked = await asyncio.to_thread(made_from, asked, sent)
-    headers = unknown_fields(ignored)
+    headers = unknown_fields(ignored | asked.unread)
     if body.stream:
         told = events(request, parts, asked, "image_edit")
         return await streamed(request, told, headers)
@@ -123,14 +123,17 @@ def _asked(parts: Services, known: Known, body: Fields) -> tuple[Asked, dict[str
         seeds=seeds_of(body.seed, body.n, limits),
         label=label_in(known, body.prompt),
         caption=caption_of(known, body.prompt, limits),
+        negative=negative_of(known, body.negative_prompt, limits),
         options=known.chosen(options, most_steps=limits.steps),
-        told=body.prompt,
+        told=body.told,
         form=media.media_type("image", body.output_format)[0],
         size=size_of(body.size, limits.side),
         quality=body.output_compression,
         previews=body.partial_images if body.stream else 0,
     )
-    return asked, {name: value for name, value in extra.items() if name not in ACCEPTED}
+    ignored = {name: value for name, value in extra.items() if name not in ACCEPTED}
+    check_fields(ignored, (*Fields.model_fields, *known.options))
+    return asked, ignored
 
 
 def _typed(option: Option, text: str) -> Any:

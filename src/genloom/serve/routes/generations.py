@@ -25,7 +25,7 @@ from genloom.serve.making import Finished, Output, seeds_of
 from genloom.serve.originals import LONGEST, sent_as_text
 from genloom.serve.problems import Problem
 from genloom.serve.routes.outputs import as_file
-from genloom.serve.services import Services, services, unknown_fields
+from genloom.serve.services import Services, check_fields, services, unknown_fields
 from genloom.serve.settings import Limits
 
 router = APIRouter(prefix="/v1/generations")
@@ -35,13 +35,14 @@ Code = Annotated[list[float], Field(max_length=100_000, fail_fast=True)]
 
 
 class Body(BaseModel, extra="allow"):
-    """What a request may say; other fields are named in a header and ignored."""
+    """What a request may say; fields far from these are named in a header and ignored."""
 
     model: str | None = None
     n: int | None = None
     seed: int | None = None
     label: Annotated[str, Field(max_length=200)] | int | None = None
     prompt: str = ""
+    negative_prompt: str | None = None
     max_tokens: int | None = None
     toward: int | None = None
     mix: Annotated[list[float], Field(max_length=1000, fail_fast=True)] = []
@@ -62,6 +63,7 @@ async def generate(request: Request, body: Body) -> Response:
     allow(request, "generate")
     parts = services(request)
     known = named(parts.models, body.model)
+    check_fields(body.model_extra, Body.model_fields, known.options)
     limits = parts.settings.limits
     sent = sent_as_text(body.source, body.mask, strength=body.strength, keep=body.keep)
     ask = partial(
@@ -71,6 +73,7 @@ async def generate(request: Request, body: Body) -> Response:
         _seeds(body, limits),
         label=body.label,
         prompt=body.prompt,
+        negative_prompt=body.negative_prompt,
         format=body.format,
         options=body.options,
         previews=body.previews if body.stream else 0,
@@ -82,7 +85,7 @@ async def generate(request: Request, body: Body) -> Response:
         sent=sent,
     )
     asked = ask() if sent.picture is None else await asyncio.to_thread(ask)
-    headers = unknown_fields(body.model_extra)
+    headers = unknown_fields((body.model_extra or {}) | asked.unread)
     if body.stream:
         return await streamed(request, _events(request, parts, asked), headers)
     start = time.perf_counter()

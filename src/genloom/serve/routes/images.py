@@ -2,7 +2,8 @@
 
 A prompt is a caption where the model reads those, else it names a class; `seed`, `steps`,
 `guidance` and whatever else the model's sampler takes come through `extra_body`, and so do a
-`source` and a `mask` in base64 for models that make pictures from pictures.
+`negative_prompt` for models that are led by captions, and a `source` and a `mask` in base64 for
+models that make pictures from pictures.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ from genloom.serve.known import Known, named
 from genloom.serve.making import Asked, Finished, label_of, seeds_of
 from genloom.serve.originals import LONGEST, made_from, sent_as_text
 from genloom.serve.problems import Problem
-from genloom.serve.prompts import caption_of
-from genloom.serve.services import Services, services, unknown_fields
+from genloom.serve.prompts import caption_of, negative_of
+from genloom.serve.services import Services, check_fields, services, unknown_fields
 
 router = APIRouter(prefix="/v1/images")
 ACCEPTED = ("quality", "background", "moderation", "user", "safety_identifier", "style", "seed")
@@ -37,6 +38,7 @@ class Body(BaseModel, extra="allow"):
     """The fields of the API that a model made here can honour, and its own beside them."""
 
     prompt: str
+    negative_prompt: str | None = None
     model: str | None = None
     n: int = Field(1, le=10**6)  # as a form it comes as digits, thousands of them if one likes
     size: str = "auto"
@@ -46,6 +48,11 @@ class Body(BaseModel, extra="allow"):
     stream: bool = False
     partial_images: int = Field(0, ge=0, le=3)
     seed: int | None = Field(None, ge=0)
+
+    @property
+    def told(self) -> str:
+        """What the filters read: guidance below 1 leads towards a negative prompt."""
+        return "\n".join(filter(None, (self.prompt, self.negative_prompt)))
 
 
 class Drawn(Body):
@@ -62,27 +69,30 @@ async def generate(request: Request, body: Drawn) -> Response:
     """Pictures at once, or with the denoising shown on the way."""
     parts = services(request)
     allow(request, "generate")
-    known = named(parts.models, body.model)
+    known, limits = named(parts.models, body.model), parts.settings.limits
     if known.items.kind != "image":
         raise Problem(400, f"{known.name} makes {known.items.kind}, not images.", param="model")
     extra = dict(body.model_extra or {})
     options = {name: extra.pop(name) for name in list(extra) if name in known.options}
     asked = Asked(
         known=known,
-        seeds=seeds_of(body.seed, body.n, parts.settings.limits),
+        seeds=seeds_of(body.seed, body.n, limits),
         label=label_in(known, body.prompt),
-        caption=caption_of(known, body.prompt, parts.settings.limits),
-        options=known.chosen(options, most_steps=parts.settings.limits.steps),
-        told=body.prompt,
+        caption=caption_of(known, body.prompt, limits),
+        negative=negative_of(known, body.negative_prompt, limits),
+        options=known.chosen(options, most_steps=limits.steps),
+        told=body.told,
         form=media.media_type("image", body.output_format)[0],
-        size=size_of(body.size, parts.settings.limits.side),
+        size=size_of(body.size, limits.side),
         quality=body.output_compression,
         previews=body.partial_images if body.stream else 0,
     )
     sent = sent_as_text(body.source, body.mask, strength=body.strength, keep=body.keep)
     slow = sent.picture is not None
     asked = await asyncio.to_thread(made_from, asked, sent) if slow else made_from(asked, sent)
-    headers = unknown_fields({k: v for k, v in extra.items() if k not in ACCEPTED})
+    ignored = {k: v for k, v in extra.items() if k not in ACCEPTED}
+    check_fields(ignored, (*Drawn.model_fields, *known.options))
+    headers = unknown_fields(ignored | asked.unread)
     if body.stream:
         return await streamed(request, events(request, parts, asked), headers)
     *_, last = await collected(request, parts.maker.make(allow(request, "generate"), asked))

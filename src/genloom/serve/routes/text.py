@@ -23,7 +23,7 @@ from genloom.serve.guard import allow
 from genloom.serve.known import Known, named
 from genloom.serve.making import Finished
 from genloom.serve.problems import Problem
-from genloom.serve.services import Services, services, unknown_fields
+from genloom.serve.services import Services, check_fields, services, unknown_fields
 from genloom.serve.telling import CHAT, COMPLETION, Form, Told
 from genloom.serve.wished import (
     ACCEPTED,
@@ -67,7 +67,9 @@ async def _answer(
     parts = services(request)
     pairs = [asked_of(body, known, wish, parts.settings.limits) for wish in wishes]
     read = (*known.options, *ACCEPTED)
-    headers = unknown_fields({k: v for k, v in (body.model_extra or {}).items() if k not in read})
+    unread = {k: v for k, v in (body.model_extra or {}).items() if k not in read}
+    check_fields(unread, (*type(body).model_fields, *known.options))
+    headers = unknown_fields(unread)
     told = Told(
         form,
         known.name,
@@ -122,6 +124,8 @@ async def _pieces(
                     elif not asked.tokens:
                         drawn = output.tokens[len(asked.prompt) :]
                         writing.finish(i, drawn, stopped=output.stopped)
+                    elif output.stopped:
+                        writing.whole(i)
 
 
 def read_of(

@@ -197,9 +197,8 @@ export class Bench {
   async restore(work) {
     this.stop();
     this.show(work);
-    const { n, label = null, prompt, options } = work.body;
     const { original } = work;
-    await this.pick(work.model, { n, label, prompt, options, original, seed: work.generation.seed, locked: true });
+    await this.pick(work.model, { label: null, ...work.body, original, seed: work.generation.seed, locked: true });
   }
 
   open({ model, body, original, generation }, at) {
@@ -207,6 +206,7 @@ export class Bench {
       ...item,
       model: model.id,
       prompt: body.prompt,
+      negative_prompt: body.negative_prompt,
       created: generation.created,
       options: body.options,
       ...(body.source && { original, ...aboutSource(body) }),
@@ -221,9 +221,8 @@ export class Bench {
 
   /** Set what made an output. @returns {Promise<boolean>} Whether that is all there. */
   async reuse(model, item, seed = item.seed, n = 1) {
-    const { label = null, prompt, options } = bodyOf(item, model);
     const { original } = item;
-    await this.pick(model, { n, label, prompt, options, original, seed, locked: true });
+    await this.pick(model, { label: null, ...bodyOf(item, model), n, original, seed, locked: true });
     const whole = Boolean(original) || !madeFrom(item);
     if (!whole) toast(t("original.again"));
     return whole;

@@ -54,9 +54,10 @@ const reading = (files) =>
 /** A Python dict with those beside what it has. */
 const joinedWith = (dict, files) => `${dict.slice(0, -1)}${files.map(([field]) => `, "${field}": ${field}`).join("")}}`;
 
-function withClient({ model, label, seed, strength, keep, options }, files, local) {
+function withClient({ model, label, prompt, negative_prompt, seed, strength, keep, options }, files, local) {
   const key = local ? `"none"` : `os.environ["${KEY}"]`;
-  const plain = visible(python({ seed, ...(strength !== undefined && { strength }), ...(keep && { keep }), ...options }));
+  const more = { ...(negative_prompt && { negative_prompt }), ...(strength !== undefined && { strength }) };
+  const plain = visible(python({ seed, ...more, ...(keep && { keep }), ...options }));
   return `import base64
 ${local ? "" : "import os\n"}
 from openai import OpenAI
@@ -64,7 +65,7 @@ from openai import OpenAI
 client = OpenAI(base_url=${python(`${location.origin}/v1`)}, api_key=${key})
 ${reading(files)}answer = client.images.generate(
     model=${visible(python(model))},
-    prompt=${visible(python(label ?? ""))},
+    prompt=${visible(python(prompt ?? label ?? ""))},
     n=1,
     extra_body=${joinedWith(plain, files)},
 )

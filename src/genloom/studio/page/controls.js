@@ -117,9 +117,10 @@ export function controls(model, schema, draft = {}) {
   const { seed: _, label, source: _source, mask: _mask, ...rest } = schema.properties ?? {};
   const named = label ? (label.enum ?? model.classes) : [];
   const which = named.length ? classes(named, named.includes(draft.label) ? draft.label : null) : null;
-  const prompt = model.continues
-    ? h("textarea", { rows: 3, maxlength: 100000, dir: "auto", value: draft.prompt ?? "" })
-    : null;
+  const words = (name) => h("textarea", { rows: 3, maxlength: 100000, dir: "auto", value: draft[name] ?? "" });
+  const prompt = model.continues || model.captions ? words("prompt") : null;
+  const negative = model.guided ? words("negative_prompt") : null;
+  const asked = model.captions ? "make.caption" : "make.prompt";
   const n = numberField({ name: t("make.n"), low: 1, high: 64, whole: true, start: draft.n ?? START[model.kind] ?? 4 });
   const seed = seedField(draft);
   const tuning = fineTuning(rest, draft.options);
@@ -128,7 +129,8 @@ export function controls(model, schema, draft = {}) {
     node: h(
       "div.fields",
       {},
-      prompt && field(t("make.prompt"), t("make.prompt.hint"), prompt),
+      prompt && field(t(asked), t(`${asked}.hint`), prompt),
+      negative && field(t("make.negative"), t("make.negative.hint"), negative),
       prompt && model.medium === "music" && promptTune(model, prompt),
       original?.node,
       which?.node,
@@ -143,6 +145,7 @@ export function controls(model, schema, draft = {}) {
       label: which?.value() ?? null,
       n: n.value(),
       prompt: prompt?.value,
+      negative_prompt: negative?.value,
       options: tuning.values(),
       original: original?.draft(),
     }),
@@ -154,6 +157,7 @@ export function controls(model, schema, draft = {}) {
       ...which?.body(),
       ...seed.body(),
       ...(prompt?.value && { prompt: prompt.value }),
+      ...(negative?.value && { negative_prompt: negative.value }),
       ...original?.body(),
     }),
   };

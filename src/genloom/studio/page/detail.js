@@ -12,6 +12,10 @@ import { given, known, moment, number, t } from "./words.js";
 /** What a sampler was told, whether the record keeps it alone or beside the form of the file. */
 const samplingOf = (options) => options?.sampling ?? options ?? {};
 
+/** What was asked for in words, as this page or a record keeps it. */
+const promptOf = (item) => item.prompt ?? item.options?.caption;
+const negativeOf = (item) => item.negative_prompt ?? item.options?.negative;
+
 /** Put text on the clipboard, also where a page without TLS is not given one. */
 export async function copy(text) {
   try {
@@ -58,7 +62,7 @@ function media(item, model, items) {
 export function nameOf(item, model) {
   return t("item.image", {
     model: item.model ?? model?.id ?? "",
-    label: labelOf(model, item.label) ?? t("item.unlabelled"),
+    label: labelOf(model, item.label) ?? ((model?.captions && promptOf(item)) || t("item.unlabelled")),
     seed: item.seed,
   });
 }
@@ -68,7 +72,8 @@ function recordOf(item, model) {
     [t("detail.label"), labelOf(model, item.label)],
     [t("detail.seed"), item.seed],
     [t("detail.model"), item.model],
-    [t("detail.prompt"), item.prompt],
+    [t(model?.captions ? "make.caption" : "detail.prompt"), promptOf(item)],
+    [t("make.negative"), negativeOf(item)],
     ...Object.entries(samplingOf(item.options)).map(([k, v]) => [
       known("option", k),
       typeof v === "object" ? JSON.stringify(v) : v,
@@ -88,7 +93,8 @@ export function bodyOf(item, model) {
     n: 1,
     seed: item.seed,
     ...(label !== null && { label }),
-    ...(item.prompt && { prompt: item.prompt }),
+    ...(promptOf(item) && { prompt: promptOf(item) }),
+    ...(negativeOf(item) && { negative_prompt: negativeOf(item) }),
     options: samplingOf(item.options),
   };
 }

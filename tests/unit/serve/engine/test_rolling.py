@@ -435,6 +435,44 @@ def test_a_stop_text_ends_a_row_however_its_tokens_lie(models):
         assert place + len(stop) <= len(read(drawn[0])) < place + len(stop) + 9
 
 
+def test_a_text_that_stops_is_the_same_at_once_and_as_it_grows(models):
+    lexicon, read = models["pieces"].items.lexicon, models["pieces"].items.read
+    whole = Request(model="pieces", seeds=(4,), id="whole", tokens=True)
+    text = read(finals(run(Batcher(models), [whole]))["whole"].items[0])
+    within = [i for i in range(1, len(text) - 4) if text[i - 1 : i + 4].isascii()][::2]
+    several = [(text[i : i + 3], text[i + 1 : i + 3], text[i - 1 : i + 3]) for i in within]
+    several += [(text[i : i + 1],) for i in within]
+    requests = [replace(whole, stops=one, id=str(k)) for k, one in enumerate(several)]
+    events = run(Batcher(models), requests)
+    done, split = finals(events), 0
+    for request in requests:
+        grown, at_once = (Writing(lexicon, 1, LENGTH, request.stops) for _ in range(2))
+        for event in events:
+            if isinstance(event, NewTokens) and event.id == request.id:
+                grown.add(event.tokens.tolist())
+        found = done[request.id]
+        kept = found.items[0, : found.lengths[0]].tolist()
+        at_once.finish(0, [*kept, *found.after[0]], stopped=found.stopped[0])
+        assert at_once.texts == grown.texts
+        ends = [place for one in request.stops if (place := text.find(one)) >= 0]
+        assert at_once.texts[0].text == text[: min(ends)]
+        assert at_once.texts[0].reason == "stop"
+        split += read(found.items[0, : found.lengths[0]]) != text[: min(ends)]
+    assert split > 3  # in so many a stop begins within a token
+
+
+def test_a_form_that_is_whole_with_the_last_token_has_stopped(models):
+    forms = {"(ab|cd)\\.f": True, "(ab|cd)\\.fa?": False, "(ab|cd)(\\.f)+": False}
+    for name in ("text", "documents"):
+        ask = Request(model=name, seeds=(1, 2, 3), most=4)
+        wishes = [replace(ask, grammar=("regex", form), id=form) for form in forms]
+        done = finals(run(Batcher(models), wishes))
+        assert [done[form].lengths for form in forms] == [[4] * 3] * 3
+        assert {form: done[form].stopped for form in forms} == {
+            form: [closed] * 3 for form, closed in forms.items()
+        }
+
+
 @pytest.mark.parametrize("name", ["text", "documents", "pieces"])
 def test_a_form_is_held_in_company_and_ends_its_rows(models, name):
     grammar = ("regex", "[a-c]{3,20}\\.([d-f]\n)*")

@@ -41,7 +41,7 @@ EVENTS = [
     NewTokens("b", 5, torch.tensor([[4], [5]])),
     NewTokens("b", 5, torch.tensor([[4]]), torch.zeros(1, 1, 3), torch.ones(1, 1, 2).long()),
     Encoded("c", torch.ones(2, 3)),
-    Done("c", torch.ones(1, 2), [{"seed": "1"}], [2], [True], 1),
+    Done("c", torch.ones(1, 2), [{"seed": "1"}], [2], [True], 1, [[7, 8]]),
     Done("c", torch.ones(2, 2), [{"seed": "1"}, {"seed": "2"}]),
     Failed("d", "BadInput", "steps = 0 is out of range"),
     Cancelled("e"),

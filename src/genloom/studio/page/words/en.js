@@ -27,7 +27,7 @@ export default {
   make: {
     "settings": "Settings", "results": "Results", "none": "No model is served yet.", "train": "Train one", "generate": "Generate", "stop": "Stop",
     "keys": "Ctrl+Enter makes, Esc stops", "class": "Which", "any": "Any", "find": "Find a class", "prompt": "Begin with",
-    "prompt.hint": "The model goes on from here", "midi": "Begin with a MIDI file", "n": "How many", "seed.hint": "The same seed makes the same thing again", "lock": "Keep this seed",
+    "prompt.hint": "The model goes on from here", "caption": "Describe it", "caption.hint": "What it should show", "negative": "Leave out", "negative.hint": "What guidance leads away from", "midi": "Begin with a MIDI file", "n": "How many", "seed.hint": "The same seed makes the same thing again", "lock": "Keep this seed",
     "unlock": "A new seed each time", "dice": "Roll a new seed", "seed.any": "random", "options": "Fine tuning", "reset": "Back to the defaults",
     "ready": "Ready when you are", "ready.hint": "Choose what to make, then press Generate.", "step": "Step {step}", "of": "Step {step} of {steps}",
     "working": "Making {n}\u2026", "done": ({ n }) => `${n} made in {time}`, "cancelled": "Stopped.", "failed": "That did not work",

@@ -22,7 +22,7 @@ export default {
   },
   make: {
     "settings": "设置", "results": "结果", "none": "还没有可用的模型。", "train": "训练一个", "generate": "生成", "stop": "停止", "keys": "Ctrl+Enter 生成，Esc 停止", "class": "类别",
-    "any": "任意", "find": "查找类别", "prompt": "开头", "prompt.hint": "模型会接着写下去", "midi": "从 MIDI 文件开始", "n": "数量", "seed.hint": "相同的种子得到相同的结果", "lock": "固定这个种子", "unlock": "每次换新种子",
+    "any": "任意", "find": "查找类别", "prompt": "开头", "prompt.hint": "模型会接着写下去", "caption": "描述", "caption.hint": "要画什么", "negative": "不要", "negative.hint": "引导会避开的内容", "midi": "从 MIDI 文件开始", "n": "数量", "seed.hint": "相同的种子得到相同的结果", "lock": "固定这个种子", "unlock": "每次换新种子",
     "dice": "掷一个新种子", "seed.any": "随机", "options": "细调", "reset": "恢复默认值", "ready": "准备就绪", "ready.hint": "选好要做的，然后点“生成”。", "step": "第 {step} 步",
     "of": "第 {step} 步，共 {steps} 步", "working": "正在生成 {n} 个…", "done": "{n} 个，用时 {time}", "cancelled": "已停止。", "failed": "没有成功", "history": "本次访问的生成",
     "again": "再次显示：{model}，{n} 个", "cut": "连接在出结果前中断了。",
