@@ -228,7 +228,7 @@ def edit(
     """
     if artifact.items.kind != "image":
         raise BadInput(f"{artifact.name} makes {artifact.items.kind}, not pictures.")
-    _note_part(original, artifact.items)
+    note_part(original, artifact.items)
     before = given.fit(original, artifact.items.shape)
     how: dict[str, Any] = {"label": label, "caption": caption}
     if "source" in artifact.model.conditions:
@@ -243,14 +243,14 @@ def edit(
     return before, _redrawn(artifact, before, range(seed, seed + n), mask, strength, how, options)
 
 
-def _note_part(original: Tensor, items: Items) -> None:
-    """Say what is changed of a picture of another form than the items have."""
+def note_part(original: Tensor, items: Items) -> None:
+    """Say what is used of a picture of another form than the items have."""
     height, width = original.shape[-2:]
     rows, columns = given.part_of(original.shape[-2:], items.shape[1:])
     if (rows, columns) != (height, width):
         note(
             f"the picture is {width}x{height}, and the model makes "
-            f"{items.shape[2]}x{items.shape[1]}: its middle, {columns}x{rows}, is changed."
+            f"{items.shape[2]}x{items.shape[1]}: its middle, {columns}x{rows}, is used."
         )
 
 

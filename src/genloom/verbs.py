@@ -159,6 +159,8 @@ def sample(args: argparse.Namespace) -> None:
         print("this model answers turns: --user TEXT, not --prompt", file=sys.stderr)
     source = None if args.picture is None else gallery.picture(args.picture)
     mask = None if args.mask is None else gallery.mask_of(args.mask, artifact.items, source)
+    if source is not None:
+        gallery.note_part(source, artifact.items)
     how = {name: getattr(args, name) for name in texts.FLAGS}
     if args.again is not None:
         flags = [

@@ -94,7 +94,7 @@ def test_an_edit_by_a_model_of_holes_is_an_inpainting(client, folders):
     found = client.images.edit(**asked, mask=("m.png", MASK), extra_body=extra)
     rows = torch.zeros(1, 1, 8, 8, dtype=torch.bool)
     rows[..., 1:6, 2:] = True  # of the middle 20 rows of 30, 3 to 15 of them, from column 4 on
-    with pytest.warns(Note, match="its middle, 20x20, is changed"):
+    with pytest.warns(Note, match="its middle, 20x20, is used"):
         before, made = edit(
             load(folders["holes"], device="cpu"),
             tensor(LARGE), 4, mask=rows, seed=SEED, label=1, **STEPS,

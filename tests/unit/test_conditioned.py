@@ -197,6 +197,9 @@ def test_one_picture_is_the_source_of_all_samples(data, colorizer, tmp_path, cap
     for i, picture in enumerate(drawn):
         alone = colorizer.sample(1, seed=5 + i, source=x, **QUICK)[0].permute(1, 2, 0)
         assert np.abs(alone.numpy() - picture).max() <= 1
+    Image.new("RGB", (16, 8)).save(tmp_path / "wide.png")
+    assert main([*argv, "--source", str(tmp_path / "wide.png"), "--out", str(tmp_path / "w")]) == 0
+    assert "its middle, 8x8, is used" in json.loads(capsys.readouterr().out)["notes"][0]
 
 
 def test_a_file_is_made_again_from_its_record_and_its_source(captioned, colorizer, tmp_path):

@@ -89,7 +89,7 @@ def test_an_edit_says_which_part_of_a_wide_picture_it_changes(flow, tmp_path, ca
         Image.new("RGB", size, "red").save(tmp_path / f"{name}.png")
     argv = ("-n", 1, "--steps", 2, "--out", tmp_path / "e")
     code, report, lines = said(capsys, "edit", flow.path, tmp_path / "wide.png", *argv)
-    told = "the picture is 20x10, and the model makes 8x8: its middle, 10x10, is changed."
+    told = "the picture is 20x10, and the model makes 8x8: its middle, 10x10, is used."
     assert code == 0 and report["notes"] == [told] and lines == [f"note: {told}"]
     code, report, lines = said(capsys, "edit", flow.path, tmp_path / "square.png", *argv)
     assert code == 0 and "notes" not in report and lines == []
