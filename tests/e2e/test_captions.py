@@ -15,7 +15,7 @@ from PIL import Image
 from genloom.artifact import load, save
 from genloom.cli import main
 from genloom.recipe import resolve
-from tests.e2e.asking import talk
+from tests.e2e.asking import content, talk, until
 from tests.e2e.server import serving
 
 
@@ -124,6 +124,23 @@ def test_a_negative_prompt_leads_away_and_its_record_makes_it_again(server, caps
         told = capsys.readouterr()
         argv = ["reproduce", one["id"], "--folder", str(server.folder), *files]
         assert main(argv) == 0, told
+
+
+def test_generations_and_jobs_take_a_negative_prompt_too(server):
+    led = {"prompt": "a red square", "negative_prompt": "a blue square"}
+    body = {"model": "shapes", "n": 1, "seed": 5, "options": {"steps": 3, "guidance": 4}, **led}
+    with talk(server) as http:
+        asked = {"model": "shapes", "seed": 5, "steps": 3, "guidance": 4, **led}
+        (image,) = http.post("/v1/images/generations", json=asked).json()["data"]
+        (one,) = http.post("/v1/generations", json=body).json()["data"]
+        job = http.post("/v1/jobs", json={"kind": "sample", "body": body}).json()
+        until(lambda: http.get(f"/v1/jobs/{job['id']}").json()["state"] == "succeeded", 60, "job")
+        by_job = http.get("/v1/outputs").json()["data"][0]
+        contents = [content(http, f"/v1/outputs/{x['id']}/content") for x in (one, by_job)]
+        other = http.post("/v1/generations", json={**body, "negative_prompt": None})
+        assert contents == [content(http, f"/v1/outputs/{image['id']}/content")] * 2
+        assert by_job["id"] != one["id"] and by_job["options"]["negative"] == "a blue square"
+        assert content(http, other.json()["data"][0]["url"]) != contents[0]
 
 
 def test_it_is_what_the_library_makes(server, shapes):
