@@ -1,7 +1,8 @@
 """Masks as people send them: a picture file that says where another picture may change.
 
-Transparent places may change, as in OpenAI's API; in a file without transparency, light ones. A
-mask is for one picture: it has its size, or is that picture at another scale.
+Transparent places may change, as in OpenAI's API; in a file without transparency, light ones, and
+so they do in one that is drawn in black and white with an alpha channel that is opaque everywhere.
+A mask is for one picture: it has its size, or is that picture at another scale.
 """
 
 from __future__ import annotations
@@ -36,8 +37,16 @@ def read(data: bytes, name: str) -> tuple[Tensor, bool]:
     with Image.open(io.BytesIO(data)) as opened:  # all of it was decoded just now
         if opened.has_transparency_data:
             turned = ImageOps.exif_transpose(opened).convert("RGBA")
-            return torch.from_numpy(np.array(turned.getchannel("A")))[None, None], True
+            opacity = torch.from_numpy(np.array(turned.getchannel("A")))[None, None]
+            if not ((opacity == 255).all() and _drawn(pixels)):
+                return opacity, True
     return (pixels if pixels.shape[1] == 1 else luminance(pixels)), False
+
+
+def _drawn(pixels: Tensor) -> bool:
+    """Whether a picture is grey and has both dark and light places, as a mask has."""
+    grey = bool((pixels == pixels[:, :1]).all())
+    return grey and int(pixels.min()) < 128 <= int(pixels.max())
 
 
 def fitted(mask: Tensor, opaque: bool, shape: Sequence[int]) -> Tensor:
@@ -56,7 +65,7 @@ def size_in(data: bytes) -> Size:
     """Of the file of a picture that can be read, turned as its EXIF orientation says."""
     with Image.open(io.BytesIO(data)) as image:
         width, height = image.size
-        lies = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
+        lies = image.getexif().get(ExifTags.Base.Orientation, 1) in range(5, 9)
     return (height, width) if lies else (width, height)
 
 

@@ -11,6 +11,7 @@ from PIL import Image
 
 from genloom import masks
 from genloom.core import Items
+from genloom.data.decode import decode
 from genloom.errors import BadInput
 from genloom.gallery import mask_of
 from genloom.serve import given
@@ -50,6 +51,7 @@ def palette(hole):
         file(clear(HOLE, 0)),
         file(clear(HOLE), kind="WEBP", lossless=True),
         palette(HOLE),
+        file(np.dstack([*[255 * HOLE] * 3, np.full(HOLE.shape, 255)])),  # drawn, with an alpha
     ],
 )
 def test_the_command_line_and_the_server_read_a_mask_alike(data, tmp_path):
@@ -113,9 +115,19 @@ def test_another_scale_of_the_picture_is_its_form(mask, picture, fits):
 
 def test_a_turned_picture_has_the_form_that_is_seen():
     exif = Image.Exif()
-    exif[0x0112] = 6
-    lying = file(np.zeros((10, 30)), kind="JPEG", exif=exif)
-    assert masks.size_in(lying) == (10, 30) and masks.size_in(file(np.zeros((10, 30)))) == (30, 10)
+    for orientation, size in ((None, (30, 10)), (1, (30, 10)), (6, (10, 30)), (9, (30, 10))):
+        if orientation is not None:
+            exif[0x0112] = orientation
+        lying = file(np.zeros((10, 30)), kind="JPEG", exif=exif)
+        assert masks.size_in(lying) == masks.size_of(torch.tensor(decode(lying, "a", []))) == size
+
+
+def test_an_opaque_file_in_colours_is_no_drawing_of_a_mask(tmp_path):
+    photo = np.random.default_rng(0).integers(0, 256, (16, 16, 4))
+    photo[..., 3] = 255
+    (tmp_path / "mask.png").write_bytes(file(photo))
+    with pytest.raises(BadInput, match="leaves nothing to change"):
+        mask_of(tmp_path / "mask.png", ITEMS)
 
 
 def test_the_server_reads_no_mask_that_has_lost_its_edges():

@@ -13,6 +13,7 @@ from PIL import Image
 from genloom import artifact, gallery, notes
 from genloom.cli import main
 from genloom.core import Caption, Items
+from genloom.data.captions import Pieces
 from genloom.errors import BadInput
 from genloom.notes import Note
 from genloom.recipe import model_of
@@ -97,6 +98,20 @@ def test_an_edit_says_which_part_of_a_wide_picture_it_changes(flow, tmp_path, ca
         gallery.edit(flow, gallery.picture(tmp_path / "wide.png"), 1, steps=2)
 
 
+def test_a_note_points_at_the_call_of_the_library(flow):
+    for draw in (
+        lambda: flow.condition([0], caption="a dog"),
+        lambda: flow.sample(1, caption="a dog", steps=1),
+        lambda: next(flow.stream(1, caption="a dog", steps=1)),
+        lambda: artifact.sample(flow.path, 1, caption="a dog", steps=1),
+    ):
+        with pytest.warns(Note) as told:
+            draw()
+        assert {(one.filename, one.lineno) for one in told} == {
+            (__file__, draw.__code__.co_firstlineno)
+        }
+
+
 def test_an_edit_refuses_a_mask_of_nothing_and_one_of_another_form(flow, tmp_path, capsys):
     Image.new("RGB", (16, 16), "red").save(tmp_path / "a.png")
     argv = ("edit", flow.path, tmp_path / "a.png", "-n", 1, "--steps", 2, "--out", tmp_path / "m")
@@ -121,3 +136,15 @@ def test_other_warnings_are_shown_as_ever():
     with pytest.warns(UserWarning, match="odd"), notes.told() as found:
         warnings.warn("odd", UserWarning, stacklevel=1)
     assert found == []
+
+
+def test_a_tokenizer_of_the_kind_unigram_tells_what_it_does_not_know(tmp_path):
+    tokenizers = pytest.importorskip("tokenizers")
+    model = tokenizers.models.Unigram([("<unk>", 0.0), ("red", -1.0), ("a", -1.0)], unk_id=0)
+    made = tokenizers.Tokenizer(model)
+    made.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    made.save(str(tmp_path / "tokenizer.json"))
+    told = Pieces(4, 3, "", str(tmp_path))
+    assert told.unread("a red") == () and told.unread("a zz") == ("1 unknown piece",)
+    with pytest.raises(BadInput, match="no piece of it"):
+        told.unread("zz")

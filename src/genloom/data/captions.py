@@ -96,13 +96,22 @@ class Pieces:
 
     def unread(self, text: str) -> tuple[str, ...]:
         """Its end, where it is too long, and pieces that the tokenizer has not; see `Reader`."""
-        tokenizer = _tokenizer(self.folder, self.sha256, 0)
-        whole, none = tokenizer.encode(text), getattr(tokenizer.model, "unk_token", None)
+        whole = _tokenizer(self.folder, self.sha256, 0).encode(text)
         marks = whole.special_tokens_mask
-        read = [piece for piece, mark in zip(whole.tokens, marks, strict=True) if not mark]
+        read = [piece for piece, mark in zip(whole.ids, marks, strict=True) if not mark]
         read = read[: self.length - sum(marks)]
-        strange = read.count(none)
+        strange = read.count(_unknown(self.folder, self.sha256))
         return left_out("piece", len(whole.ids), self.length, strange, strange < len(read))
+
+
+@lru_cache(maxsize=8)
+def _unknown(folder: str, sha256: str) -> int | None:
+    """The piece that stands for what a tokenizer does not know; None where it knows all."""
+    tokenizer = _tokenizer(folder, sha256, 0)
+    told = json.loads(tokenizer.to_str())["model"]
+    if "unk_id" in told:  # of the kind Unigram
+        return told["unk_id"]
+    return None if told.get("unk_token") is None else tokenizer.token_to_id(told["unk_token"])
 
 
 @lru_cache(maxsize=8)
@@ -191,9 +200,7 @@ def reread(dataset: Dataset, folder: str) -> Dataset:
     Raises:
         BadInput: There is no such tokenizer.
     """
-    count = _tokenizer(folder, "", 0).get_vocab_size()
-    plain = Pieces(0, count, digest(Path(folder) / TOKENIZER), folder)
-    reader, parts, notes = open_captions(dataset._pack, plain)
+    reader, parts, notes = open_captions(dataset._pack, pieces_of(folder))
     letters = open_captions(dataset._pack)[2]
     return replace(
         dataset,
@@ -202,6 +209,16 @@ def reread(dataset: Dataset, folder: str) -> Dataset:
         valid=_with(dataset.valid, parts["valid"]),
         notes=(*(note for note in dataset.notes if note not in letters), *notes),
     )
+
+
+def pieces_of(folder: str) -> Pieces:
+    """The word pieces of a tokenizer, of no length yet.
+
+    Raises:
+        BadInput: There is no such tokenizer.
+    """
+    count = _tokenizer(folder, "", 0).get_vocab_size()
+    return Pieces(0, count, digest(Path(folder) / TOKENIZER), folder)
 
 
 def _with(part: Split, captions: Captions) -> Split:

@@ -171,7 +171,7 @@ class Writing:
         if token in self.ends:
             text.reason = "stop"
             return text.text
-        known = len(text.text)
+        known = len(text.text.rstrip(HOLE))  # half a letter becomes another one
         text.tokens.append(token)
         text.text = whole = reading.add(token)
         text.count += 1
@@ -196,12 +196,14 @@ class Writing:
         """What was not shown yet, without an ending that may become a stop or a letter."""
         held = 0
         if text.reason is None:
-            held = len(text.text) - len(text.text.rstrip(HOLE))
-            for stop in self.stops:
-                for size in range(min(len(stop) - 1, len(text.text)), 0, -1):
-                    if text.text.endswith(stop[:size]):
-                        held = max(held, size)
-                        break
+            settled = text.text.rstrip(HOLE)  # a stop may go on with the letter that is half read
+            begun = (
+                size
+                for stop in self.stops
+                for size in range(min(len(stop) - 1, len(settled)), 0, -1)
+                if settled.endswith(stop[:size])
+            )
+            held = len(text.text) - len(settled) + max(begun, default=0)
         piece = text.text[text.sent : len(text.text) - held]
         text.sent += len(piece)
         return piece

@@ -68,7 +68,7 @@ class Prompt:
 
     def unread(self, text: str) -> tuple[str, ...]:
         """Its end, where it is too long: CLIP's pieces write every text; see `core.Reader`."""
-        count = len(self.tokenizer(text).input_ids)
+        count = len(self.tokenizer(text, verbose=False).input_ids)
         return left_out("piece", count, self.length, 0, True)
 
 

@@ -30,6 +30,7 @@ def listening(host: str, port: int) -> Generator[Sequence[socket.socket]]:
     """
     if not 0 <= port <= HIGHEST:
         raise BadInput(f"--port {port}: it must be 0 to {HIGHEST}.")
+    host = host.removeprefix("[").removesuffix("]")  # as an address stands in a URL
     with ExitStack() as stack:
         found: list[socket.socket] = []
         for family, (address, _, *scope) in _addresses(host):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from fastapi import Request
@@ -56,7 +56,8 @@ class Services:
     figures: Figures
 
 
-CLOSE = 0.75  # shares of letters that two names have in common; no two of OpenAI's fields have so
+SHORTEST = 4  # letters of a name that may be misspelt: short ones are all near each other
+FOREIGN = {"mode", "models", "top_a"}  # of other servers, a letter from one that is read here
 MOST_FIELDS, LONGEST = 64, 40  # that are compared, and characters of their names
 
 
@@ -68,29 +69,41 @@ def services(request: Request) -> Services:
 def check_fields(
     extra: Mapping[str, Any] | None, fields: Iterable[str], options: Iterable[str] = ()
 ) -> None:
-    """Refuse fields that nobody reads and that are nearly the name of one that is read.
+    """Refuse fields that nobody reads and that are a slip away from one that was not sent.
 
     All others are let through: clients send what other servers read.
 
     Args:
         extra: Fields of a body, without those that are left out on purpose.
-        fields: That the route reads.
-        options: Names that it reads within its field `options`.
+        fields: That the route reads and that were not sent.
+        options: The same of names within its field `options`.
 
     Raises:
         Problem: One of the first fields is so.
     """
     known = {name: name for name in fields} | {name: f"options.{name}" for name in options}
     for name in sorted(extra or {})[:MOST_FIELDS]:
-        close = get_close_matches(name[:LONGEST], known, 1, cutoff=CLOSE)
-        if close:
-            hint = f"did you mean {known[close[0]]!r}?"
+        if name in FOREIGN or (extra or {})[name] is None:
+            continue
+        meant = [one for one in sorted(known) if one == name or _slip(name, one)]
+        if meant:
+            hint = f"did you mean {known[meant[0]]!r}?"
             text = f"this route takes no {name[:LONGEST]!r}; {hint} Correct it, or leave it out."
             raise Problem(400, text, code="unknown_parameter", param=name[:LONGEST])
+
+
+def _slip(name: str, meant: str) -> bool:
+    """Whether a letter more, less or other, or two in the wrong order, makes one of the other."""
+    pairs = zip(name, meant, strict=False)
+    first = next((i for i, (x, y) in enumerate(pairs) if x != y), min(len(name), len(meant)))
+    a, b = name[first:], meant[first:]
+    swapped = a[:2] == b[1::-1] and a[2:] == b[2:]
+    one = b in (a, a[1:]) or a[1:] == b[1:] or a == b[1:]
+    return len(meant) >= SHORTEST and (one or swapped)
 
 
 def unknown_fields(extra: Mapping[str, Any] | None) -> dict[str, str]:
     """The header that names fields which nobody read; none for none."""
     names = ", ".join(sorted(name[:LONGEST] for name in extra or {}))
-    plain = names.encode("ascii", "replace").decode()[:500]
+    plain = re.sub(r"[^ -~]", "?", names)[:500]  # nothing that ends a line of the headers
     return {"x-genloom-ignored": plain} if plain else {}

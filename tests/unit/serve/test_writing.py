@@ -170,6 +170,19 @@ def test_of_several_stops_the_first_in_the_text_ends_it_at_once_and_as_it_grows(
     assert at_once.texts == grown.texts
 
 
+@pytest.mark.parametrize("stop", ["。", "é", "\U0001f600", "你。", "a\U0001f600好", "é你", "b"])
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_a_stop_of_letters_of_several_bytes_is_seen_as_it_grows(stop, size):
+    text = "好é你。a\U0001f600好b"
+    drawn = Bytes().encode(text)
+    grown, at_once = (Writing(Bytes(), 1, 99, (stop,)) for _ in range(2))
+    parts = [drawn[i : i + size] for i in range(0, len(drawn), size)]
+    shown = "".join(piece for part in parts for _, piece in grown.add([part]))
+    at_once.finish(0, drawn, stopped=False)
+    assert shown == text[: text.find(stop)] == at_once.texts[0].text
+    assert at_once.texts == grown.texts
+
+
 def test_a_text_that_grew_to_its_length_and_had_its_form_has_stopped():
     writing, nothing = write("aba", 3, ())[0], Writing(LETTERS, 1, 0, ())
     assert writing.texts[0].reason == "length"

@@ -79,17 +79,22 @@ class Drawing:
         for sequence in self.stops:
             if tuple(tail[-len(sequence) :]) == sequence:
                 return len(sequence)
-        for text in asked(self.job).stops:  # the last of its bytes is in the last token
-            last = tail[-len(text.encode()) - 1 :]
-            whole = self._read(last)
-            place = whole.find(text)
-            if place >= 0:
-                before = whole[:place]  # half a letter reads as another one
-                reads = (self._read(last[:k])[:place] for k in range(len(last) + 1))
-                kept = next(k for k, read in enumerate(reads) if read == before)
-                self.after[i] = last[kept:]
-                return len(last) - kept
-        return None
+        found = [self._after(text, tail) for text in asked(self.job).stops]
+        ends = [after for after in found if after is not None]
+        if not ends:
+            return None
+        self.after[i] = max(ends, key=len)  # of the stop that begins first
+        return len(self.after[i])
+
+    def _after(self, stop: str, tail: Sequence[int]) -> list[int] | None:
+        """The last of these tokens, which the text before a stop does not need; None without it."""
+        last = list(tail[-len(stop.encode()) - 1 :])  # the last of its bytes is in the last token
+        whole = self._read(last)
+        if (place := whole.find(stop)) < 0:
+            return None
+        before = whole[:place]  # half a letter reads as another one
+        reads = (self._read(last[:k])[:place] for k in range(len(last) + 1))
+        return last[next(k for k, read in enumerate(reads) if read == before) :]
 
     def _read(self, tokens: Sequence[int]) -> str:
         lexicon = self.job.artifact.items.lexicon

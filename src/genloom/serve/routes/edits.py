@@ -132,7 +132,8 @@ def _asked(parts: Services, known: Known, body: Fields) -> tuple[Asked, dict[str
         previews=body.partial_images if body.stream else 0,
     )
     ignored = {name: value for name, value in extra.items() if name not in ACCEPTED}
-    check_fields(ignored, (*Fields.model_fields, *known.options))
+    unsent = (Fields.model_fields.keys() | known.options.keys()) - body.model_fields_set
+    check_fields(ignored, unsent - options.keys())
     return asked, ignored
 
 

@@ -63,7 +63,8 @@ async def generate(request: Request, body: Body) -> Response:
     allow(request, "generate")
     parts = services(request)
     known = named(parts.models, body.model)
-    check_fields(body.model_extra, Body.model_fields, known.options)
+    unsent = Body.model_fields.keys() - body.model_fields_set
+    check_fields(body.model_extra, unsent, known.options.keys() - body.options.keys())
     limits = parts.settings.limits
     sent = sent_as_text(body.source, body.mask, strength=body.strength, keep=body.keep)
     ask = partial(

@@ -91,7 +91,8 @@ async def generate(request: Request, body: Drawn) -> Response:
     slow = sent.picture is not None
     asked = await asyncio.to_thread(made_from, asked, sent) if slow else made_from(asked, sent)
     ignored = {k: v for k, v in extra.items() if k not in ACCEPTED}
-    check_fields(ignored, (*Drawn.model_fields, *known.options))
+    unsent = (Drawn.model_fields.keys() | known.options.keys()) - body.model_fields_set
+    check_fields(ignored, unsent - options.keys())
     headers = unknown_fields(ignored | asked.unread)
     if body.stream:
         return await streamed(request, events(request, parts, asked), headers)

@@ -68,7 +68,8 @@ async def _answer(
     pairs = [asked_of(body, known, wish, parts.settings.limits) for wish in wishes]
     read = (*known.options, *ACCEPTED)
     unread = {k: v for k, v in (body.model_extra or {}).items() if k not in read}
-    check_fields(unread, (*type(body).model_fields, *known.options))
+    unsent = type(body).model_fields.keys() | known.options.keys()
+    check_fields(unread, unsent - body.model_fields_set - (body.model_extra or {}).keys())
     headers = unknown_fields(unread)
     told = Told(
         form,
