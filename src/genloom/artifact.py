@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral
 from pathlib import Path
+from shlex import quote
 from typing import Any, final
 
 import torch
@@ -256,7 +257,7 @@ class Artifact:
 def check_counts(**given: int) -> None:
     """Refuse what is no whole number, a seed below 0, and any other number below 1."""
     for name, value in given.items():
-        if not isinstance(value, Integral):
+        if isinstance(value, bool) or not isinstance(value, Integral):
             raise BadInput(f"{name} = {value!r}: it must be a whole number.")
         low = 0 if name == "seed" else 1
         if value < low:
@@ -275,7 +276,9 @@ def find(path: str | Path) -> Path:
             return folder
     for run in (path, Path("runs") / path):
         if (run / "run.json").is_file():
-            raise BadInput(f"{run} has no model yet. Finish it: genloom train --resume {run}")
+            raise BadInput(
+                f"{run} has no model yet. Finish it: genloom train --resume {quote(str(run))}"
+            )
     runs = [p.parent.name for p in Path("runs").glob("*/model")]
     hint = nearest(str(path), runs) if runs else ". `genloom train --help` shows how to make one."
     raise BadInput(f"there is no model {str(path)!r}{hint}")

@@ -6,6 +6,7 @@ A new component is one line here. Nothing else decides what a recipe or an artif
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -181,6 +182,14 @@ def find(name: str, kind: Kind | None = None, *, allow_code: bool = False) -> An
     return _load(name)
 
 
+def foreign(table: Mapping[str, Any]) -> bool:
+    """Whether a recipe, or a table of one, names code outside the catalog."""
+    return any(
+        foreign(value) if isinstance(value, Mapping) else key == "use" and ":" in str(value)
+        for key, value in table.items()
+    )
+
+
 def look_in(folder: str | Path) -> None:
     """Let modules of a folder be found, after all others: for a user who allowed their code."""
     path = str(Path(folder).resolve())
@@ -190,11 +199,21 @@ def look_in(folder: str | Path) -> None:
 
 def _load(target: str) -> Any:
     module, _, name = target.partition(":")
+    if not all(part.isidentifier() for part in (*module.split("."), name)):
+        raise BadInput(f"{target!r} is not 'module:Name', such as 'own:Bigram' of own.py.")
     try:
         return getattr(import_module(module), name)
     except MissingExtra:
         raise
-    except (ImportError, AttributeError) as error:
-        absent = isinstance(error, ModuleNotFoundError) and error.name == module
-        hint = " It is looked for beside the recipe, here and on PYTHONPATH." if absent else ""
+    except (ImportError, AttributeError, SyntaxError) as error:
+        hint = " It is looked for beside the recipe, here and on PYTHONPATH."
+        hint = hint if _is_absent(module, error) else ""
         raise BadInput(f"{target!r} cannot be loaded: {error}.{hint}") from error
+
+
+def _is_absent(module: str, error: Exception) -> bool:
+    """Whether no file of the module was found; a mere folder of that name has nothing in it."""
+    if isinstance(error, ModuleNotFoundError):
+        return f"{module}.".startswith(f"{error.name}.")
+    spec = getattr(sys.modules.get(module), "__spec__", None)
+    return spec is not None and spec.origin is None

@@ -29,6 +29,7 @@ from genloom.errors import (
     PosteriorDied,
     Refused,
 )
+from genloom.metrics.league import unequal
 from genloom.report import markdown
 from genloom.report.terminal import table_of
 
@@ -45,7 +46,6 @@ FAILURES = (
     Plateau,
     Overfitted,
 )
-UNEQUAL = 1.2  # times the training time of another run, from which on the page warns
 Say = Callable[[str], None]
 
 
@@ -114,6 +114,7 @@ def compare(
     failed: list[dict[str, Any]] = []
     if sources:
         folders = [_finished(source) for source in sources]
+        _same_data(folders)
         out = Path(out) if out is not None else Path("runs") / "compare"
     else:
         given = dict(train_overrides or {})
@@ -132,7 +133,7 @@ def compare(
         "verdicts": verdicts,
         "runs": [report.describe_run(folder) for folder in folders],
         "failed": failed,
-        "warnings": _unequal(verdicts),
+        "warnings": unequal(verdicts),
         "seconds": round(time.monotonic() - start, 1),
     }
     found = Comparison(content, out / "report.html")
@@ -154,6 +155,22 @@ def _finished(source: str | Path) -> Path:
     if not isinstance(source, str | Path):
         raise BadInput(f"{source!r} is no path: name each run, compare('runs/a', 'runs/b').")
     return runs.home(find(source))
+
+
+def _same_data(folders: Sequence[Path]) -> None:
+    """Raises Refused where models of different data are named, before one of them is judged."""
+    from genloom.artifact import CARD, find
+    from genloom.artifact_folder import read_card
+
+    known: dict[str, Path] = {}
+    for folder in folders:
+        model = find(folder)
+        card = read_card(model) if (model / CARD).is_file() else {}
+        if data := card.get("data", {}).get("fingerprint"):
+            known.setdefault(data, folder)
+    if len(known) > 1:
+        one, other, *_ = known.values()
+        raise Refused(f"{one} and {other} were trained on other data: compare runs of the same.")
 
 
 def _recipes(
@@ -269,21 +286,6 @@ def _stored(folder: Path, n: int | None) -> dict[str, Any] | None:
     weights = json.loads(card.read_text(encoding="utf-8"))["files"]["weights.safetensors"]
     same = verdict.get("model") == weights and (n is None or verdict.get("n") == n)
     return verdict if same else None
-
-
-def _unequal(verdicts: Sequence[Mapping[str, Any]]) -> list[str]:
-    """A warning where some had more time to train than others."""
-    seconds = {v["run"]: v.get("training", {}).get("seconds") or 0.0 for v in verdicts}
-    known = {run: value for run, value in seconds.items() if value}
-    if not known:
-        return []
-    least, most = min(known, key=lambda r: known[r]), max(known, key=lambda r: known[r])
-    if known[most] < UNEQUAL * known[least]:
-        return []
-    return [
-        f"the budgets differ: {most} was trained for {known[most]:.0f} s, {least} for "
-        f"{known[least]:.0f} s"
-    ]
 
 
 def _numbers(verdict: Mapping[str, Any]) -> dict[str, Any]:

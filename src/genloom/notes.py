@@ -7,12 +7,16 @@ of them once, as a line on the standard error, and among what `--json` tells.
 from __future__ import annotations
 
 import sys
+import traceback
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from genloom.errors import BadInput
+
+PACKAGE = Path(__file__).parent
 
 
 class Note(UserWarning):
@@ -20,8 +24,14 @@ class Note(UserWarning):
 
 
 def note(text: str) -> None:
-    """Tell it to whoever asked for the result."""
-    warnings.warn(text, Note, stacklevel=3)
+    """Tell it to whoever asked for the result: the warning is at the call of this package."""
+    stack = enumerate(traceback.walk_stack(sys._getframe()), start=1)
+    inside = [level for level, (frame, _) in stack if _is_ours(frame.f_code.co_filename)]
+    warnings.warn(text, Note, stacklevel=inside[-1] + 1)
+
+
+def _is_ours(path: str) -> bool:
+    return Path(path).is_relative_to(PACKAGE)
 
 
 def left_out(unit: str, count: int, length: int, strange: int, known: bool) -> tuple[str, ...]:

@@ -11,7 +11,8 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
-from genloom import checkpoint, environment
+from genloom import checkpoint, environment, runs
+from genloom.catalog import foreign
 from genloom.errors import BadInput
 from genloom.recipe import changes, dumps
 
@@ -32,7 +33,7 @@ class Record:
             "recipe": plan.recipe,
             "data": {"name": plan.dataset.name, "fingerprint": plan.dataset.fingerprint},
         }
-        known = json.loads(path.read_text()) if path.exists() else {}
+        known = runs.state(path.parent)
         if not begun(known):
             if rank == 0:
                 _describe(plan, path.parent)
@@ -60,7 +61,7 @@ class Record:
             raise BadInput(
                 f"{path.parent} holds a run of another recipe: {', '.join(found[:3])}. Choose "
                 "another --out, or resume it as it was: "
-                f"genloom train --resume {quote(str(path.parent))}"
+                f"{command('train --resume', path.parent, known['recipe'])}"
             )
         if self.content["data"] != identity["data"]:
             raise BadInput(
@@ -76,6 +77,18 @@ class Record:
         self.content |= changes
         if self.rank == 0:
             checkpoint.write_text(self.path, json.dumps(self.content, indent=1))
+
+
+def command(verb: str, run: Path, recipe: Mapping[str, Any]) -> str:
+    """A line for the shell that does something with a run.
+
+    Args:
+        verb: With its flags, such as "train --resume".
+        run: Its folder, or a file in it.
+        recipe: Of the run; one that names code outside the catalog needs a flag.
+    """
+    allowed = " --allow-code" if foreign(recipe) else ""
+    return f"genloom {verb} {quote(str(run))}{allowed}"
 
 
 def begun(state: Mapping[str, Any]) -> bool:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -21,6 +20,14 @@ if TYPE_CHECKING:
     from genloom.recipe import Plan, Settings
 
 FOLDER = Path("runs")
+FORM = {  # what every `run.json` holds
+    "status": str,
+    "step": int,
+    "recipe": dict,
+    "data": dict,
+    "forecast": dict | None,
+    "alarms": list,
+}
 
 
 def train(
@@ -135,9 +142,12 @@ def first_process() -> bool:
 
 def resume(run: str | Path, *, allow_code: bool = False, quiet: bool = False) -> Path:
     """Go on with a run where it stopped, by its own recipe; gives the folder."""
+    from genloom.recipe import load_recipe
+
     folder = find(run)
-    recipe = tomllib.loads((folder / "recipe.toml").read_text(encoding="utf-8"))
-    return start(recipe, out=folder, allow_code=allow_code, quiet=quiet)
+    return start(
+        load_recipe(folder / "recipe.toml"), out=folder, allow_code=allow_code, quiet=quiet
+    )
 
 
 def home(model: Path) -> Path:
@@ -213,23 +223,43 @@ def find(run: str | Path) -> Path:
     raise BadInput(f"there is no run {str(run)!r}{hint}")
 
 
+def state(run: Path) -> dict[str, Any]:
+    """What the `run.json` of a folder holds; nothing where there is none.
+
+    Raises:
+        BadInput: It is damaged. It may be of a run that began, so nothing takes its place.
+    """
+    path = run / "run.json"
+    if not path.exists():
+        return {}
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        told = None
+    if not isinstance(told, dict) or not all(isinstance(told.get(k), v) for k, v in FORM.items()):
+        raise BadInput(
+            f"{path} is damaged, and its run may have begun. Put it back, or choose another --out."
+        )
+    return told
+
+
 def table(folder: str | Path = FOLDER) -> list[dict[str, Any]]:
     """The runs below a folder, the newest first: name, path, status, step, total, seconds ..."""
     found: list[dict[str, Any]] = []
     paths = sorted(Path(folder).glob("**/run.json"), key=lambda p: -p.stat().st_mtime)
     for path in paths:
-        state = _state(path.parent)
+        told = _state(path.parent)
         found.append(
             {
                 "name": str(path.parent.relative_to(folder)),
                 "path": str(path.parent),
-                "status": state.get("status", "unreadable"),
-                "step": state.get("step"),
-                "total": state.get("total"),
-                "seconds": state.get("seconds"),
-                "alarms": [a.get("alarm") for a in state.get("alarms", ())],
-                "data": state.get("data", {}).get("name"),
-                "model": state.get("recipe", {}).get("model", {}).get("use"),
+                "status": told.get("status", "unreadable"),
+                "step": told.get("step"),
+                "total": told.get("total"),
+                "seconds": told.get("seconds"),
+                "alarms": [a.get("alarm") for a in told.get("alarms", ())],
+                "data": told.get("data", {}).get("name"),
+                "model": told.get("recipe", {}).get("model", {}).get("use"),
                 "judged": (path.parent / "verdict.json").exists(),
             }
         )
@@ -248,22 +278,23 @@ def _free(plan: Plan, resume: str) -> Path:
         folder = FOLDER / (plan.name if number == 1 else f"{plan.name}-{number}")
         if not folder.exists():
             return folder
-        state = _state(folder)
-        if state.get("status") == "stopped" and not begun(state):
+        known = _state(folder)
+        if known.get("status") == "stopped" and not begun(known):
             return folder
-        if resume == "auto" and state.get("status") != "done" and _same(state, plan):
+        if resume == "auto" and known.get("status") != "done" and _same(known, plan):
             return folder
         number += 1
 
 
 def _state(folder: Path) -> dict[str, Any]:
+    """As `state`, but a damaged one holds nothing."""
     try:
-        return json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return state(folder)
+    except BadInput:
         return {}
 
 
-def _same(state: Mapping[str, Any], plan: Plan) -> bool:
+def _same(known: Mapping[str, Any], plan: Plan) -> bool:
     recipe = json.loads(json.dumps(plan.recipe))
-    data = state.get("data", {}).get("fingerprint")
-    return state.get("recipe") == recipe and data == plan.dataset.fingerprint
+    data = known.get("data", {}).get("fingerprint")
+    return known.get("recipe") == recipe and data == plan.dataset.fingerprint

@@ -57,6 +57,8 @@ def wished(
     Raises:
         BadInput: Two of one choice, a schema that cannot be read, or a draft of other texts.
     """
+    if not isinstance(lookup, bool):
+        raise BadInput(f"lookup = {lookup!r}: it must be True or False.")
     what, how = (prompt, user), (regex, json_schema, form, draft, lookup or None)
     for names, values in ((WHAT, what), (HOW, how)):
         given = [name for name, value in zip(names, values, strict=True) if value is not None]
@@ -70,7 +72,7 @@ def wished(
         raise BadInput(f"draft = {draft!r}: it must be a model, or the path of one.")
     found: dict[str, Any] = {
         "system": system,
-        "stop": None if stop is None else several("stop", stop),
+        "stop": None if stop in (None, (), []) else several("stop", stop),
         "max_tokens": max_tokens,
         "prompt": None if prompt is None else opening(artifact, prompt),
         "user": user,
@@ -120,10 +122,11 @@ def several(name: str, value: str | Sequence[str]) -> list[str]:
     """One text or some, as a list.
 
     Raises:
-        BadInput: It is something else.
+        BadInput: It is something else, or none.
     """
     texts = [value] if isinstance(value, str) else value
-    if not isinstance(texts, list | tuple) or not all(isinstance(one, str) for one in texts):
+    given = isinstance(texts, list | tuple) and len(texts) > 0
+    if not given or not all(isinstance(one, str) for one in texts):
         raise BadInput(f"{name} = {value!r}: it must be a text, or a list of some.")
     return list(texts)
 

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from shlex import quote
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -30,7 +29,7 @@ from genloom.preview import MANY, Previewer
 from genloom.private import check_run
 from genloom.private.access import Private
 from genloom.progress import Journal, Progress
-from genloom.record import Record, locked
+from genloom.record import Record, command, locked
 from genloom.rehearsal import Forecast, rehearse
 from genloom.signals import stopping
 from genloom.speed import choose_precision, compile_parts, try_compile
@@ -249,7 +248,7 @@ class _Run:
             if stopped() and not last:
                 raise Interrupted(
                     f"stopped at step {self.step} of {forecast.steps}; it is saved. "
-                    f"Go on with: genloom train --resume {quote(str(self.out))}"
+                    f"Go on with: {command('train --resume', self.out, self.plan.recipe)}"
                 )
 
     def _encode(self, items: Tensor, cond: Condition) -> tuple[Tensor, Condition]:

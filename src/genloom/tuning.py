@@ -15,6 +15,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from genloom.recipe import Plan
 
 Say = Callable[[str], None]
+ASKED = 100  # times for something new, before the next untried combination in order is taken
 
 
 def tune(
@@ -54,7 +56,8 @@ def tune(
     Args:
         recipe: With data, model and the budget of one trial; see `runs.compose`.
         search: "KEY=LOW..HIGH" or "KEY=A,B,C"; see `search_space`.
-        trials: How many trainings in all, those of an earlier, killed call included.
+        trials: How many trainings in all, those of an earlier, killed call included; fewer where
+            nothing else is left to try.
         out: Folder of the search; runs/tune-DATA-MODEL where left out.
         measure: "loss", the held-out loss, or "kid", the kernel distance of samples to held-out
             items. Left out: the loss where the family has one player and the search leaves the
@@ -90,6 +93,9 @@ def tune(
     with locked(folder, 0):
         for number in range(trials):
             if number == len(found.trials):
+                if not _untried(space, found.trials):
+                    say(f"all combinations were tried: the search ends after {number} trials.")
+                    break
                 values = _suggest(number, space, found.trials, plan.recipe, seed)
                 found.trials.append(Trial(f"trial-{number:02d}", values))
                 _write(found)
@@ -140,7 +146,10 @@ def _suggest(
     recipe: Mapping[str, Any],
     seed: int,
 ) -> dict[str, Any]:
-    """What the next trial tries; one that failed counts as bad as the worst that did not."""
+    """What the next trial tries; one that failed counts as bad as the worst that did not.
+
+    Never the same again: all trials train with one seed, so it would teach nothing.
+    """
     usual = {p.key: value_of(recipe, p.key) for p in space}
     if number == 0 and all(p.holds(usual[p.key]) for p in space):
         return usual
@@ -163,7 +172,33 @@ def _suggest(
             study.add_trial(
                 optuna.trial.create_trial(params=trial.values, distributions=kinds, value=value)
             )
-    return dict(study.ask(kinds).params)
+    tried = [trial.values for trial in trials]
+    for _ in range(ASKED):
+        if (values := dict(study.ask(kinds).params)) not in tried:
+            return values
+    left = _untried(space, trials)
+    assert left is not None  # or the search had ended
+    return left
+
+
+def _untried(space: Sequence[Parameter], trials: Sequence[Trial]) -> dict[str, Any] | None:
+    """A combination of values that no trial has; None where all were tried."""
+    more = len(trials) + 1  # so many values of one parameter are enough to find it
+    keys = [p.key for p in space]
+    tried = [trial.values for trial in trials]
+    grid = product(*(_some(p, more) for p in space))
+    combinations = (dict(zip(keys, values, strict=True)) for values in grid)
+    return next((values for values in combinations if values not in tried), None)
+
+
+def _some(parameter: Parameter, most: int) -> Sequence[Any]:
+    """Different values of a parameter: all, or the first so many."""
+    if not isinstance(parameter, Range):
+        return parameter.values[:most]
+    low, high = parameter.low, parameter.high
+    if isinstance(low, int) and isinstance(high, int):
+        return range(low, high + 1)[:most]
+    return [low + (high - low) * i / most for i in range(most)]
 
 
 def _run(
@@ -192,9 +227,7 @@ def _run(
 
 def _spent(run: Path) -> dict[str, float] | None:
     """What a trial spent, also one that failed on its way."""
-    if not (run / "run.json").is_file():
-        return None
-    told = json.loads((run / "run.json").read_text(encoding="utf-8")).get("private")
+    told = runs.state(run).get("private")
     return told and {name: told[name] for name in ("epsilon", "delta")}
 
 

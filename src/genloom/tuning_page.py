@@ -37,8 +37,9 @@ def page(content: Mapping[str, Any], space: Sequence[Parameter]) -> str:
     told = content.get("private")
     spent = f"<p>{html.escape(privacy(told))}</p>" if told else ""
     return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
-        f"<style>{STYLE}</style><h1>{title}</h1>"
+        f'<!doctype html><html lang="en"><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{title}</title><style>{STYLE}</style><h1>{title}</h1>"
         f"<p>Lower is better: {html.escape(content['measure'])}. The best of many values is a "
         f"little too good: judge {best} with <code>genloom evaluate</code>.</p>{spent}"
         f"{pictures}<table><tr><th>trial{head}<th>value<th>seconds{rows}</table></html>\n"

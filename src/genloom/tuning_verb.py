@@ -14,8 +14,8 @@ from genloom.verbs import show
 TUNE = """\
 Search for good options of a recipe, judged on the validation part alone.
 
-Each trial is a run in OUT/trial-NN; a killed search goes on where it was. The best recipe is
-OUT/best.toml. Needs Optuna: pip install 'genloom[tune]'
+Each trial is a run in OUT/trial-NN; a killed search goes on where it was, and nothing is tried
+twice. The best recipe is OUT/best.toml. Needs Optuna: pip install 'genloom[tune]'
 
 examples:
   genloom tune --data digits --model flow --trials 20 --minutes 1 --search train.lr=1e-4..1e-2
@@ -77,6 +77,7 @@ def tune(args: argparse.Namespace) -> None:
     import contextlib
 
     from genloom import runs
+    from genloom.record import command
     from genloom.trials import privacy
     from genloom.tuning import tune as search
 
@@ -94,13 +95,14 @@ def tune(args: argparse.Namespace) -> None:
             allow_code=args.allow_code,
             quiet=args.quiet,
         )
+    tried = found.facts["recipe"]
     best, failed = found.best, len(found.trials) - len(found.done)
     values = ", ".join(f"{key} = {value}" for key, value in best.values.items())
     text = (
         f"{best.folder}: {values}: {best.value:.5g} ({found.facts['measure']})\n"
         f"{len(found.trials)} trials, {failed} failed; page: {found.out / 'tune.html'}\n"
-        f"next: genloom train {quote(str(found.out / 'best.toml'))}\n"
-        f"      genloom evaluate {quote(str(found.out / best.folder))}"
+        f"next: {command('train', found.out / 'best.toml', tried)}\n"
+        f"      {command('evaluate', found.out / best.folder, tried)}"
     )
     if told := found.private:
         text = f"{privacy(told)}\n{text}"

@@ -283,6 +283,7 @@ def compare(args: argparse.Namespace) -> None:
 def data(args: argparse.Namespace) -> int:
     """`genloom data`; exit code 2 where the data cannot be trained on as they are."""
     from genloom import data as data_
+    from genloom.recipe import open_data
 
     if args.action == "list":
         show(args, {"builtin": list(data_.BUILTIN)}, "\n".join(data_.BUILTIN))
@@ -290,7 +291,7 @@ def data(args: argparse.Namespace) -> int:
     if args.source is None:
         raise BadInput("check what? genloom data check PATH")
     asked = {name: getattr(args, name) for name in ("size", "channels", "length")}
-    report = data_.check(args.source, **(asked | data_options(args, data_.check)))
+    report = data_.check(args.source, **(asked | data_options(args, open_data)))
     show(args, report.as_dict(), report.text())
     return 0 if report.ready else BadInput.exit_code
 

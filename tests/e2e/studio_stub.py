@@ -92,7 +92,10 @@ class Stub:
         return self.jobs[id]
 
     def answer(self, method: str, path: str, query: dict[str, str], body: Any) -> Any:
-        """Bytes are a picture, text is a stream, all else is JSON; None is not found."""
+        """Bytes are a picture, text is a stream, a number a refusal, all else is JSON.
+
+        None is not found.
+        """
         match (method, path.strip("/").split("/")[1:]):
             case "GET", ["session"]:
                 return {"name": "ada", "scopes": ["generate", "train", "admin"], "local": True}
@@ -107,7 +110,11 @@ class Stub:
             case "POST", ["encodings"]:
                 return {"data": [[float(self.made[i]["seed"]), 0.5, 0.0] for i in body["outputs"]]}
             case "GET", ["outputs"]:
-                return {"data": list(self.made.values())[::-1][:100], "has_more": False}
+                of = query.get("model")
+                mine = [one for one in self.made.values() if of in (None, one["model_hash"])]
+                return {"data": mine[::-1][:100], "has_more": False}
+            case "DELETE", ["outputs", id] if self.made.get(id, {}).get("state") == "held":
+                return 409
             case "DELETE", ["outputs", id]:
                 return {"id": id, "deleted": self.made.pop(id, None) is not None}
             case "GET", ["outputs", id, "content"]:
@@ -138,6 +145,7 @@ class Stub:
         for tint in tints:
             id = f"out-{len(self.made)}"
             told = {"id": id, "model": body["model"], "seed": tint, "label": body.get("label")}
+            told["model_hash"] = body["model"]
             kind = {"kind": "points" if points else "image", "state": "free", "created": 1.7e9}
             self.made[id] = told | kind
             data.append(self.made[id])
@@ -178,8 +186,9 @@ class Stub:
                 return self.jobs.get(id)
             case "GET", [id, "events"]:
                 return f"event: job\ndata: {json.dumps(self.jobs[id])}\n\ndata: [DONE]\n\n"
-            case "GET", [_, "curves"]:
-                return CURVES
+            case "GET", [id, "curves"]:
+                begun = self.jobs[id]["progress"] > 0
+                return CURVES if begun else CURVES | {"series": {}, "step": 0, "total": None}
             case "GET", [_, "samples"]:
                 return {"data": [{"step": k, "media_type": "image/png"} for k in (100, 200, 400)]}
             case "GET", [_, "samples", step]:
@@ -220,6 +229,7 @@ SURVEY = {
     "shape": [3, 32, 32],
     "classes": [{"name": "cats", "count": 130}, {"name": "dogs", "count": 110}],
     "duplicates": 1,
+    "captions": 200,
     "splits": {"train": 192, "valid": 24, "test": 24},
 }
 FORECAST = {"steps": 4100, "seconds": 300, "memory_bytes": 310e6, "disk_bytes": 12e6}
@@ -280,6 +290,8 @@ def _handler(stub: Stub) -> type[BaseHTTPRequestHandler]:
                 return self.send(
                     404, "application/json", b'{"error": {"message": "no such thing"}}'
                 )
+            if isinstance(found, int):
+                return self.send(found, "application/json", b'{"error": {"message": "refused"}}')
             if isinstance(found, bytes):
                 return self.send(200, "image/png", found)
             if isinstance(found, str):

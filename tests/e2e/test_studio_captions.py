@@ -11,6 +11,7 @@ from tests.e2e.test_captions import shapes as shapes  # a fixture
 
 pytestmark = pytest.mark.slow
 BOXES = "return [...document.querySelectorAll('.settings textarea')].map((box) => box.value)"
+UNREAD = "return document.querySelector('.unread').textContent"
 REUSE = """const name = "Use these settings";
 const buttons = [...document.querySelectorAll("dialog[open] .actions button")];
 buttons.find((one) => one.textContent.includes(name)).click();"""
@@ -28,6 +29,7 @@ def test_what_is_described_is_made_and_remembered(shapes, tmp_path):
         negative.send_keys("blue")
         press(page, ".go")
         until(page, "return document.querySelector('.canvas:not([aria-busy]) img')", seconds=60)
+        assert page.execute_script(UNREAD) == ""
         with talk(server) as client:
             told = [one["options"] for one in client.get("/v1/outputs").json()["data"]]
         assert len(told) == 16
@@ -43,4 +45,9 @@ def test_what_is_described_is_made_and_remembered(shapes, tmp_path):
         assert 'prompt="a red square"' in shown and '"negative_prompt": "blue"' in shown
         page.execute_script(REUSE)
         until(page, f"{BOXES}.join('|') === 'a red square|blue'")
+        page.find_element("css selector", ".settings textarea").send_keys(" \u7ea2")
+        press(page, ".go")
+        until(page, f"{UNREAD} === 'Not read: prompt (1 unknown letter).'", seconds=60)
+        page.execute_script("document.querySelectorAll('.history .thumb')[1].click()")
+        until(page, f"{UNREAD} === ''")
         assert not complaints(page)

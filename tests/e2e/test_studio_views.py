@@ -42,6 +42,7 @@ def slide(page, name, value):
 
 def test_a_walk_is_a_film_between_two_seeds(server, open_page):
     page = open_page(view="#/explore")
+    press(page, ".exploring .go")
     until(page, "return document.querySelectorAll('.reel .frame').length === 9")
     slide(page, "From seed", 100)
     slide(page, "To seed", 200)
@@ -69,8 +70,28 @@ def test_a_walk_is_a_film_between_two_seeds(server, open_page):
     assert not complaints(page) and not server.missing
 
 
+def test_to_look_at_a_view_makes_nothing(server, open_page):
+    furnish(server)
+    made = len(server.made)
+    page = open_page()
+    for view in VIEWS:
+        show(page, view)
+        time.sleep(0.5)
+    show(page, "explore")
+    for way in ("A walk", "How it is made", "Codes"):
+        chip(page, way)
+        until(page, "return document.querySelector('.exploring .panel button:not(.bare)')")
+        time.sleep(0.3)
+    assert len(server.made) == made and not server.bodies("/v1/generations")
+    press(page, ".exploring .panel .actions button")  # a code at random
+    until(page, "return document.querySelector('.shot img')")
+    assert len(server.made) == made + 1
+    assert not complaints(page)
+
+
 def test_points_walk_too_and_only_models_with_codes_have_sliders(server, open_page):
     page = open_page(view="#/explore?model=moons")
+    press(page, ".exploring .go")
     until(page, "return document.querySelectorAll('.reel .dots').length === 9")
     ways = "return [...document.querySelectorAll('main > div .chip')].map(c => c.textContent)"
     assert page.execute_script(ways) == ["A walk", "How it is made"]
@@ -95,7 +116,10 @@ def test_codes_move_by_sliders_and_along_directions(server, open_page):
     page = open_page(view="#/explore")
     chip(page, "Codes")
     until(page, "return document.querySelectorAll('.exploring .panel .slider').length === 3")
-    last = lambda: server.bodies("/v1/generations")[-1]["latent"]  # noqa: E731
+
+    def last():
+        return next((body["latent"] for body in server.bodies("/v1/generations")[::-1]), None)
+
     slide(page, "Number 2", 1.5)
     end = time.monotonic() + 5
     while last() != [[0, 1.5, 0]]:
@@ -271,6 +295,33 @@ def test_a_folder_becomes_a_zip_and_is_looked_through(server, open_page):
     assert not complaints(page) and not server.missing
 
 
+def test_captions_of_own_pictures_are_learned_unless_they_are_not_wanted(server, open_page):
+    page = open_page(view="#/train")
+    shown = """return [...document.querySelectorAll('.folding .switch, .folding .fields > p.hint')]
+        .filter(one => one.offsetParent).map(one => one.className)"""
+    assert page.execute_script(shown) == []
+    chip(page, "My own files")
+    page.execute_async_script(DROP, {"/pets/cats/1.png": "a", "/pets/cats/1.txt": "a cat"})
+    until(page, "return document.querySelector('.survey .tally')")
+    assert "200 captions" in page.execute_script(TEXT, ".survey")
+    chip(page, "GAN")
+    assert page.execute_script(shown) == ["hint"]
+    chip(page, "Diffusion")
+    assert page.execute_script(shown) == ["switch"]
+    until(page, "return document.querySelector('.forecast .figures')")
+    press(page, ".folding .switch input")
+    until(page, "return !document.querySelector('.forecast .figures')")
+    until(page, "return document.querySelector('.forecast .figures')")
+    press(page, ".folding .switch input")
+    press(page, ".folding .primary")
+    until(page, "return document.querySelector('.watching')")
+    asked = [body for body in server.bodies("/v1/jobs") if body["kind"] in ("forecast", "train")]
+    told = [(body["kind"], body["body"].get("settings")) for body in asked[-3:]]
+    learn = {"data.captions": True}
+    assert told == [("forecast", learn), ("forecast", None), ("train", learn)]
+    assert not complaints(page) and not server.missing
+
+
 def test_a_forecast_stands_beside_the_budget(server, open_page):
     page = open_page(view="#/train")
     until(page, "return document.querySelector('.forecast .figures')")
@@ -317,6 +368,19 @@ def test_a_training_is_watched_stopped_and_resumed(server, open_page):
     assert not complaints(page)
 
 
+def test_only_a_training_that_began_can_go_on(server, open_page):
+    for name, progress in (("early", 0.0), ("late", 0.3)):
+        server.job("train", "failed", body={"name": name}, progress=progress, error="no room")
+    server.job("train", "cancelled", body={"name": "waited"}, progress=0.0, started=None)
+    page = open_page(view="#/train")
+    until(page, "return document.querySelector('.job .foot button')")
+    time.sleep(0.5)
+    names = """return [...document.querySelectorAll('.job')].filter(one =>
+        one.querySelector('.foot button')).map(one => one.querySelector('strong').textContent)"""
+    assert page.execute_script(names) == ["late"]
+    assert not complaints(page) and not server.missing
+
+
 def test_an_admin_sees_how_the_server_does(server, open_page):
     page = open_page(view="#/keys")
     until(page, "return document.querySelectorAll('.health dd').length === 9")
@@ -337,6 +401,74 @@ def test_a_phone_keeps_the_rest_behind_a_button(server, open_page):
     page.find_element("css selector", "nav .rest a").send_keys("\ue00c")
     assert page.execute_script(hidden) == "none"
     assert page.execute_script("return document.activeElement.classList.contains('others')")
+
+
+def tiles(page):
+    """The seeds of what the gallery shows, and which of it is selected."""
+    found = page.execute_script(
+        "return [...document.querySelectorAll('.wall .tile')].map(b => [b.title, b.ariaPressed])"
+    )
+    return [(int(title.rpartition(" ")[2]), pressed) for title, pressed in found]
+
+
+def test_the_gallery_shows_one_model(server, open_page):
+    for seed, model in enumerate(("loom", "weft", "loom", "weft", "weft")):
+        server.generate({"model": model, "seed": seed})
+    page = open_page(view="#/gallery")
+    until(page, "return document.querySelectorAll('.wall .tile').length === 5")
+    press(page, ".selecting button")
+    press(page, ".wall .tile")
+    chip(page, "loom")
+    until(page, "return document.querySelectorAll('.wall .tile').length === 2")
+    assert tiles(page) == [(2, None), (0, None)]  # what was selected no longer is
+    chip(page, "holes")
+    until(page, "return document.querySelector('.more .nothing')")
+    chip(page, "All")
+    until(page, "return document.querySelectorAll('.wall .tile').length === 5")
+    assert not complaints(page) and not server.missing
+
+
+def test_many_outputs_are_kept_as_an_archive_and_deleted_together(server, open_page, tmp_path):
+    for seed in range(5):
+        server.generate({"model": "loom", "seed": seed})
+    server.made["out-1"]["state"] = "held"
+    page = open_page(view="#/gallery")
+    page.execute_cdp_cmd(
+        "Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path / "got")}
+    )
+    until(page, "return document.querySelectorAll('.wall .tile').length === 5")
+    press(page, ".selecting button")
+    wall = "document.querySelectorAll('.wall .tile')"
+    for i in (0, 1, 3, 1):  # the second is chosen and let go
+        page.execute_script(f"{wall}[{i}].click()")
+    assert page.execute_script(TEXT, ".selecting strong") == "2 chosen"
+    pressed = [(seed, flag == "true") for seed, flag in tiles(page)]
+    assert pressed == [(4, True), (3, False), (2, False), (1, True), (0, False)]
+    press(page, ".selecting button:nth-of-type(2)")
+    end = time.monotonic() + 20
+    while not (tmp_path / "got" / "genloom.zip").exists():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    archive = zipfile.ZipFile(tmp_path / "got" / "genloom.zip")
+    assert (archive.testzip(), archive.namelist()) == (None, ["out-4"])  # what is held is not
+    assert archive.read("out-4") == server.content("out-4")
+    page.execute_script(f"{wall}[4].click()")
+    until(page, "return document.querySelector('.selecting .danger')")
+    press(page, ".selecting .danger")
+    assert page.execute_script(TEXT, ".selecting .danger") == "Really delete 3?"
+    assert len(server.made) == 5
+    press(page, ".selecting .danger")
+    until(page, "return document.querySelector('.toast.bad')")  # one waits for a reviewer
+    until(page, "return document.querySelectorAll('.wall .tile').length === 3")
+    assert sorted(server.made) == ["out-1", "out-2", "out-3"]
+    assert page.execute_script(TEXT, ".selecting strong") == "1 chosen"
+    server.made["out-1"]["state"] = "free"
+    press(page, ".selecting button")  # all
+    assert page.execute_script(TEXT, ".selecting strong") == "3 chosen"
+    press(page, ".selecting .danger")
+    press(page, ".selecting .danger")
+    until(page, "return document.querySelector('.more .nothing')")
+    assert not server.made and not server.missing
 
 
 def furnish(server):
@@ -368,6 +500,8 @@ def deeper(page):
     """Name -> the page in a state that takes more than a look."""
     show(page, "explore")
     chip(page, "How it is made")
+    until(page, "return document.querySelector('.exploring .go')?.textContent.startsWith('Watch')")
+    press(page, ".exploring .go")
     until(page, "return document.querySelector('.said')?.textContent === 'Finished'")
     yield "explore, made"
     chip(page, "Codes")
@@ -401,6 +535,11 @@ def deeper(page):
     until(page, "return document.querySelectorAll('.pairs img').length === 4")
     yield "judge, pairs"
     show(page, "gallery")
+    press(page, ".selecting button")
+    press(page, ".wall .tile")
+    until(page, "return document.querySelector('.tile[aria-pressed=true]')")
+    yield "gallery, selecting"
+    press(page, ".selecting button:last-child")
     press(page, "button.tile")
     until(page, "return document.querySelector('dialog .record')")
     yield "gallery, one"

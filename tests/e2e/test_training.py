@@ -16,7 +16,8 @@ from unittest.mock import Mock
 import pytest
 import torch
 
-from genloom import artifact, checkpoint, trainer
+from genloom import artifact, checkpoint, runs, trainer
+from genloom.cli import main
 from genloom.errors import (
     BadInput,
     Collapsed,
@@ -26,7 +27,7 @@ from genloom.errors import (
     Overfitted,
 )
 from genloom.progress import Journal
-from genloom.recipe import resolve
+from genloom.recipe import dumps, resolve
 from genloom.trainer import train
 
 FLOW = {
@@ -106,6 +107,23 @@ def test_a_run_that_never_began_stands_in_nobodys_way(tmp_path, monkeypatch):
     train(resolve(other), tmp_path / "run", resume="never", quiet=True)
     assert weights(tmp_path / "run") == weights(train(resolve(other), tmp_path / "b", quiet=True))
     assert "seed = 1" in (tmp_path / "run" / "recipe.toml").read_text()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"forecast": {}}', "\xe9"])
+def test_a_damaged_record_is_one_line_and_stays(tmp_path, capsys, monkeypatch, text):
+    monkeypatch.chdir(tmp_path)
+    told = tmp_path / "runs" / "moons-flow" / "run.json"
+    told.parent.mkdir(parents=True)
+    told.write_text(text, "latin-1")
+    told.with_name("recipe.toml").write_text(dumps(FLOW))
+    with pytest.raises(BadInput, match=r"run\.json is damaged, .* choose another --out"):
+        train(resolve(FLOW), told.parent, quiet=True)
+    assert main(["train", "--resume", "moons-flow"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "is damaged" in line and told.read_text("latin-1") == text
+    assert [run["status"] for run in runs.table()] == ["unreadable"]
+    plan = resolve(changed(FLOW, train={"steps": 4}))
+    assert runs._free(plan, "auto").name == "moons-flow-2"
 
 
 def test_a_run_of_before_an_option_goes_on(tmp_path):

@@ -105,7 +105,7 @@ def test_find_takes_a_run_its_model_or_its_name(folder, tmp_path, monkeypatch):
         artifact.find("half")
 
 
-@pytest.mark.parametrize("value", ["4", 4.0, None, 2.5])
+@pytest.mark.parametrize("value", ["4", 4.0, None, 2.5, True])
 def test_counts_are_whole_numbers(folder, value):
     model = load(folder)
     for draw in (model.sample, lambda n: next(model.stream(n)), lambda n: model.sample(1, seed=n)):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from pathlib import Path
 
 import numpy
@@ -12,10 +14,11 @@ import torch
 from genloom import catalog, comparison
 from genloom.comparison import Comparison, compare
 from genloom.errors import BadInput, Diverged, Refused
-from genloom.metrics.league import compare_verdicts
+from genloom.metrics.league import compare_verdicts, unequal
 from genloom.report import render
 from tests.unit.report import made
 from tests.unit.report.page import Page
+from tests.unit.test_artifact import folder as folder  # a fixture: an artifact without a run
 
 TINY = {"steps": 3, "batch": 8}
 
@@ -114,9 +117,9 @@ def test_untrusted_features_rank_nobody_and_forms_of_likelihoods_are_apart():
 
 def test_unequal_training_times_are_told():
     verdicts = [made.verdict("gan"), made.verdict("flow")]
-    assert comparison._unequal(verdicts) == []
+    assert unequal(verdicts) == []
     verdicts[1]["training"]["seconds"] = 61.0 * 1.3
-    (line,) = comparison._unequal(verdicts)
+    (line,) = unequal(verdicts)
     assert "flow-seed0 was trained for 79 s, gan-seed0 for 61 s" in line
 
 
@@ -132,6 +135,20 @@ def test_a_verdict_of_other_weights_or_another_n_is_not_used(tmp_path):
     assert comparison._stored(tmp_path, 500) is None
     card.write_text(json.dumps({"files": {"weights.safetensors": "cd" * 32}}))
     assert comparison._stored(tmp_path, None) is None
+
+
+def test_models_of_other_data_are_told_before_any_judging(folder, tmp_path):
+    for name, data in (("a", "ab"), ("b", "ab"), ("c", "cd"), ("d", None)):
+        shutil.copytree(folder, tmp_path / name / "model")
+        (tmp_path / name / "run.json").write_text("{}")
+        path = tmp_path / name / "model" / "card.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), "data": {"fingerprint": data}}))
+    a, b, c, d = (tmp_path / name for name in "abcd")
+    says = re.escape(f"{a} and {c} were trained on other data: compare runs of the same.")
+    with pytest.raises(Refused, match=says):
+        compare(a, b, c, out=tmp_path / "out", progress=pytest.fail)
+    assert not (tmp_path / "out").exists()
+    comparison._same_data([a, b, d])
 
 
 class Stop(Exception):

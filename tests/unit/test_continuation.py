@@ -162,6 +162,7 @@ def test_each_of_several_prompts_is_asked_alone(model):
     told = model.write(["the ", "a ", ""], 2, seed=3, max_tokens=9)
     alone = [model.write(one, 2, seed=3, max_tokens=9) for one in ("the ", "a ", "")]
     assert told == [text for texts in alone for text in texts] and len(told) == 6
+    assert model.write("the ", 2, seed=3, max_tokens=9, stop=[]) == told[:2]
 
 
 @pytest.mark.parametrize(
@@ -175,12 +176,15 @@ def test_each_of_several_prompts_is_asked_alone(model):
         ({"stop": 3}, "stop = 3: it must be a text, or a list of some"),
         ({"stop": ["a", 3]}, "stop = ['a', 3]: it must be"),
         ({"prompt": 3}, "prompt = 3: it must be a text, or a list of some"),
+        ({"prompt": []}, "prompt = []: it must be a text, or a list of some"),
         ({"prompt": None}, "prompt = None: it must be a text, or a list of some"),
         ({"user": 3}, "user = 3: it must be a text."),
         ({"regex": 3}, "regex = 3: it must be a text."),
         ({"form": True}, "form = True: it must be a text."),
         ({"form": "vaild"}, "a form is 'valid', not 'vaild'."),
         ({"json_schema": 3}, "json_schema = 3: it must be a schema, or the file of one."),
+        ({"max_tokens": True}, "max_tokens = True: it must be a whole number"),
+        ({"lookup": "no"}, "lookup = 'no': it must be True or False."),
         ({"draft": 3}, "draft = 3: it must be a model, or the path of one."),
         ({"regex": "a", "form": "valid"}, "regex and form exclude each other"),
         ({"prompt": "a", "user": "b"}, "prompt and user exclude each other"),

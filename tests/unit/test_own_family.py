@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import shlex
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 import torch
 
 import genloom as gl
+from genloom import trainer
 from genloom.cli import main
 from genloom.errors import BadInput
 
@@ -80,7 +82,23 @@ def test_a_search_measures_what_it_was_allowed_to_train(blocks, capsys):
     pytest.importorskip("optuna")
     line = "genloom tune own.toml --allow-code --search model.scale=0.1,0.2 --trials 2 --out found"
     assert run(line) == 0
-    assert "2 trials, 0 failed" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "2 trials, 0 failed" in said
+    assert "next: genloom train found/best.toml --allow-code\n" in said
+    assert re.search(r"genloom evaluate found/trial-0[01] --allow-code$", said.strip())
+
+
+def test_what_goes_on_with_a_run_allows_its_code_again(blocks, capsys, monkeypatch):
+    stops = iter([False, True, True])
+    with monkeypatch.context() as stopped:
+        stopped.setattr(trainer, "stopping", lambda: nullcontext(lambda: next(stops)))
+        assert run("genloom train own.toml --steps 9 --allow-code --out 'my run' --quiet") == 130
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.endswith("Go on with: genloom train --resume 'my run' --allow-code")
+    assert run("genloom train own.toml --steps 8 --allow-code --out 'my run' --quiet") == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.endswith("as it was: genloom train --resume 'my run' --allow-code")
+    assert run(said.partition("as it was: ")[2]) == 0
 
 
 def test_a_module_that_is_not_there_is_one_line(blocks, tmp_path, monkeypatch):
@@ -89,6 +107,29 @@ def test_a_module_that_is_not_there_is_one_line(blocks, tmp_path, monkeypatch):
         BadInput, match=r"No module named 'own'\. It is looked for beside the recipe"
     ):
         gl.train("own.toml", allow_code=True)
+
+
+@pytest.mark.parametrize(
+    ("use", "says"),
+    [
+        (":Bigram", "':Bigram' is not 'module:Name'"),
+        (".own:Bigram", "'.own:Bigram' is not 'module:Name'"),
+        ("own:", "'own:' is not 'module:Name'"),
+        ("wrong:Bigram", "invalid syntax (wrong.py, line 2)"),
+        ("folder:Bigram", "It is looked for beside the recipe"),
+        ("away.own:Bigram", "No module named 'away'. It is looked for beside the recipe"),
+        ("needy:Bigram", "No module named 'not_installed'."),
+        ("own:Trigram", "module 'own' has no attribute 'Trigram'."),
+    ],
+)
+def test_code_that_cannot_be_loaded_is_one_line(blocks, tmp_path, use, says):
+    (tmp_path / "wrong.py").write_text("import os\nclass Bigram(:\n", "utf-8")
+    (tmp_path / "needy.py").write_text("import not_installed\n", "utf-8")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(BadInput, match=re.escape(says)) as error:
+        gl.train("own.toml", settings={"model.use": use}, allow_code=True)
+    assert "\n" not in str(error.value)
+    assert ("looked for" in str(error.value)) == ("looked for" in says)
 
 
 def test_a_family_that_does_not_say_what_it_models_is_told_how(blocks, tmp_path):

@@ -6,6 +6,7 @@ import functools
 import inspect
 import math
 import random
+import re
 import tomllib
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from genloom.core import Items, Real, Tokens
 from genloom.data import open_dataset
 from genloom.errors import BadInput
 from genloom.recipe import build, changes, completed, merged, override, resolve
+from genloom.runs import compose
 
 PLANE, IMAGE = Real((2,)), Real((1, 8, 8), levels=256)
 LABEL = {"label": Tokens((), 10)}
@@ -90,6 +92,30 @@ def test_one_setting_is_one():
     for settings in ("document=line", {"document": "line"}, {"data": "line"}):
         with pytest.raises(BadInput, match=r"is not TABLE\.KEY=VALUE"):
             override({}, settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"a": 1}, "the setting a=1 is not TABLE.KEY=VALUE"),
+        ({"data": {"source": Path("x")}}, "the setting data.source = "),
+        ({"model.drop": [Path("x")]}, "the setting model.drop = "),
+        ({"train": {"lr": 1, "lr.x": 2}}, "the setting train.lr.x=2: 'lr' is a value"),
+        (5, "settings = 5: it must be a text such as 'train.steps=100'"),
+        (None, "settings = None: it must be a text"),
+        ([5], "settings: 5 must be a text"),
+        ([{"train.lr": 1}], "settings: {'train.lr': 1} must be a text"),
+        ({"train": {"lr": None}}, "train: lr = None is not float."),
+        ({"train.device": None}, "train: device = None is not str."),
+        ({"model.net.width": None}, "mlp: width = None is not int."),
+    ],
+)
+def test_settings_that_cannot_be_are_one_line(settings, says):
+    with pytest.raises(BadInput, match=re.escape(says)) as error:
+        resolve(compose(None, data="moons", model="flow", settings=settings))
+    assert "\n" not in str(error.value) and "--set" not in str(error.value)
+    plan = resolve(compose(None, data="moons", model="flow", settings={"train.clip": None}))
+    assert plan.options.clip is None
 
 
 @pytest.mark.parametrize("setting", ["steps=1", "train.steps", "train.=3", "=", "train"])

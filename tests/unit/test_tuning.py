@@ -89,6 +89,62 @@ def test_a_killed_search_goes_on_to_the_same_result(found, tmp_path):
     assert [t.value for t in again.trials] == [t.value for t in found.trials]
 
 
+def untrained(monkeypatch):
+    """Let trials train nothing."""
+
+    def run(trial, *rest):
+        trial.status, trial.value = "done", float(len(json.dumps(trial.values)))
+
+    monkeypatch.setattr(tuning, "_run", run)
+
+
+SPACES = {
+    ("model.net.width=16,32",): 2,
+    ("model.net.blocks=1..3",): 3,
+    ("model.net.blocks=1,2", "train.batch=32..34"): 6,
+}
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(("space", "count"), SPACES.items())
+def test_nothing_is_tried_twice_and_the_search_ends_where_all_was(
+    tmp_path, monkeypatch, space, count, seed
+):
+    untrained(monkeypatch)
+    said: list[str] = []
+    asked = {"search": space, "seed": seed, "progress": said.append}
+    some = search(tmp_path / "out", count - 1, **asked)
+    assert not any("all combinations" in line for line in said)
+    found = search(tmp_path / "out", count + 5, **asked)
+    values = [json.dumps(trial.values) for trial in found.trials]
+    assert len(values) == len(set(values)) == count
+    assert said[-1] == f"all combinations were tried: the search ends after {count} trials."
+    assert [t.values for t in some.trials] == [t.values for t in found.trials][: count - 1]
+
+
+def test_a_search_that_tried_the_same_again_goes_on(tmp_path, monkeypatch):
+    untrained(monkeypatch)
+    asked = {"search": ["model.net.width=16,32,48"]}
+    found = search(tmp_path / "out", 1, **asked)
+    content = json.loads((found.out / "tune.json").read_text())
+    content["trials"] += [{**content["trials"][0], "folder": f"trial-0{i}"} for i in (1, 2)]
+    (found.out / "tune.json").write_text(json.dumps(content))
+    again = search(found.out, 9, **asked)
+    assert [t.values["model.net.width"] for t in again.trials[:3]] == [16] * 3
+    assert {t.values["model.net.width"] for t in again.trials[3:]} == {32, 48}
+    assert len(again.trials) == 5
+
+
+def test_what_is_left_is_found_where_a_draw_finds_nothing(monkeypatch):
+    monkeypatch.setattr(tuning, "ASKED", 0)
+    space = tuning.parse(["train.batch=1..100000000", "train.lr=0.1..0.2"], resolve(RECIPE).recipe)
+    trials: list[Trial] = []
+    for number in range(4):
+        trials.append(Trial("", tuning._suggest(number, space, trials, {}, 0), "done", 1.0))
+    assert len({json.dumps(trial.values) for trial in trials}) == 4
+    assert all(0.1 <= trial.values["train.lr"] <= 0.2 for trial in trials)
+
+
 def test_a_finished_search_trains_nothing_and_another_one_is_refused(found, monkeypatch):
     monkeypatch.setattr(runs, "start", lambda *a, **k: pytest.fail("trained again"))
     assert search(found.out).as_dict() == found.as_dict()
@@ -100,6 +156,7 @@ def test_a_finished_search_trains_nothing_and_another_one_is_refused(found, monk
 
 def test_the_page_shows_every_trial_and_parameter(found):
     page = (found.out / "tune.html").read_text()
+    assert 'name="viewport" content="width=device-width' in page
     assert page.count("<svg") == 2 and page.count("<circle") == 2 * 3
     assert page.count('class="best"') == 2
     assert all(f"<td>{t.folder}" in page for t in found.trials)

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from genloom.core import Items
 from genloom.data import doubts
+from genloom.data.augment import Augment
 from genloom.data.builtin import BUILTIN
-from genloom.data.cache import read_description
-from genloom.data.documents import Unit
+from genloom.data.captions import fitted, learn, pieces_of
+from genloom.data.captions import lines as lines_of
 from genloom.data.findings import CODES, Damaged, Finding, printable
-from genloom.data.importing import pairs_of, reader_of, usual
-from genloom.data.pack import ImportOptions, write_pack
+from genloom.data.importing import augmentation, import_options, open_dataset, reader_of, usual
+from genloom.data.pack import NOTHING, ImportOptions, divided
 from genloom.data.shelving import survey
-from genloom.data.source import Source
+from genloom.data.source import Entry, Source
+from genloom.data.split import digest
 from genloom.data.survey import Survey, shape_of
 from genloom.data.tables import hub_source
 from genloom.data.text import cut, number
-from genloom.errors import BadInput
+from genloom.errors import BadInput, DiskFull
+from genloom.given import check as check_source
 
 _SHOWN = 8  # findings of one code in the text
 
@@ -119,68 +122,59 @@ class Report:
 def check(
     source: str | os.PathLike[str],
     *,
-    size: int | None = None,
-    channels: int | None = None,
-    length: int | None = None,
-    caption_column: str | None = None,
-    text_column: str | None = None,
-    document: Unit | None = None,
-    tokenizer: str | None = None,
-    vocab: int | None = None,
-    talks: str | None = None,
-    given: str = "none",
+    flip: bool = False,
+    shift: int = 0,
+    cutout: float = 0.0,
+    transpose: int = 0,
+    cache: str | os.PathLike[str] | None = None,
+    **asked: Any,
 ) -> Report:
     """Read everything, by the code that training reads it with, and report.
 
+    A text is packed too, where training will look for it: only then it is known whether it can be.
+
     Args:
         source: As for `open_dataset`, and so are the others.
-        size: Of pictures.
-        channels: Of pictures.
-        length: Of texts.
-        caption_column: Of a table beside pictures.
-        text_column: Of a table of text.
-        document: Of text files.
-        tokenizer: Of texts; "smiles" and "selfies" have rules of their own.
-        vocab: Of a "bpe".
-        talks: Of the tokenizer of a checkpoint.
-        given: What pictures are made from; two folders are "paired" or "unpaired".
+        flip: Of pictures.
+        shift: Of pictures.
+        cutout: Of pictures.
+        transpose: Of music.
+        cache: For texts.
+        asked: The other options of `open_dataset`.
 
     Raises:
         BadInput: There is nothing by that name.
     """
-    options = ImportOptions(
-        size,
-        channels,
-        length,
-        pairs=pairs_of(given),
-        caption_column=caption_column,
-        text_column=text_column,
-        document=document,
-        tokenizer=tokenizer,
-        vocab=vocab,
-        talks=talks,
-    )
+    options, augment = import_options(**asked), Augment(flip, shift, cutout)
+    captions, tokenizer = asked.get("captions", False), asked.get("tokenizer")
     report = Report(str(source))
     is_name = str(source) in BUILTIN or str(source).startswith("hub:")
     try:
         ready = None
         if str(source).startswith("hub:"):
             ready, _ = hub_source(str(source).removeprefix("hub:"), options.wanted.texts)
-        options = options if is_name else usual(source, options)
+        options = options if is_name or captions else usual(source, options)
         reader = reader_of(source, options, ready)
         report.form, report.kind, report.notes = reader.form, reader.kind, list(reader.notes)
         options.check(reader.kind)
-        read = _read_text if reader.kind == "text" else _read_items
-        (_read_documents if reader.documents else read)(report, reader, options)
         if reader.kind == "text":
-            with tempfile.TemporaryDirectory() as scratch:
-                write_pack(reader, str(source), options, pack := Path(scratch, "pack"))
-                told = read_description(pack)
-            assert told is not None
-            report.notes[:0] = doubts.unheld(told["parts"]["valid"]["n"])
+            (_read_documents if reader.documents else _read_text)(report, reader, options)
+            changes = {"flip": flip, "shift": shift, "cutout": cutout, "transpose": transpose}
+            dataset = open_dataset(source, cache=cache, **changes, **asked)
+            report.notes[:0] = doubts.doubts(dataset)
+        else:
+            items, lines = _read_items(report, reader, options)
+            check_source(replace(items, given=asked.get("given", "none")))
+            augmentation(items, report.source, augment, transpose)
+            if captions:
+                learn(lines)
+            if captions and tokenizer:
+                fitted(pieces_of(tokenizer), lines)
     except Damaged as damaged:
         report.findings.append(damaged.finding)
         report.problem = str(damaged)
+    except DiskFull as error:
+        report.problem = str(error)
     except BadInput as error:
         if not is_name and not Path(source).expanduser().exists():
             raise
@@ -205,12 +199,16 @@ def _read_documents(report: Report, reader: Source, options: ImportOptions) -> N
         report.notes.append(f"talks of {', '.join(sorted(seen.roles))}")
 
 
-def _read_items(report: Report, reader: Source, options: ImportOptions) -> None:
-    survey, points = Survey(), list[np.ndarray]()
+def _read_items(report: Report, reader: Source, options: ImportOptions) -> tuple[Items, list[str]]:
+    """What one item is, and the captions of the training part."""
+    survey, seen = Survey(), list[Entry]()
+    digests, points = list[bytes](), list[np.ndarray]()
     try:
         for entry in survey.read(reader):
             if reader.kind == "points":
                 points.append(entry.value)
+            digests.append(digest(entry.value.tobytes()))
+            seen.append(replace(entry, value=NOTHING))
     finally:
         report.findings, report.duplicates = survey.findings, survey.duplicates
     report.n, report.captions = survey.shapes.total(), survey.captions
@@ -222,8 +220,11 @@ def _read_items(report: Report, reader: Source, options: ImportOptions) -> None:
     if any(survey.parts):
         named = Counter({part or "train": n for part, n in survey.parts.items()})
         report.parts = dict(named)
-    shape_of(survey, report.source, options.size, options.channels)
-    loose = report.n - survey.parts["valid"] - survey.parts["test"]
-    report.notes[:0] = doubts.unheld(survey.parts["valid"] or round(options.valid * loose))
+    shape = shape_of(survey, report.source, options.size, options.channels)
+    parts, _ = divided(seen, digests, report.source, options)
+    items = [(part, entry) for part, entry in zip(parts, seen) if not entry.source]
+    report.notes[:0] = doubts.unheld(sum(part == "valid" for part, _ in items))
     if points:
         report.notes[:0] = doubts.uneven(torch.from_numpy(np.stack(points)))
+    said = [line for part, entry in items if part == "train" for line in lines_of(entry.caption)]
+    return Items(reader.kind, shape), said

@@ -26,6 +26,7 @@ from genloom.data.builtin import factors_of
 from genloom.data.captions import Captions, open_captions
 from genloom.data.findings import Finding
 from genloom.data.pairs import Pairs
+from genloom.errors import BadInput
 from genloom.given import check, kind_of
 from genloom.lexicon import Letters, lexicon_of
 
@@ -264,6 +265,8 @@ def map_pack(
     """
     told = store.read_description(pack)
     assert told is not None, pack
+    if captions and told["kind"] == "text":
+        raise BadInput(f"captions describe pictures or points, and {told['name']} is text.")
     caption, read, cut = open_captions(pack) if captions else (None, {}, [])
     items = replace(_items(told), caption=caption, given=given)
     check(items)

@@ -197,21 +197,41 @@ def _beside(layout: Layout) -> Iterator[Finding]:
             yield Finding(name, "no_folder", "it is of no official part", kept=True)
 
 
-def reads_anew(path: Path) -> bool:
-    """Whether pictures of a path are read otherwise than before `VERSION`.
+def rules(path: Path) -> dict[str, int]:
+    """For the fingerprint: by what rules pictures are read, where others are read than before.
 
-    That is where some lie beside folders of classes or parts, or are AVIF or raw.
+    "avif" where there are some and Pillow can; "pictures", the `VERSION`, where raw photos that are
+    TIFF were read, and where folders told nothing because some pictures lay beside them.
     """
     if not (path.is_dir() or zipfile.is_zipfile(path)):
-        return False
+        return {}
     with open_tree(path) as tree:
-        endings = {PurePosixPath(name).suffix.lower() for name in tree.names}
-        if endings.isdisjoint(ENDINGS | RAW):
-            return False
-        layout = Layout(image_names(tree))
+        known = {PurePosixPath(name).suffix.lower() for name in tree.names} & ENDINGS
+        if not known and any(name.lower().endswith((*_PLAIN, *_ARRAYS)) for name in tree.names):
+            return {}  # these are read, and no picture
+        anew = _was_read(tree) or (bool(known) and _told_nothing(tree))
+    return ({"avif": 1} if ".avif" in known else {}) | ({"pictures": VERSION} if anew else {})
+
+
+def _was_read(tree: Tree) -> bool:
+    """Whether a raw photo would be taken for a picture by its bytes."""
+    raw = (name for name in tree.names if PurePosixPath(name).suffix.lower() in RAW)
+    return any(looks_like_image(tree.head(name, 16)) for name in raw)
+
+
+def _told_nothing(tree: Tree) -> bool:
+    """Whether folders tell parts or labels that they would not tell if all had to be in them."""
+    layout = Layout(image_names(tree))
     _read_names(layout)
-    told = bool(layout.classes or layout.parts)
-    return bool(layout.beside and told) or not endings.isdisjoint(RAW | {".avif"})
+    if 0 < len(layout.parts) < len(layout.images):
+        return True
+    if len(layout.labels) == len(layout.images):
+        return False
+    rows = read_tables(tree, layout.images, [])
+    told = {name: row.label for name, row in rows.items() if row.label is not None}
+    untold = layout.labels.keys() - told.keys()
+    layout.labels |= told
+    return bool(layout.classes and untold)
 
 
 def _strays(tree: Tree, names: list[str], inspect: Inspect) -> Iterator[Finding]:

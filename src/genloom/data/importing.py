@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from torch import Tensor
+
+from genloom.core import Items
 from genloom.data import cache as store
 from genloom.data import images, music
 from genloom.data.augment import Augment
@@ -88,20 +93,21 @@ def open_dataset(
         BadInput: No such data, or it cannot be used as asked for.
     """
     augment = Augment(flip, shift, cutout)
-    options = ImportOptions(
-        size,
-        channels,
-        length,
-        valid,
-        test,
-        seed,
-        pairs_of(given),
-        caption_column,
-        text_column,
-        document,
-        None if captions else tokenizer,
-        vocab,
-        talks,
+    options = import_options(
+        size=size,
+        channels=channels,
+        length=length,
+        valid=valid,
+        test=test,
+        seed=seed,
+        captions=captions,
+        caption_column=caption_column,
+        text_column=text_column,
+        document=document,
+        tokenizer=tokenizer,
+        vocab=vocab,
+        talks=talks,
+        given=given,
     )
     folder = store.root(cache)
     ready: Source | None = None
@@ -118,7 +124,7 @@ def open_dataset(
         files = files_of(path)
         content = store.hash_files(files, base, folder)
         rules = {"music": music.VERSION} if music.holds_midi(files) else {}
-        rules |= {"pictures": images.VERSION} if images.reads_anew(path) else {}
+        rules |= images.rules(path)
         options = options if captions else usual(source, options)
     named = options.named() | rules
     if options.tokenizer:  # what it says, not where it lies
@@ -130,16 +136,40 @@ def open_dataset(
         reader = reader_of(source, options, ready)
         store.write_aside(pack, lambda aside: write_pack(reader, name, options, aside))
     dataset = map_pack(pack, fingerprint, augment, captions=captions, given=given)
-    if augment and dataset.items.kind != "image":
-        raise BadInput(f"flip, shift and cutout are for images; {name} is {dataset.items.kind}.")
-    if transpose:
-        dataset = replace(dataset, augment=Transpose(dataset.items.lexicon, transpose))
+    changed = augmentation(dataset.items, name, augment, transpose)
+    dataset = replace(dataset, augment=changed)
     return reread(dataset, tokenizer) if tokenizer and captions else dataset
 
 
-def pairs_of(given: str) -> str | None:
-    """How pictures come in pairs, for `ImportOptions`: "paired", "unpaired", or not at all."""
-    return None if given == "none" or kind_of(given).derived else given
+def import_options(
+    *, given: str = "none", captions: bool = False, tokenizer: str | None = None, **others: Any
+) -> ImportOptions:
+    """How files become items.
+
+    Args:
+        given: As for `open_dataset`.
+        captions: As for `open_dataset`.
+        tokenizer: As for `open_dataset`: of captions where there are any, else of the items.
+        others: Fields of `ImportOptions`.
+
+    Raises:
+        BadInput: There is no such source.
+    """
+    pairs = None if given == "none" or kind_of(given).derived else given
+    return ImportOptions(pairs=pairs, tokenizer=None if captions else tokenizer, **others)
+
+
+def augmentation(
+    items: Items, name: str, augment: Augment, transpose: int
+) -> Callable[[Tensor], Tensor]:
+    """What is done to the items of every training batch.
+
+    Raises:
+        BadInput: It cannot be done to these.
+    """
+    if augment and items.kind != "image":
+        raise BadInput(f"flip, shift and cutout are for images; {name} is {items.kind}.")
+    return Transpose(items.lexicon, transpose) if transpose else augment
 
 
 def usual(source: str | os.PathLike[str], options: ImportOptions) -> ImportOptions:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections import Counter
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, Any
@@ -14,6 +15,7 @@ from genloom.data.cache import write_array
 from genloom.data.decode import conform
 from genloom.data.documents import Unit
 from genloom.data.find import Wanted
+from genloom.data.findings import Finding
 from genloom.data.running import write_running
 from genloom.data.shelving import write_documents
 from genloom.data.source import PARTS, Entry, Source
@@ -97,7 +99,7 @@ def _check_whole(name: str, value: int | None, low: int, high: int) -> None:
         raise BadInput(f"{name} = {value!r} must be a whole number in [{low}, {high}].")
 
 
-_NOTHING = np.empty(0, np.uint8)
+NOTHING = np.empty(0, np.uint8)  # the value of an entry whose own lies elsewhere
 
 
 def write_pack(source: Source, name: str, options: ImportOptions, folder: Path) -> None:
@@ -187,15 +189,10 @@ def _write_rows(source: Source, name: str, options: ImportOptions, folder: Path)
                 value = conform(value, options.channels, options.size)
             if not spool.places or value.shape[-2:] == spool.places[0][1][-2:]:
                 spool.add(value)  # else go on reading: the error names all sizes
-            seen.append(replace(entry, value=_NOTHING))
+            seen.append(replace(entry, value=NOTHING))
         shape = shape_of(survey, name, options.size, options.channels)
         spool.level(shape)
-        shares = (options.valid, options.test)
-        names = [entry.name for entry in seen]
-        given = [entry.part for entry in seen]
-        parts, leaks = parts_of(given, _mated(seen, spool.digests), names, shares, options.seed)
-        if not any(part == "train" and not e.source for part, e in zip(parts, seen)):
-            raise BadInput(f"{name} has {len(seen)} items: too few to train on and to hold out.")
+        parts, leaks = divided(seen, spool.digests, name, options)
         described = {}
         for part in PARTS:
             rows = [i for i, e in enumerate(seen) if parts[i] == part and not e.source]
@@ -208,7 +205,7 @@ def _write_rows(source: Source, name: str, options: ImportOptions, folder: Path)
                 described[part]["sources"] = _write_pairs(
                     folder, part, [seen[i] for i in rows], others, seen, spool, shape
                 )
-    notes = [*source.notes, *_notes(survey, shape, any(given))]
+    notes = [*source.notes, *_notes(survey, shape, any(entry.part for entry in seen))]
     return {
         "shape": list(shape),
         "classes": list(source.classes),
@@ -217,6 +214,33 @@ def _write_rows(source: Source, name: str, options: ImportOptions, folder: Path)
         "findings": [finding.as_dict() for finding in (*survey.findings, *leaks)],
         "notes": notes,
     }
+
+
+def divided(
+    seen: list[Entry], digests: list[bytes], name: str, options: ImportOptions
+) -> tuple[list[str], list[Finding]]:
+    """A part for each entry; "" for those left out because the official test part has them too.
+
+    Args:
+        seen: All entries; what their values are does not matter.
+        digests: Of their values.
+        name: Of the data set.
+        options: Of the split, and whether there are pairs.
+
+    Raises:
+        BadInput: There is nothing to train on, or a part has items and no source.
+    """
+    names, given = [entry.name for entry in seen], [entry.part for entry in seen]
+    shares = (options.valid, options.test)
+    parts, leaks = parts_of(given, _mated(seen, digests), names, shares, options.seed)
+    items = Counter(part for part, entry in zip(parts, seen) if not entry.source)
+    if not items["train"]:
+        raise BadInput(f"{name} has {len(seen)} items: too few to train on and to hold out.")
+    sources = {part for part, entry in zip(parts, seen) if entry.source}
+    for part in PARTS if options.pairs else ():
+        if items[part] and part not in sources:
+            raise BadInput(f"the {part} part has {items[part]} items and no source picture.")
+    return parts, leaks
 
 
 def _mated(seen: list[Entry], digests: list[bytes]) -> list[bytes]:
@@ -238,8 +262,6 @@ def _write_pairs(
     rows = {seen[i].mate: row for row, i in enumerate(others) if seen[i].mate}
     mates = np.array([rows.get(e.mate, -1) if e.mate else -1 for e in items], np.int64)
     write_array(folder / f"{part}.mates.npy", mates.dtype, mates.shape, [mates.tobytes()])
-    if items and not others:
-        raise BadInput(f"the {part} part has {len(items)} items and no source picture.")
     values = (spool.get(i).tobytes() for i in others)
     path = folder / f"{part}.sources.npy"
     return write_array(path, spool.dtype, (len(others), *shape), values)

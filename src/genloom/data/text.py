@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -34,10 +35,11 @@ def as_table(head: bytes) -> list[str]:
     """
     whole = head[: head.rfind(b"\n") + 1].decode("utf-8", "replace")
     lines = [line for line in whole.split("\n") if line.strip()][:20]
-    for comma in ",\t;" if len(lines) > 2 else "":
-        sizes = {len(row) for row in csv.reader(lines, delimiter=comma)}
-        if len(sizes) == 1 and min(sizes) > 2:
-            return [f"it looks like a table of {min(sizes)} columns; it is read as plain text"]
+    with suppress(csv.Error):  # a bare carriage return, say
+        for comma in ",\t;" if len(lines) > 2 else "":
+            sizes = {len(row) for row in csv.reader(lines, delimiter=comma)}
+            if len(sizes) == 1 and min(sizes) > 2:
+                return [f"it looks like a table of {min(sizes)} columns; it is read as plain text"]
     return []
 
 

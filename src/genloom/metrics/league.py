@@ -11,6 +11,7 @@ from genloom.errors import Refused
 from genloom.metrics.estimate import t_quantile
 
 Dict = Mapping[str, Any]
+UNEQUAL = 1.2  # times the training time of another run, from which on it is warned of
 
 
 def compare_verdicts(verdicts: Sequence[Dict]) -> dict[str, Any]:
@@ -45,6 +46,21 @@ def compare_verdicts(verdicts: Sequence[Dict]) -> dict[str, Any]:
         "differences": found,
         "warnings": _warnings(rows),
     }
+
+
+def unequal(verdicts: Sequence[Dict]) -> list[str]:
+    """A warning where some had more time to train than others."""
+    seconds = {v["run"]: v.get("training", {}).get("seconds") or 0.0 for v in verdicts}
+    known = {run: value for run, value in seconds.items() if value}
+    if not known:
+        return []
+    least, most = min(known, key=lambda r: known[r]), max(known, key=lambda r: known[r])
+    if known[most] < UNEQUAL * known[least]:
+        return []
+    return [
+        f"the budgets differ: {most} was trained for {known[most]:.0f} s, {least} for "
+        f"{known[least]:.0f} s"
+    ]
 
 
 def _equal(verdicts: Sequence[Dict]) -> None:

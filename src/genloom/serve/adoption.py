@@ -87,6 +87,9 @@ class Adoption:
                 known = {**parts.models, name: await asyncio.to_thread(learn, name, folder)}
             except BadInput as error:
                 return log.error("%s is not served: %s", name, error)
+            if parts.policy is not None:
+                for line in parts.policy.fit({name: one.items for name, one in known.items()}):
+                    log.warning("%s", line)
             pool = self.make_pool(known)
             await pool.__aenter__()
             with suppress(TimeoutError):  # the server is as ready as before all the while

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import logging
 import socket
+import sys
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -135,6 +136,8 @@ def _parts(settings: Settings, known: dict[str, Known]) -> Services:
                 f"{settings.policy} names the model {name!r}, which is not served"
                 f"{nearest(name, known)}"
             )
+        for line in policy.fit({name: one.items for name, one in known.items()}):
+            print(f"genloom: {line}", file=sys.stderr)
     pool, figures = _pool(settings, known, identity), Figures()
     return Services(
         settings=settings,

@@ -167,6 +167,8 @@ class Maker:
     async def admit(self, caller: Key, *each: Asked) -> Standing:
         """Let requests for one model in as one request: all of them, or none.
 
+        What a filter refuses counts as a request of the minute, and costs no samples.
+
         Raises:
             Problem: The gate or a filter refuses it.
             Refusal: A limit of the key is reached; see `Keys.spend`.
@@ -176,14 +178,27 @@ class Maker:
         standing = self.gate.admit(known)
         if len(each) > 1:  # one alone is refused where it is submitted
             self._check_room(known, len(each))
+        try:
+            for asked in each:
+                await asyncio.to_thread(self.check_told, asked)
+        except Problem:
+            await self.spend(caller, 0)
+            raise
         await self.spend(caller, sum(len(asked.seeds) for asked in each))
-        for asked in each:
-            if self.policy is not None and asked.told:
-                decision = await asyncio.to_thread(self.policy.inputs, asked.told, known.name)
-                if not decision.passes:
-                    why = f"the prompt is refused: {_why(decision)}."
-                    raise Problem(400, why, code="content_policy_violation")
         return standing
+
+    def check_told(self, asked: Asked) -> None:
+        """Refuse what the filters of inputs do not let pass.
+
+        Raises:
+            Problem: They do not.
+        """
+        if self.policy is None or not asked.told:
+            return
+        decision = self.policy.inputs(asked.told, asked.known.name)
+        if not decision.passes:
+            why = f"the prompt is refused: {_why(decision)}."
+            raise Problem(400, why, code="content_policy_violation")
 
     def _check_room(self, known: Known, requests: int) -> None:
         queue = self.pool.stats()

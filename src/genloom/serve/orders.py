@@ -18,17 +18,13 @@ from genloom.serve.known import named
 from genloom.serve.originals import Sent
 from genloom.serve.problems import Problem
 from genloom.serve.services import Services
+from genloom.serve.settable import check_settings
+from genloom.serve.store import Key
 from genloom.serve.trainings import reserve
 
 Kind = Literal["sample", "train", "evaluate", "compare", "survey", "forecast"]
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 WORDS = {"label", "prompt", "negative_prompt", "format", "options"}  # as `asked_for` takes them
-SETTING = re.compile(
-    r"train\.(lr|matrix_lr|batch|accumulate|seed|optimizer|weight_decay|clip|schedule|warmup"
-    r"|warmdown|ema|dp_epsilon|dp_noise|dp_clip|dp_delta)|data\.(size|channels|length)"
-    r"|model(\.(?!(?:base|teacher|text_encoder)\b)[a-z0-9_]+){1,4}"
-)
-"""Keys of a recipe that a request may set: none that names a file, a device or a budget."""
 
 
 class Sample(BaseModel, strict=True, extra="forbid"):
@@ -81,11 +77,12 @@ class Survey(BaseModel, strict=True, extra="forbid"):
     length: int | None = Field(None, ge=1, le=10**6)
 
 
-def sample(parts: Services, owner: str, given: Sample) -> dict[str, Any]:
+def sample(parts: Services, caller: Key, given: Sample) -> dict[str, Any]:
     """The body of a job of samples.
 
     Raises:
-        Problem: Something does not fit; so below.
+        Problem: Something does not fit, or a filter refuses it; so below.
+        Refusal: The caller's day has fewer samples left; they are counted as they are made.
     """
     known, limits = named(parts.models, given.model), parts.settings.limits
     if not 1 <= given.n <= limits.job_samples:
@@ -94,7 +91,10 @@ def sample(parts: Services, owner: str, given: Sample) -> dict[str, Any]:
     if seed + given.n > 2**62:
         raise Problem(400, f"seed = {seed}: the last seed must be below 2^62.", param="seed")
     words = given.model_dump(include=WORDS)
-    asked_for(known, limits, (seed,), **words, sent=sent_files(parts, owner, given.model_dump()))
+    sent = sent_files(parts, caller.id, given.model_dump())
+    asked = asked_for(known, limits, (seed,), **words, sent=sent)
+    parts.keys.check(caller, given.n)
+    parts.maker.check_told(asked)
     return given.model_dump(exclude_defaults=True) | {"model": known.name, "seed": seed}
 
 
@@ -115,7 +115,7 @@ def sent_files(parts: Services, owner: str, body: Mapping[str, Any]) -> Sent:
     return Sent(picture=found["source"], mask=found["mask"], strength=strength, keep=keep)
 
 
-def forecast(parts: Services, owner: str, given: Forecast) -> dict[str, Any]:
+def forecast(parts: Services, caller: Key, given: Forecast) -> dict[str, Any]:
     """The body of a rehearsal."""
     family = given.family
     if family not in CATALOG or CATALOG[family].kind != "model":
@@ -125,32 +125,30 @@ def forecast(parts: Services, owner: str, given: Forecast) -> dict[str, Any]:
         raise Problem(400, text, param="family")
     if (given.minutes is None) == (given.steps is None):
         raise Problem(400, "give one of minutes and steps.", param="minutes")
-    for key, value in given.settings.items():
-        if not SETTING.fullmatch(key) or len(str(value)) > 200 or ":" in str(value):
-            raise Problem(400, f"{key[:80]!r} cannot be set so.", param="settings")
-    _check_data(parts, owner, given.data)
+    check_settings(family, given.settings)
+    _check_data(parts, caller, given.data)
     return given.model_dump(exclude_defaults=True)
 
 
-def train(parts: Services, owner: str, given: Train) -> dict[str, Any]:
+def train(parts: Services, caller: Key, given: Train) -> dict[str, Any]:
     """The body of a training, whose name is the owner's from now on."""
-    body, name = forecast(parts, owner, given), given.name
+    body, name = forecast(parts, caller, given), given.name
     if not NAME.fullmatch(name):
         raise Problem(400, f"the name {name[:70]!r} is not a-z 0-9 . _ -", param="name")
-    if name in parts.models or not reserve(parts.folders, name, owner):
+    if name in parts.models or not reserve(parts.folders, name, caller.id):
         raise Problem(400, f"the name {name!r} is taken.", param="name")
     return body
 
 
-def judge(parts: Services, owner: str, given: Judge) -> dict[str, Any]:
+def judge(parts: Services, caller: Key, given: Judge) -> dict[str, Any]:
     """The body of a verdict."""
     models = [named(parts.models, name).name for name in given.models or [given.model]]
     return {"models": models, "n": given.n}
 
 
-def survey(parts: Services, owner: str, given: Survey) -> dict[str, Any]:
+def survey(parts: Services, caller: Key, given: Survey) -> dict[str, Any]:
     """The body of a look at data."""
-    _check_data(parts, owner, given.data)
+    _check_data(parts, caller, given.data)
     return given.model_dump(exclude_defaults=True)
 
 
@@ -163,13 +161,13 @@ def setting_words(body: Mapping[str, Any]) -> list[str]:
     return words
 
 
-def _check_data(parts: Services, owner: str, data: str) -> None:
+def _check_data(parts: Services, caller: Key, data: str) -> None:
     """A built-in name, or the id of an own file; else there is no such file."""
     if data not in BUILTIN:
-        parts.files.get(owner, data)
+        parts.files.get(caller.id, data)
 
 
-CHECKS: dict[str, tuple[str, type[BaseModel], Callable[[Services, str, Any], dict[str, Any]]]] = {
+CHECKS: dict[str, tuple[str, type[BaseModel], Callable[[Services, Key, Any], dict[str, Any]]]] = {
     "sample": ("generate", Sample, sample),
     "train": ("train", Train, train),
     "evaluate": ("train", Judge, judge),

@@ -33,6 +33,7 @@ from genloom.serve.working import Work, kept
 
 LEASE_S, BEAT_S, PIECE = 30.0, 1.0, 32
 IDLE_S, CHECK = 0.25, 20  # between questions for a job; every so many, for jobs of the dead
+LISTED = 10_000  # outputs that a result names
 DEATHS = 3  # of workers at one piece, after which the piece counts as their cause
 LANES = (("train", "evaluate", "compare"), ("sample", "batch"), ("survey", "forecast"))
 log = logging.getLogger(__name__)
@@ -99,12 +100,12 @@ class Runner:
             if this is not None and this.cancelling():  # the server stops, not the owner
                 await asyncio.to_thread(jobs.release, job)
                 raise
-            await asyncio.to_thread(jobs.finish, job, "cancelled")
+            await asyncio.to_thread(jobs.finish, job, "cancelled", result=work.result)
         except Exception as error:  # one job's failure must not end the next one's
             if not isinstance(error, GenloomError):
                 log.exception("job %s failed", job.id)
             told = str(as_problem(error))
-            await asyncio.to_thread(jobs.finish, job, "failed", error=told)
+            await asyncio.to_thread(jobs.finish, job, "failed", result=work.result, error=told)
 
     async def _work(self, work: Work) -> dict[str, Any]:
         match work.job.kind:
@@ -128,13 +129,15 @@ class Runner:
         words = {name: body[name] for name in WORDS if name in body}
         sent = await asyncio.to_thread(sent_files, parts, work.job.owner, body)
         made: list[str] = []
+        result = {"model": known.name, "outputs": made, "n": total, "seed": first}
         for start in range(0, total, PIECE):
             seeds = range(first + start, first + min(start + PIECE, total))
             ask = partial(asked_for, known, parts.settings.limits, seeds, **words, sent=sent)
             piece = await asyncio.to_thread(ask)
-            made += [out.record.id for out in await self._piece(caller, piece) if out.record]
-            work.progress = min(start + PIECE, total) / total
-        return {"model": known.name, "outputs": made[:10_000], "n": total, "seed": first}
+            found = [out.record.id for out in await self._piece(caller, piece) if out.record]
+            made += found[: LISTED - len(made)]
+            work.progress, work.result = min(start + PIECE, total) / total, result
+        return result
 
     async def _batch(self, work: Work) -> dict[str, Any]:
         parts, batch = self.parts, work.job.body["batch"]

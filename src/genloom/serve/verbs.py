@@ -65,7 +65,7 @@ def add_parsers(verb: Any) -> None:
     made.add_argument("action", metavar="ACTION", choices=("add", "list", "revoke"))
     made.add_argument("name", metavar="NAME", nargs="?", help="of the key")
     made.add_argument("--scopes", default="generate", metavar="A,B", help="generate, train, admin")
-    made.add_argument("--per-minute", type=int, metavar="N", help="requests a minute")
+    made.add_argument("--per-minute", type=int, metavar="N", help="requests for samples a minute")
     made.add_argument("--per-day", type=int, metavar="N", help="samples a day")
     _add_store(made)
     made = verb("index", INDEX, index)
@@ -136,7 +136,8 @@ def serve(args: argparse.Namespace) -> int:
         note_models(settings.folder, parts.models.values())
         # uvicorn, when it has drained, sends itself the signal again: an orderly end is no failure.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-        shown = f"[{args.host}]" if ":" in args.host else args.host
+        host = args.host.strip("[]") or "localhost"  # none means every address
+        shown = f"[{host}]" if ":" in host else host
         where = f"http://{shown}:{sockets[0].getsockname()[1]}"
         print(f"genloom serves {', '.join(settings.models)} at {where}", flush=True)
         config = uvicorn.Config(
@@ -162,6 +163,10 @@ def settings_of(args: argparse.Namespace) -> Any:
 
     if args.waiting < 1:
         raise BadInput(f"--waiting {args.waiting}: at least one request must be taken.")
+    for name in ("workers", "threads"):
+        number = getattr(args, name)
+        if number is not None and number < 1:
+            raise BadInput(f"--{name} {number}: at least one is needed.")
     if not args.idle > 0 or not (args.memory is None or args.memory > 0):
         raise BadInput("--idle and --memory must be above 0.")
     models: dict[str, Path] = {}
@@ -237,10 +242,14 @@ def index(args: argparse.Namespace) -> None:
     import tomllib
 
     from genloom import runs
+    from genloom.core import check_options
     from genloom.recipe import open_data
     from genloom.safety.policy import nearness
     from genloom.verbs import show
 
+    check_options(nearness.index, {"rate": args.rate})
+    if args.out.is_dir() or not args.out.parent.is_dir():  # before the work
+        raise BadInput(f"--out {args.out}: it must be a file in a folder that is there.")
     recipe = tomllib.loads((runs.find(args.source) / "recipe.toml").read_text(encoding="utf-8"))
     table = dict(recipe["data"])
     data = open_data(table.pop("source"), **table)

@@ -19,6 +19,7 @@ from typing import Any
 from genloom import runs
 from genloom.artifact import RECIPE
 from genloom.data.builtin import BUILTIN
+from genloom.data.documents import ROWS
 from genloom.errors import BadInput
 from genloom.health import RULES
 from genloom.serve import trainings, verdicts
@@ -29,9 +30,10 @@ from genloom.serve.services import Services
 from genloom.serve.store import Folders, Job
 
 ENDED = (0, *sorted({rule.error.exit_code for rule in RULES.values()}))  # a model, and an alarm
-UPLOADS = (".zip", ".npz", ".txt", ".csv", ".parquet", ".gz")
+UPLOADS = (".zip", ".npz", ".txt", ".parquet", ".gz", ".mid", ".midi", *ROWS, ".smi")
+ENDINGS = (*UPLOADS, *(f"{end}.gz" for end in (*ROWS, ".smi")))  # what a file's reader goes by
 UPLOADED = "uploads"  # within the server's folder
-UPLOAD = rf"{UPLOADED}/[a-z2-7]{{26}}\.[a-z]+"  # as a recipe names it
+UPLOAD = rf"{UPLOADED}/[a-z2-7]{{26}}(\.[a-z]+){{1,2}}"  # as a recipe names it
 KEEP_S = 5.0  # between copies of what is in work
 FINDINGS, SHAPES, CLASSES = 200, 50, 1000  # of a survey, that its owner is told
 LETTERS = 300  # of a path in a finding
@@ -47,11 +49,13 @@ class Work:
         parts: Of the server.
         job: As it was claimed.
         progress: In [0, 1]; the work raises it.
+        result: Of what is done so far; the owner is told it where the work ends early.
     """
 
     parts: Services
     job: Job
     progress: float = 0.0
+    result: Mapping[str, Any] | None = None
 
     @property
     def folder(self) -> Path:
@@ -69,9 +73,7 @@ class Work:
         if data in BUILTIN:
             return data, {}
         file = self.parts.files.get(job.owner, data)
-        ending = Path(file.filename).suffix.lower()
-        if ending not in UPLOADS:
-            raise BadInput(f"data files end in {', '.join(UPLOADS)}, not {ending[:20]!r}.")
+        ending = ending_of(file.filename)
         path = self.fetched(f"{UPLOADED}/{file.id}{ending}")
         names = str(self.folder / path), path, Path(path).name
         return path, dict.fromkeys(names, file.filename)
@@ -82,9 +84,22 @@ class Work:
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not target.exists():
             aside = target.with_name(f".{target.name}.{self.job.id}")
-            aside.write_bytes(self.parts.blobs.get(target.stem))
+            aside.write_bytes(self.parts.blobs.get(target.name.partition(".")[0]))
             aside.rename(target)
         return path
+
+
+def ending_of(filename: str) -> str:
+    """How a data file's name ends, by which it is read.
+
+    Raises:
+        BadInput: As no data file does.
+    """
+    name = Path(filename.lower())
+    found = [end for end in ENDINGS if name.name.endswith(end)]
+    if not found:
+        raise BadInput(f"data files end in {', '.join(UPLOADS)}, not {name.suffix[:20]!r}.")
+    return max(found, key=len)
 
 
 @dataclass

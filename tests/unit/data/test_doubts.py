@@ -100,6 +100,15 @@ def test_rows_of_cells_are_told_from_prose(text, columns):
 
 
 @pytest.mark.parametrize("unit", [None, "line"])
+def test_a_carriage_return_within_a_line_makes_no_table(unit, tmp_path):
+    path = tmp_path / "old.txt"
+    path.write_bytes(b"a, b, c\r and, more, of it\r\n" * 100)
+    assert data.check(path, document=unit).ready
+    dataset = data.open_dataset(path, document=unit)
+    assert not any("table" in note for note in dataset.notes)
+
+
+@pytest.mark.parametrize("unit", [None, "line"])
 def test_a_table_without_its_ending_is_noted(unit, tmp_path):
     (tmp_path / "adult.data").write_text(ROWS * 40)
     report = data.check(tmp_path / "adult.data", document=unit)

@@ -98,13 +98,65 @@ def test_the_fingerprint_changes_only_where_the_reading_does(tmp_path, paint, mo
     with zipfile.ZipFile(tmp_path / "strays.zip", "w") as file:
         for path in sorted((tmp_path / "strays").rglob("*.png")):
             file.write(path, path.relative_to(tmp_path / "strays"))
-    same = [images.reads_anew(tmp_path / name) for name in ("plain", "flat", "png")]
-    changed = [images.reads_anew(tmp_path / name) for name in ("strays", "strays.zip")]
-    assert same == [False] * 3 and changed == [True] * 2
+    same = [images.rules(tmp_path / name) for name in ("plain", "flat", "png")]
+    changed = [images.rules(tmp_path / name) for name in ("strays", "strays.zip")]
+    assert same == [{}] * 3 and changed == [{"pictures": images.VERSION}] * 2
     before = [data.open_dataset(tmp_path / name).fingerprint for name in ("plain", "strays")]
     monkeypatch.setattr(images, "VERSION", images.VERSION + 1)
     after = [data.open_dataset(tmp_path / name).fingerprint for name in ("plain", "strays")]
     assert before[0] == after[0] and before[1] != after[1]
+
+
+def test_a_picture_beside_official_parts_changes_the_fingerprint(tmp_path, paint):
+    painted(tmp_path, paint, [*(f"{p}/{i}.png" for p in ("train", "test") for i in range(5))])
+    assert images.rules(tmp_path) == {}
+    paint(tmp_path / "x.png", 99)
+    assert images.rules(tmp_path)
+
+
+@pytest.mark.parametrize("told", ["all", "folders", "stray"])
+def test_labels_of_a_table_leave_the_fingerprint(told, tmp_path, paint):
+    painted(tmp_path, paint, [*pets(), "x.png"])
+    names = {"all": [*pets(), "x.png"], "folders": pets(), "stray": ["x.png"]}[told]
+    rows = "".join(f"{name},{i % 2}\n" for i, name in enumerate(names))
+    (tmp_path / "labels.csv").write_text("file_name,label\n" + rows)
+    assert bool(images.rules(tmp_path)) == (told == "stray")
+    assert data.check(tmp_path).classes.keys() == (
+        {"0", "cat", "dog"} if told == "stray" else {"0", "1"}
+    )
+
+
+def test_a_table_beside_one_class_makes_two(tmp_path, paint):
+    painted(tmp_path, paint, [f"{p}/cat/{i}.png" for p in ("train", "test") for i in range(5)])
+    paint(tmp_path / "train" / "x.png", 99)
+    assert images.rules(tmp_path) == {}
+    (tmp_path / "labels.csv").write_text("file_name,label\nx.png,dog\n")
+    assert images.rules(tmp_path) and data.check(tmp_path).classes == {"cat": 10, "dog": 1}
+
+
+def test_raw_photos_change_the_fingerprint_where_they_were_read(tmp_path, paint):
+    painted(tmp_path / "pictures", paint, ["1.png"])
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "a.txt").write_text("words")
+    (tmp_path / "raw").mkdir()
+    folders = [tmp_path / name for name in ("pictures", "texts", "raw")]
+    for folder in folders:
+        (folder / "a.cr3").write_bytes(b"\0\0\0\x18ftypcrx " + b"\0" * 40)
+    assert [bool(images.rules(folder)) for folder in folders] == [False] * 3
+    for folder in folders:
+        paint(folder / "thumbnail.tif", 9).rename(folder / "b.NEF")
+    assert [bool(images.rules(folder)) for folder in folders] == [True, False, True]
+
+
+def test_the_fingerprint_says_whether_avif_is_read(tmp_path, paint, monkeypatch):
+    painted(tmp_path, paint, [*pets(), "x.png"])
+    (tmp_path / "2.avif").write_bytes(b"\0\0\0\x1cftypavif" + b"\0" * 40)
+    monkeypatch.setattr(images, "ENDINGS", images.ENDINGS | {".avif"})
+    assert images.rules(tmp_path) == {"avif": 1, "pictures": images.VERSION}
+    monkeypatch.setattr(images, "ENDINGS", images.ENDINGS - {".avif"})
+    assert images.rules(tmp_path) == {"pictures": images.VERSION}
+    (tmp_path / "x.png").unlink()
+    assert images.rules(tmp_path) == {}
 
 
 @pytest.mark.parametrize("name", ["a.HEIC", "a.heif", "a.nef", "a.DNG"])

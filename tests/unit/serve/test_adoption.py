@@ -44,7 +44,9 @@ def place(tmp_path, monkeypatch):
         bring=lambda name, *parts: brought.append(name) or tmp_path,
     )
     old, new = Pool(log, "old"), Pool(log, "new")
-    parts = SimpleNamespace(pool=old, maker=SimpleNamespace(pool=old), models={}, folders=folders)
+    parts = SimpleNamespace(
+        pool=old, maker=SimpleNamespace(pool=old), models={}, folders=folders, policy=None
+    )
     return Adoption(parts, lambda known: new), log, new, brought, changes
 
 
@@ -82,3 +84,13 @@ def test_each_change_is_followed_once_and_what_goes_on_is_left_alone(place):
     changes[-1] = Change("verdicts/abc", False, 7.0)
     asyncio.run(adopting.look())
     assert brought == ["runs/mine", "verdicts/abc", "verdicts/abc"]
+
+
+def test_an_index_looks_away_from_a_new_model_that_it_cannot_judge(place, caplog, monkeypatch):
+    adopting, _, new, *_ = place
+    monkeypatch.setattr(adoption, "learn", lambda name, folder: SimpleNamespace(items=name))
+    fit = SimpleNamespace(fit=lambda models: [f"it does not look at {models}."])
+    adopting.parts.policy = fit
+    new.warm.set()
+    asyncio.run(adopting.adopt("mine"))
+    assert caplog.messages == ["it does not look at {'mine': 'mine'}."]

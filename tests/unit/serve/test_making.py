@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 import torch
 
+from genloom.safety.policy import Decision, Outcome, Verdict
 from genloom.serve.figures import Figures
 from genloom.serve.making import Maker, software
 from genloom.serve.problems import Problem
-from genloom.serve.store import Keys, QuotaSpent, Store
+from genloom.serve.store import Keys, QuotaSpent, Store, TooFast
 
 
 class Pool:
@@ -69,3 +70,30 @@ def test_records_name_the_libraries_that_made_a_file_and_no_others():
     assert libraries("txt", ("form", "valid")) == set()
     assert libraries("wav") == {"numpy"} and libraries("mid") == {"mido"}
     assert libraries("smi") == {"rdkit", "selfies"}
+
+
+class Strict:
+    """A policy that lets one prompt pass."""
+
+    def inputs(self, text: str, model: str | None = None) -> Decision:
+        passes = text == "a loom"
+        return Decision() if passes else Decision((Outcome(Verdict.REFUSE, "not a loom"),))
+
+
+def told(prompt: str, samples: int) -> Any:
+    """A request as far as `Maker.admit` looks at it."""
+    known = SimpleNamespace(name="pictures")
+    return SimpleNamespace(known=known, told=prompt, seeds=tuple(range(samples)))
+
+
+def test_a_prompt_that_is_refused_costs_a_request_and_no_samples(tmp_path):
+    with Store(tmp_path / "store.db") as store:
+        made, _ = maker(store, SimpleNamespace(admit=lambda known: None))
+        made.policy = Strict()  # pyright: ignore
+        key, _ = made.keys.make("ada", ["generate"], per_day=3, per_minute=2)
+        with pytest.raises(Problem, match="not a loom") as caught:
+            asyncio.run(made.admit(key, told("a bomb", 3)))
+        assert caught.value.code == "content_policy_violation"
+        asyncio.run(made.admit(key, told("a loom", 3)))
+        with pytest.raises(TooFast):
+            asyncio.run(made.admit(key, told("a bomb", 1)))

@@ -122,6 +122,21 @@ def test_seeds_differ_and_a_seed_is_what_it_is_in_any_company(client):
     assert together[0] != together[1]
 
 
+def test_outputs_are_listed_by_their_model_by_name_and_by_hash(client):
+    hashes = {one["id"]: one["hash"] for one in client.get("/v1/models").json()["data"]}
+    for model in ("tunes", "grids", "tunes"):
+        assert client.post("/v1/generations", json={"model": model}).status_code == 200
+    for name in ("tunes", "grids"):
+        listed, same = (
+            client.get(f"/v1/outputs?model={model}").json()["data"]
+            for model in (name, hashes[name])
+        )
+        assert listed == same and len(listed) >= (2 if name == "tunes" else 1)
+        assert {one["model"] for one in listed} == {name}
+    assert client.get("/v1/outputs?model=none").json()["data"] == []
+    assert {one["model"] for one in client.get("/v1/outputs").json()["data"]} >= {"tunes", "grids"}
+
+
 def test_only_what_writes_voices_says_so(client):
     told = {one["id"]: one for one in client.get("/v1/models").json()["data"]}
     assert {name: one["edits"] for name, one in told.items()} == {

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -13,6 +16,7 @@ from genloom import errors, health
 from genloom.errors import BadInput
 from genloom.serve import commands, verdicts, working
 from genloom.serve.commands import verb
+from genloom.studio import FOLDER
 
 
 def test_a_verbs_json_is_read_without_what_is_ours():
@@ -121,3 +125,43 @@ def test_pairs_are_pictures_as_base64_and_other_items_as_they_are():
 
 def test_a_process_is_not_waited_for_without_end():
     assert commands.PATIENCE_S < 30 < working.FREE_S
+
+
+@pytest.mark.parametrize(
+    ("name", "ending"),
+    [
+        ("Talks.JSONL", ".jsonl"),
+        ("list.json", ".json"),
+        ("rows.ndjson", ".ndjson"),
+        ("cells.tsv", ".tsv"),
+        ("rows.jsonl.gz", ".jsonl.gz"),
+        ("mine.smi", ".smi"),
+        ("tune.mid", ".mid"),
+        ("book.txt.gz", ".gz"),
+        ("a.b.zip", ".zip"),
+    ],
+)
+def test_a_file_comes_to_the_trainer_with_the_ending_that_its_reader_goes_by(
+    name, ending, tmp_path
+):
+    parts: Any = SimpleNamespace(
+        settings=SimpleNamespace(folder=tmp_path),
+        files=SimpleNamespace(get=lambda owner, id: SimpleNamespace(id="a" * 26, filename=name)),
+        blobs=SimpleNamespace(get={"a" * 26: b"data"}.__getitem__),
+    )
+    job: Any = SimpleNamespace(id="job", owner="ada", body={"data": "a" * 26})
+    path, hidden = working.Work(parts, job).source()
+    assert path == f"uploads/{'a' * 26}{ending}" and re.fullmatch(working.UPLOAD, path)
+    assert (tmp_path / path).read_bytes() == b"data" and hidden[path] == name
+
+
+@pytest.mark.parametrize("name", ["run.py", "json", "a.json.exe", ""])
+def test_a_file_of_another_ending_is_no_data(name):
+    with pytest.raises(BadInput, match=r"data files end in .*json"):
+        working.ending_of(name)
+
+
+def test_the_studio_offers_the_files_that_the_server_takes():
+    page = (FOLDER / "data.js").read_text(encoding="utf-8")
+    (offered,) = re.findall(r'const ENDINGS = "(.*)";', page)
+    assert tuple(offered.split(",")) == working.UPLOADS

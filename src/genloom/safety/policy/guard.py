@@ -33,6 +33,7 @@ class Guarded:
         timeout_s: Wall-clock seconds for one batch.
         counters: Where verdicts are counted.
         models: Names of the models whose items it checks; empty for all.
+        without: Names of those whose items it cannot check, where it checks all.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Guarded:
     timeout_s: float
     counters: Counters
     models: tuple[str, ...] = ()
+    without: frozenset[str] = frozenset()
     _late: set[threading.Thread] = field(default_factory=set, repr=False)
 
     def check(self, batch: Sequence[str] | Tensor, kind: str) -> list[Outcome]:

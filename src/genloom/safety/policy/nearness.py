@@ -14,13 +14,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast, final
+from typing import Annotated, Literal, cast, final
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from genloom.core import Interval, Items
 from genloom.data import Dataset, Split
 from genloom.errors import BadInput, Refused
 from genloom.metrics.copies import nearness
@@ -106,13 +107,26 @@ class Index:
         share = torch.tensor(shares, dtype=torch.float64)
         return Nearby(share == 1, 1 - share, torch.full((len(texts),), UNLIKE))
 
+    def __str__(self) -> str:
+        """What it is of."""
+        if self.kind == "text":
+            return "of texts"
+        return f"of {self.kind} items {tuple(self.tensors['shape'].tolist())}"
+
+    def suits(self, items: Items) -> bool:
+        """Whether it can judge such items: of its kind and, unless they are texts, its shape."""
+        shape = tuple(self.tensors["shape"].tolist())
+        return items.kind == self.kind and (self.kind == "text" or items.shape == shape)
+
     def copies(self, near: Nearby) -> Tensor:
         """Which items are called copies, (n,)."""
         score, bits = self.tensors["limits"].tolist()
         return near.exact | (near.score < score) | (near.bits <= bits)
 
 
-def index(dataset: Dataset, *, rate: float = 0.01) -> dict[str, Tensor]:
+def index(
+    dataset: Dataset, *, rate: Annotated[float, Interval(ge=0, le=1)] = 0.01
+) -> dict[str, Tensor]:
     """What is to be known of a data set to find its copies; write it with `save`.
 
     Args:

@@ -11,8 +11,9 @@
     index = "digits.index.safetensors"
     models = ["digits"]
 
-The strictest verdict wins. All is validated when the file is read, an unknown key is an error, and
-a filter that fails later refuses (see `guard`).
+The strictest verdict wins; inputs can be flagged or refused, and only outputs held. All is
+validated when the file is read, an unknown key is an error, and a filter that fails later refuses
+(see `guard`).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
+from genloom.core import Items
 from genloom.errors import BadInput, nearest
 from genloom.safety.policy.classifier import Classifier
 from genloom.safety.policy.guard import Guarded
@@ -106,6 +108,32 @@ class Policy:
         """Models that filters name; a server checks that it has them, for a typo guards nothing."""
         return {name for g in (*self.inputs_by, *self.outputs_by) for name in g.models}
 
+    def fit(self, models: Mapping[str, Items]) -> list[str]:
+        """Leave out the models that an index cannot judge, where it names none.
+
+        Args:
+            models: All that are served: name -> what it makes. Call it again when there are more.
+
+        Returns:
+            A line for each index that looks away from some.
+
+        Raises:
+            BadInput: An index names a model that it cannot judge.
+        """
+        told = []
+        for guarded in self.outputs_by:
+            if not isinstance(guarded.filter, Near):
+                continue
+            index = guarded.filter.index
+            unfit = {name for name, items in models.items() if not index.suits(items)}
+            said = f"the index of the filter {guarded.name!r}, {index},"
+            for name in sorted(unfit.intersection(guarded.models)):
+                raise BadInput(f"{said} is not of items like those of {name!r}, which it names.")
+            guarded.without = frozenset() if guarded.models else frozenset(unfit)
+            if guarded.without:
+                told.append(f"{said} does not look at {', '.join(sorted(unfit))}.")
+        return told
+
     def judges(self, kind: str, model: str) -> bool:
         """Whether a filter looks at items of this kind that the model makes."""
         return any(
@@ -168,6 +196,8 @@ class Policy:
 
 def _applies(guarded: Guarded, model: str | None) -> bool:
     """Whether a filter looks at a model's items; at those of an unnamed model all filters do."""
+    if model in guarded.without:
+        return False
     return model is None or not guarded.models or model in guarded.models
 
 
@@ -199,6 +229,8 @@ def _guarded(
         found: Filter = build(FILTERS[use], folder, given)
         if side == "input" and "text" not in found.reads:
             raise BadInput(f"{use} reads {' and '.join(found.reads)}; inputs are texts.")
+        if side == "input" and given.get("verdict") == Verdict.HOLD:
+            raise BadInput("nobody reviews inputs: they can be flagged or refused only.")
         name = entry.get("name", use)
         models = entry.get("models", [])
         if not isinstance(name, str) or not name or not isinstance(models, list):

@@ -36,7 +36,7 @@ def add(request: Request, given: Body) -> dict[str, Any]:
     scope, form, check = CHECKS[given.kind]
     caller, parts = allow(request, scope), services(request)
     try:
-        body = check(parts, caller.id, form.model_validate(given.body))
+        body = check(parts, caller, form.model_validate(given.body))
     except ValidationError as error:
         raise RequestValidationError(error.errors()) from error
     return shown(parts, parts.jobs.add(caller.id, given.kind, body))

@@ -33,10 +33,14 @@ class Again(BaseModel):
 
 
 @router.get("")
-def listed(request: Request, after: str | None = None, limit: int = 50) -> dict[str, Any]:
-    """The caller's outputs, the newest first."""
+def listed(
+    request: Request, model: str | None = None, after: str | None = None, limit: int = 50
+) -> dict[str, Any]:
+    """The caller's outputs, of the model of a name or of a hash or of all, the newest first."""
     caller, parts = allow(request, "generate"), services(request)
-    page = parts.records.page(caller.id, after=after, limit=max(1, min(limit, 100)))
+    known = parts.models.get(model) if model else None
+    made_by, most = known.hash if known else model, max(1, min(limit, 100))
+    page = parts.records.page(caller.id, model=made_by, after=after, limit=most)
     names = {known.hash: known.name for known in parts.models.values()}
     return {
         "object": "list",

@@ -14,7 +14,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import final
 
-from sqlalchemy import exists, insert, select, update
+from sqlalchemy import RowMapping, exists, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from genloom.errors import BadInput
@@ -39,7 +39,7 @@ class Key:
         id: The owner of what is made with the key.
         name: Unique among the keys that are not revoked.
         scopes: Of "generate", "train", "admin"; none includes another.
-        per_minute: Requests a minute, in a row too; None is no limit.
+        per_minute: Requests for samples a minute, in a row too; None is no limit.
         per_day: Samples a day (UTC); None is no limit.
         created: Seconds since 1970.
         revoked: When it was, or None.
@@ -146,6 +146,20 @@ class Keys:
             )
             return made(Key, found(connection.execute(ended), keys))
 
+    def check(self, key: Key, samples: int) -> None:
+        """Refuse what `spend` would refuse for its samples; nothing is counted.
+
+        Raises:
+            QuotaSpent: Today's samples would not suffice.
+            BadInput: As for `spend`.
+        """
+        _check_samples(key, samples)
+        if key.per_day is None:
+            return
+        with self.store.reading() as connection:
+            row = connection.execute(select(usage).where(usage.c.key == key.id)).mappings().one()
+        _today(key, row, samples, self.store.clock())
+
     def spend(self, key: Key, samples: int) -> Left:
         """Count a request for so many samples, if the key's limits allow it.
 
@@ -157,10 +171,7 @@ class Keys:
             QuotaSpent: Today's samples would not suffice.
             BadInput: No day's samples would suffice, or samples is below 0.
         """
-        if samples < 0:
-            raise BadInput(f"samples = {samples}: it must be at least 0.")
-        if key.per_day is not None and samples > key.per_day:
-            raise BadInput(f"{samples} samples: the key {key.name!r} may make {key.per_day} a day.")
+        _check_samples(key, samples)
         if key.per_minute is None and key.per_day is None:
             return Left(None, None)
         now = self.store.clock()
@@ -168,14 +179,7 @@ class Keys:
         with self.store.writing() as connection:
             row = connection.execute(select(usage).where(mine).with_for_update()).mappings().one()
             tokens = _take(key, row["tokens"], now - row["filled"])
-            day = int(now // DAY_S)
-            used = samples + (row["samples"] if row["day"] == day else 0)
-            if key.per_day is not None and used > key.per_day:
-                raise QuotaSpent(
-                    f"the key {key.name!r} may make {key.per_day} samples a day and has "
-                    f"{key.per_day - used + samples} left.",
-                    (day + 1) * DAY_S - now,
-                )
+            day, used = _today(key, row, samples, now)
             counted = {
                 "tokens": tokens,
                 "filled": max(now, row["filled"]),
@@ -187,6 +191,26 @@ class Keys:
             None if key.per_minute is None else int(tokens),
             None if key.per_day is None else key.per_day - used,
         )
+
+
+def _check_samples(key: Key, samples: int) -> None:
+    if samples < 0:
+        raise BadInput(f"samples = {samples}: it must be at least 0.")
+    if key.per_day is not None and samples > key.per_day:
+        raise BadInput(f"{samples} samples: the key {key.name!r} may make {key.per_day} a day.")
+
+
+def _today(key: Key, row: RowMapping, samples: int, now: float) -> tuple[int, int]:
+    """The day since 1970, and its samples with these; `row` is of `usage`."""
+    day = int(now // DAY_S)
+    used = samples + (row["samples"] if row["day"] == day else 0)
+    if key.per_day is not None and used > key.per_day:
+        raise QuotaSpent(
+            f"the key {key.name!r} may make {key.per_day} samples a day and has "
+            f"{key.per_day - used + samples} left.",
+            (day + 1) * DAY_S - now,
+        )
+    return day, used
 
 
 def _take(key: Key, tokens: float, elapsed_s: float) -> float:

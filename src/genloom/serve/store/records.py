@@ -118,11 +118,18 @@ class Records:
         with self.store.reading() as connection:
             return _record(found(connection.execute(select(records).where(this)), records))
 
-    def page(self, owner: str, *, after: str | None = None, limit: int = 20) -> Page[Record]:
-        """An owner's records, newest first; `after` is the id of the last one seen."""
-        mine = records.c.owner == owner
+    def page(
+        self, owner: str, *, model: str | None = None, after: str | None = None, limit: int = 20
+    ) -> Page[Record]:
+        """An owner's records, of the model of a hash or of all, newest first.
+
+        `after` is the id of the last one seen.
+        """
+        which = [records.c.owner == owner]
+        if model is not None:
+            which.append(records.c.model == shown(model))
         with self.store.reading() as connection:
-            return page(connection, records, _record, mine, after=after, limit=limit)
+            return page(connection, records, _record, *which, after=after, limit=limit)
 
     def find(self, owner: str, sha256: str) -> list[Record]:
         """An owner's records of these very bytes, oldest first."""

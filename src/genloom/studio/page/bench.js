@@ -29,6 +29,7 @@ export class Bench {
     this.settings = h("div.settings");
     this.stage = h("div.canvas", {}, ready());
     this.status = h("p.status");
+    this.unread = h("p.soft.unread", { role: "status", dir: "auto" });
     this.meter = h("progress.thin", { max: 1, hidden: true, "aria-label": t("make.results") });
     this.go = button("make", t("make.generate"), () => (this.running ? this.stop() : this.run()), {
       kind: ".primary.go",
@@ -37,7 +38,8 @@ export class Bench {
     const launch = h("div.launch", {}, this.go, h("small.hint", {}, t("make.keys")));
     const panel = h("section.panel", { "aria-label": t("make.settings") }, this.settings, launch);
     const line = h("div.line", {}, this.status, this.meter);
-    const results = h("section.results", { "aria-label": t("make.results") }, line, this.stage, this.history);
+    const parts = [line, this.unread, this.stage, this.history];
+    const results = h("section.results", { "aria-label": t("make.results") }, parts);
     this.node = h(
       "div.make",
       {},
@@ -117,6 +119,7 @@ export class Bench {
       onopen: (i) => this.open(work, i),
     });
     this.stage.classList.remove("stopped");
+    fill(this.unread);
     fill(this.stage, beside(work.body.source, work.model, paper.node));
     return paper;
   }
@@ -155,10 +158,16 @@ export class Bench {
     fill(this.status, t(steps ? "make.of" : "make.step", { step: number(step), steps }));
   }
 
+  /** What of the request was not read. */
+  confess({ ignored }) {
+    fill(this.unread, ignored && t("make.ignored", { what: ignored }));
+  }
+
   finish(paper, work, seconds) {
     past.unshift(work);
     past.length = Math.min(past.length, MOST_PAST);
     paper.finish(work.generation);
+    this.confess(work.generation);
     if (this.model === work.model) this.form.showSeed(work.generation.seed);
     this.face(work);
     this.say(t("make.done", { n: work.generation.data.length, time: duration(seconds) }));
@@ -189,6 +198,7 @@ export class Bench {
   /** Put an earlier generation on the stage. */
   show(work) {
     this.paper(work, work.generation.data.length).finish(work.generation);
+    this.confess(work.generation);
     fill(this.status);
     this.recall(work);
   }

@@ -52,12 +52,11 @@ class Codes {
     this.roles = new Map(); // id of an output -> "a" or "b"
     this.learned = 0;
     this.pending = null;
-    this.look = h("div.shot", {});
+    this.look = h("div.shot", {}, h("p.soft.note", {}, t("codes.ready")));
     this.told = h("div", { role: "status" });
     this.directions = h("div.fields.ways");
     this.sliders = this.base.map((_, i) => this.slider(i));
     this.parts = { form: this.form(), stage: h("div", {}, this.look, this.told, this.directions, this.picking()) };
-    this.decode();
   }
 
   slider(i) {

@@ -10,7 +10,7 @@ import { dropped, MOST_BYTES, MOST_FILES, tidy, zip } from "./zip.js";
 
 const DATA = ["digits", "glyphs", "factors", "moons", "rings", "gaussians"];
 const OWN = "";
-const ENDINGS = ".zip,.npz,.txt,.csv,.parquet,.gz";
+const ENDINGS = ".zip,.npz,.txt,.parquet,.gz,.mid,.midi,.jsonl,.ndjson,.json,.csv,.tsv,.smi";
 const MOST_FOUND = 8; // findings that are shown before the rest is folded away
 
 /** A file's size as people read it. */
@@ -20,9 +20,12 @@ export function sizeOf(bytes) {
   return bytes < 1e9 ? `${number(bytes / 1e6, 3)} MB` : `${number(bytes / 1e9, 3)} GB`;
 }
 
-/** @param {() => void} changed @returns {{nodes, value: () => string|null, name: () => string}} */
+/**
+ * @param {() => void} changed
+ * @returns {{nodes, value: () => string|null, name: () => string, captions: () => number}}
+ */
 export function dataField(changed, signal) {
-  const own = { id: null, name: "" };
+  const own = { id: null, name: "", captions: 0 };
   const told = h("div.survey", { role: "status" });
   let looking = null;
   const source = () => (chosen.value() === OWN ? own.id : chosen.value());
@@ -31,18 +34,21 @@ export function dataField(changed, signal) {
     looking?.abort();
     const stop = (looking = within(signal));
     fill(told);
+    own.captions = 0;
     changed();
     if (chosen.value() !== OWN || !own.id) return;
     fill(told, h("p.soft", {}, t("survey.working")));
     try {
       const job = await finished("survey", { data: own.id }, stop.signal);
       fill(told, job.state === "succeeded" ? survey(job.result) : h("p.failure", { dir: "auto" }, reasonOf(job)));
+      own.captions = Number(job.result?.captions) || 0;
+      if (own.captions) changed();
     } catch (error) {
       failed(told, error);
     }
   }
   const zone = dropPlace(async (file, name) => {
-    Object.assign(own, { id: null, name });
+    Object.assign(own, { id: null, name, captions: 0 });
     changed();
     fill(told, h("p.soft", {}, t("train.uploading")));
     try {
@@ -66,6 +72,7 @@ export function dataField(changed, signal) {
     nodes: [chosen.node, zone, told],
     value: source,
     name: () => (chosen.value() === OWN ? own.name.replace(/\.\w+$/, "") : chosen.value()),
+    captions: () => (chosen.value() === OWN ? own.captions : 0),
   };
 }
 
@@ -120,7 +127,8 @@ async function upload(file, signal) {
 }
 
 /** What was read, and what was left out and why. */
-function survey({ read, quarantined, findings = [], kind, shape, classes = [], duplicates, splits = {}, problem }) {
+function survey({ read, quarantined, findings = [], kind, shape, classes = [], duplicates, splits = {}, ...more }) {
+  const { captions, problem } = more;
   const rows = findings.map(({ file, reason, kept }) =>
     h("li", { dir: "auto" }, h("code", {}, String(file)), ` ${reason}`, kept && h("em", {}, ` ${t("survey.kept")}`)),
   );
@@ -131,6 +139,7 @@ function survey({ read, quarantined, findings = [], kind, shape, classes = [], d
     kind && known("kind", kind),
     shape?.length && shape.join(" \u00d7 "),
     parts.join(", "),
+    captions > 0 && t("survey.captions", { n: number(captions) }),
     duplicates > 0 && t("survey.duplicates", { n: duplicates }),
   );
   const folded = (open, name, content) => h("details", { open }, h("summary", {}, name), content);

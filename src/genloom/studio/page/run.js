@@ -10,11 +10,13 @@ const PREVIEWS = 12;
  * Ask for a generation and hear of it on the way.
  * @param {object} model Of /v1/models. @param {object} body Of POST /v1/generations.
  * @param {{preview: (step: number, shown: Array) => void, text: (index: number, piece: string) => void}} hear
- * @returns {Promise<object>} The generation, with the values of points beside their records.
+ * @returns {Promise<object>} The generation, with the values of points beside their records; `ignored` is what of the
+ *   request was not read, in the server's words.
  */
 export async function generate(model, body, hear, signal) {
   const previews = model.kind === "text" ? 0 : PREVIEWS;
   const answer = await request("POST", "/v1/generations", { ...body, stream: true, previews }, { signal });
+  const ignored = answer.headers.get("x-genloom-ignored");
   for await (const { event, data } of events(answer)) {
     if (event === "generation.preview")
       hear.preview(
@@ -24,7 +26,7 @@ export async function generate(model, body, hear, signal) {
     else if (event === "generation.text") hear.text(data.index, String(data.text));
     else if (event === "error") throw new ApiError(0, String(data.error.message));
     else if (event === "generation.completed")
-      return { ...data, data: await withValues(model, data.data, signal) };
+      return { ...data, ignored, data: await withValues(model, data.data, signal) };
   }
   throw new ApiError(0, t("make.cut"));
 }

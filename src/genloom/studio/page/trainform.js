@@ -3,12 +3,13 @@
 import { isAbort, post } from "./api.js";
 import { dataField, sizeOf } from "./data.js";
 import { button, fill, h, toast } from "./dom.js";
-import { chips, choicesOf, field, folding, nameInput, numberField } from "./fields.js";
+import { chips, choicesOf, field, folding, nameInput, numberField, toggle } from "./fields.js";
 import { finished, reasonOf } from "./follow.js";
 import { figures, once } from "./pieces.js";
 import { duration, number, t } from "./words.js";
 
 const FAMILIES = ["flow", "gan", "vae", "diffusion", "autoregressive"];
+const READERS = ["flow", "diffusion", "autoregressive"]; // of captions
 const NAME = "[a-z0-9][a-z0-9._\\-]{0,62}";
 const WAIT_MS = 900; // after the last change, before a rehearsal is asked for
 
@@ -17,8 +18,11 @@ export function trainForm(started, signal) {
   const name = nameField();
   const guess = forecast(signal);
   const changed = () => {
+    const reads = READERS.includes(family.value());
+    learn.node.hidden = !data.captions() || !reads;
+    unread.hidden = !data.captions() || reads;
     name.suggest(data.name(), family.value());
-    guess.ask({ data: data.value(), family: family.value(), minutes: minutes.value() });
+    guess.ask({ ...wanted(), minutes: minutes.value() });
   };
   const data = dataField(() => changed(), signal);
   const family = chips({
@@ -28,17 +32,24 @@ export function trainForm(started, signal) {
     onchange: changed,
     choices: choicesOf("train", FAMILIES),
   });
+  const learn = toggle({ name: t("train.captions"), hint: t("train.captions.hint"), start: true });
+  learn.node.addEventListener("change", changed);
+  const unread = h("p.hint", {}, t("train.captions.not"));
   const minutes = numberField({ name: t("train.minutes"), low: 0.5, high: 240, start: 5, onchange: changed });
   const go = button("train", t("train.go"), () => start(), { kind: ".primary" });
-  const form = folding(t("train.title"), [data.nodes, family.node, minutes.node, guess.node, name.node], go);
+  const fields = [data.nodes, family.node, learn.node, unread, minutes.node, guess.node, name.node];
+  const form = folding(t("train.title"), fields, go);
   changed();
 
+  function wanted() {
+    const reads = !learn.node.hidden && learn.value();
+    return { data: data.value(), family: family.value(), ...(reads && { settings: { "data.captions": true } }) };
+  }
   async function start() {
-    const source = data.value();
-    if (!source) toast(t("train.nofile"), { bad: true });
-    if (!source || !name.input.reportValidity()) return;
+    if (!data.value()) toast(t("train.nofile"), { bad: true });
+    if (!data.value() || !name.input.reportValidity()) return;
     guess.stop();
-    const body = { data: source, family: family.value(), minutes: minutes.value() ?? 5, name: name.input.value };
+    const body = { ...wanted(), minutes: minutes.value() ?? 5, name: name.input.value };
     await once(go, async () => {
       started(await post("/v1/jobs", { kind: "train", body }));
       toast(t("train.started"));

@@ -46,7 +46,7 @@ function setting(open, booth, signal) {
     },
     signal,
   );
-  const fields = h("div.fields", {}, first.node, second.node, seeds.node, rounds.node, told, go.node);
+  const fields = h("div.fields", {}, first.node, second.node, seeds.node, rounds.node, told, go);
   return h("section.panel.setting", {}, h("h2", {}, t("vote.title")), h("p.soft", {}, t("vote.lead")), fields);
 }
 

@@ -20,7 +20,7 @@ export async function labelField(model, onchange) {
   return names?.length ? classes(names, names[0], onchange) : null;
 }
 
-/** A button that runs one piece of work at a time and can be pressed again to stop it. */
+/** A button that runs one piece of work at a time and can be pressed again to stop it; nothing is made before. */
 export function worker(sign, name, work, signal) {
   let running = null;
   const status = h("div", { role: "status" });
@@ -39,7 +39,7 @@ export function worker(sign, name, work, signal) {
     go.querySelector("span").textContent = name;
     go.classList.remove("busy");
   }
-  return { node: h("div.launch", {}, go, status), start };
+  return h("div.launch", {}, go, status);
 }
 
 /** The walk between two seeds. @returns {Promise<{form: Element, stage: Element}>} */
@@ -64,8 +64,7 @@ export async function walk(model, signal) {
     },
     signal,
   );
-  go.start();
-  return { form: h("div.fields", {}, from.node, to.node, many.node, label?.node, go.node), stage: screen.node };
+  return { form: h("div.fields", {}, from.node, to.node, many.node, label?.node, go), stage: screen.node };
 }
 
 /** The place of a film, and what is said until there is one. */
@@ -82,8 +81,7 @@ export async function making(model, signal) {
   const screen = cinema("making");
   const body = () => ({ model: model.id, n: 1, seed: seed.value(), options: {}, ...label?.body() });
   const go = worker("make", t("explore.watch"), (stop) => watch(model, body(), screen, stop), signal);
-  go.start();
-  return { form: h("div.fields", {}, seed.node, label?.node, go.node), stage: screen.node };
+  return { form: h("div.fields", {}, seed.node, label?.node, go), stage: screen.node };
 }
 
 async function watch(model, body, { film, note }, signal) {

@@ -60,6 +60,7 @@ export class Watch {
     const failure = reasonOf(job);
     if (failure) fill(this.alarms, h("p.failure", { dir: "auto" }, failure));
     fill(this.foot, this.actions(over));
+    if (job.started && (job.state === "cancelled" || job.state === "failed")) this.offer();
     clearTimeout(this.timer);
     if (!over) this.timer = setTimeout(() => this.look(), this.shownSteps ? LOOK_MS : 300);
   }
@@ -84,10 +85,17 @@ export class Watch {
     return [
       made && link(url`#/make?model=${made}`, "make", t("job.use", { name: made })),
       !over && !job.cancelling && button("close", t("make.stop"), () => this.stop(), { kind: ".quiet" }),
-      (job.state === "cancelled" || job.state === "failed") &&
-        job.started &&
-        button("play", t("watch.resume"), () => this.resume()),
     ];
+  }
+
+  /** Offer to go on where the run has begun; one that failed before has nothing to go on with. */
+  async offer() {
+    try {
+      const { total } = await get(`${this.path}/curves?points=2`, { signal: this.signal });
+      if (total) this.foot.append(button("play", t("watch.resume"), () => this.resume()));
+    } catch {
+      // there is no run, or nobody looks any more
+    }
   }
 
   async stop() {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -173,3 +174,9 @@ def test_what_cannot_be_judged_is_refused(tmp_path):
     path.write_text("the same line again and again.\n" * 2000)
     with pytest.raises(Refused, match="look like copies"):
         index(open_dataset(path, length=32))
+
+
+def test_an_index_of_texts_suits_texts_of_any_length(text):
+    _, data, found = text
+    assert found.suits(replace(data.items, shape=(7,)))
+    assert not found.suits(open_dataset("digits").items)

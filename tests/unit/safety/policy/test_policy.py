@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 import torch
@@ -32,7 +33,7 @@ kinds = ["email"]
 [[input]]
 use = "length"
 most = 100
-verdict = "hold"
+verdict = "refuse"
 [[output]]
 use = "words"
 name = "captions"
@@ -77,7 +78,7 @@ def guarded(act, *, timeout_s=5.0) -> Guarded:
 def test_the_strictest_verdict_wins(policy):
     assert policy.inputs("hello").verdict is Verdict.ALLOW
     assert policy.inputs("mail a@b.co").verdict is Verdict.FLAG
-    assert policy.inputs("mail a@b.co " + "x" * 100).verdict is Verdict.HOLD
+    assert policy.inputs("mail a@b.co " + "x" * 100).verdict is Verdict.REFUSE
     decision = policy.inputs("mail a@b.co a b0mb " + "x" * 100)
     assert decision.verdict is Verdict.REFUSE and not decision.passes
     assert [o.filter for o in decision.findings] == ["threats", "length", "personal"]
@@ -112,6 +113,28 @@ def test_outputs_are_judged_one_by_one_and_by_model(policy):
     assert policy.outputs(["a bomb", "no"])[0].verdict is Verdict.REFUSE
     assert policy.outputs(torch.zeros(2, 2), model="other")[0].verdict is Verdict.ALLOW
     assert policy.outputs([]) == [] and policy.models == {"digits"}
+
+
+def test_an_index_looks_away_from_models_of_other_items_only_where_it_names_none(folder):
+    digits, moons = open_dataset("digits").items, open_dataset("moons").items
+    models = {"digits": digits, "large": replace(digits, shape=(1, 9, 9)), "moons": moons}
+    large = torch.zeros(1, 1, 9, 9, dtype=torch.uint8)
+
+    (folder / "all.toml").write_text(TOML.replace('models = ["digits"]', ""))
+    policy = Policy.read(folder / "all.toml")
+    (line,) = policy.fit(models)
+    assert line.endswith("of image items (1, 8, 8), does not look at large, moons.")
+    assert policy.outputs(large, model="large")[0].verdict is Verdict.ALLOW
+    assert not policy.judges("image", "large") and policy.judges("image", "digits")
+    assert policy.outputs(large)[0].verdict is Verdict.REFUSE  # of a model that nobody has named
+    assert policy.fit({"digits": digits}) == []
+    assert policy.outputs(large, model="large")[0].verdict is Verdict.REFUSE
+
+    named = Policy.read(folder / "policy.toml")
+    assert named.fit(models) == []
+    for name in ("large", "moons"):
+        with pytest.raises(BadInput, match=r"'nearness', of image items \(1, 8, 8\), is not"):
+            named.fit({"digits": models[name]})
 
 
 def test_items_that_an_index_does_not_know_are_refused(policy):
@@ -214,8 +237,9 @@ def test_counts_are_right_from_many_threads():
         ("most = 100", "", "input filter 3: most is missing"),
         ("most = 100", "most = -1", "most = -1 is out of range"),
         ("most = 100", "most = true", "most = True is not int"),
-        ('verdict = "hold"', 'verdict = "hald"', "'hald' is unknown; did you mean 'hold'"),
-        ('verdict = "hold"', 'verdict = "allow"', "'allow' is unknown"),
+        ('verdict = "refuse"', 'verdict = "hald"', "'hald' is unknown; did you mean 'hold'"),
+        ('verdict = "refuse"', 'verdict = "allow"', "'allow' is unknown"),
+        ('verdict = "refuse"', 'verdict = "hold"', "input filter 3: .* flagged or refused only"),
         ('name = "captions"', 'name = "threats"', "two filters are called 'threats'"),
         ('"digits.index"', '"absent"', "output filter 2: there is no file"),
         ('models = ["digits"]', "models = [1]", "models holds 1"),

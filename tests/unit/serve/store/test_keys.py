@@ -238,3 +238,18 @@ def test_whether_some_key_is_in_force(keys):
     assert keys.any()
     keys.revoke("one")
     assert not keys.any()
+
+
+def test_what_is_left_of_a_day_is_checked_without_being_spent(keys, clock):
+    key, _ = keys.make("one", ["generate"], per_minute=1, per_day=5)
+    keys.spend(key, 3)
+    for _ in range(3):
+        keys.check(key, 2)
+    with pytest.raises(QuotaSpent, match="has 2 left") as caught:
+        keys.check(key, 3)
+    assert 0 < caught.value.retry_after_s <= module.DAY_S
+    with pytest.raises(BadInput, match="5 a day"):
+        keys.check(key, 6)
+    clock.now += module.DAY_S
+    keys.check(key, 5)
+    keys.check(keys.make("two", ["generate"])[0], 10**6)

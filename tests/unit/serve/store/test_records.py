@@ -70,6 +70,20 @@ def test_bytes_need_not_be_kept(records):
     assert records.page("ann").items == []
 
 
+def test_those_of_one_model_are_paged_alone(records):
+    other = replace(ORIGIN, model="ef" * 32)
+    mine = [add(records) for _ in range(3)]
+    made = records.add("ann", b"png", other, kind="image", media_type="image/png")
+    add(records, owner="bob")
+    first = records.page("ann", model=ORIGIN.model, limit=2)
+    assert (first.items, first.more) == (mine[:0:-1], True)
+    last = records.page("ann", model=ORIGIN.model, after=mine[1].id, limit=2)
+    assert (last.items, last.more) == (mine[:1], False)
+    assert records.page("ann", model=other.model).items == [made]
+    assert records.page("ann", model="00" * 32).items == []
+    assert records.page("ann").items == [made, *mine[::-1]]
+
+
 def held_bytes(store):
     """What the database holds of contents, in all."""
     with store.reading() as connection:

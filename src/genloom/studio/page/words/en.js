@@ -31,7 +31,7 @@ export default {
     "unlock": "A new seed each time", "dice": "Roll a new seed", "seed.any": "random", "options": "Fine tuning", "reset": "Back to the defaults",
     "ready": "Ready when you are", "ready.hint": "Choose what to make, then press Generate.", "step": "Step {step}", "of": "Step {step} of {steps}",
     "working": "Making {n}\u2026", "done": ({ n }) => `${n} made in {time}`, "cancelled": "Stopped.", "failed": "That did not work",
-    "history": "Earlier, in this visit", "again": ({ n }) => `Show again: {model}, ${n} item${s(n)}`, "cut": "The connection ended before the result.",
+    "history": "Earlier, in this visit", "again": ({ n }) => `Show again: {model}, ${n} item${s(n)}`, "cut": "The connection ended before the result.", "ignored": "Not read: {what}.",
   },
   model: {
     "classes": ({ n }) => `${n} class${n === 1 ? "" : "es"}`, "dims": ({ n }) => `${n} dimension${s(n)}`, "length": ({ n }) => `up to ${n} characters`, "events": "up to {n} events",
@@ -63,6 +63,8 @@ export default {
   },
   gallery: {
     "lead": "Everything you have made, newest first.", "empty": "Nothing here yet", "empty.hint": "What you make is kept here.", "make": "Make something",
+    "every": "All", "select": "Select", "chosen": "{n} chosen", "all": "Choose all shown", "zip": "Download as ZIP", "sure": "Really delete {n}?",
+    "gone": "{n} deleted", "done": "Done",
   },
   jobs: {
     "lead": "Work that goes on when this page is closed.", "empty": "No jobs yet", "empty.hint": "Train a model, and watch it here.", "list": "All jobs",
@@ -84,7 +86,8 @@ export default {
     "nofile": "Choose a file first.", "lead": "From your data to a model of your own.", "folder": "Choose a folder", "empty": "There is no file in it.",
     "much": "{n} files, {size}: that is too much for a page. Use the genloom command.", "packing": "Packing {done} of {n}\u2026",
     "packed": ({ n }) => `{name}: ${n} file${s(n)}, {size}`, "none": "No training yet", "none.hint": "Choose data and a family, then start.",
-    "runs": "Trainings", "maynot": "Your key may not train.",
+    "runs": "Trainings", "maynot": "Your key may not train.", "captions": "Learn the captions", "captions.hint": "Then the model makes what you describe",
+    "captions.not": "This family does not read captions.",
   },
   review: {
     "lead": "Held back by a filter. You decide whether they may be seen.", "empty": "Nothing waits for you",
@@ -121,7 +124,7 @@ export default {
     "letters": ({ n }) => `${n} character${s(n)}`,
   },
   codes: {
-    "hint": "Each number is one of the model's own dimensions; 0 is its middle.", "part": "Number {i}", "rest": ({ n }) => `${n} more`, "roll": "At random",
+    "hint": "Each number is one of the model's own dimensions; 0 is its middle.", "ready": "Move a number, or begin in the middle or at random.", "part": "Number {i}", "rest": ({ n }) => `${n} more`, "roll": "At random",
     "middle": "The middle", "alt": "The code decoded", "directions": "Directions",
     "directions.hint": "Mark some with a quality as A and some without as B: their difference is a slider.", "pick": "A press marks", "a": "A",
     "a.hint": "with", "b": "B", "b.hint": "without", "start": "Start", "start.hint": "go there", "make": "Make a slider from B to A",
@@ -171,7 +174,7 @@ export default {
   },
   survey: {
     "working": "Reading all of it\u2026", "read": "{n} read", "out": "{n} left out", "kept": "(used all the same)", "more": "{n} more",
-    "duplicates": ({ n }) => `${n} duplicate${s(n)}`,
+    "duplicates": ({ n }) => `${n} duplicate${s(n)}`, "captions": "{n} captions",
   },
   kind: {
     "image": "pictures", "points": "points", "text": "text",

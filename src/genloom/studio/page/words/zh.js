@@ -25,7 +25,7 @@ export default {
     "any": "任意", "find": "查找类别", "prompt": "开头", "prompt.hint": "模型会接着写下去", "caption": "描述", "caption.hint": "要画什么", "negative": "不要", "negative.hint": "引导会避开的内容", "midi": "从 MIDI 文件开始", "n": "数量", "seed.hint": "相同的种子得到相同的结果", "lock": "固定这个种子", "unlock": "每次换新种子",
     "dice": "掷一个新种子", "seed.any": "随机", "options": "细调", "reset": "恢复默认值", "ready": "准备就绪", "ready.hint": "选好要做的，然后点“生成”。", "step": "第 {step} 步",
     "of": "第 {step} 步，共 {steps} 步", "working": "正在生成 {n} 个…", "done": "{n} 个，用时 {time}", "cancelled": "已停止。", "failed": "没有成功", "history": "本次访问的生成",
-    "again": "再次显示：{model}，{n} 个", "cut": "连接在出结果前中断了。",
+    "again": "再次显示：{model}，{n} 个", "cut": "连接在出结果前中断了。", "ignored": "未被读取：{what}。",
   },
   model: {
     "classes": "{n} 个类别", "dims": "{n} 维", "length": "最多 {n} 字", "events": "最多 {n} 个事件",
@@ -52,6 +52,7 @@ export default {
   },
   gallery: {
     "lead": "你生成的全部内容，最新的在前。", "empty": "这里还是空的", "empty.hint": "生成的内容会保存在这里。", "make": "去创作",
+    "every": "全部", "select": "选择", "chosen": "已选 {n} 个", "all": "选择显示的全部", "zip": "下载 ZIP", "sure": "确定删除这 {n} 个？", "gone": "已删除 {n} 个", "done": "完成",
   },
   jobs: {
     "lead": "关闭页面后仍会继续的工作。", "empty": "还没有任务", "empty.hint": "训练一个模型，在这里看它进展。", "list": "全部任务",
@@ -67,7 +68,7 @@ export default {
     "gan.hint": "清晰，采样快", "vae": "VAE", "vae.hint": "训练最快，画面较柔；每个样本有编码", "diffusion": "扩散", "diffusion.hint": "逐步去噪；耐心而精细", "autoregressive": "自回归",
     "autoregressive.hint": "一个接一个；最适合文本", "minutes": "分钟", "name": "名称", "name.hint": "小写字母、数字、点、短横和下划线", "go": "开始训练", "started": "训练已开始",
     "uploading": "正在上传…", "nofile": "请先选择一个文件。", "lead": "从你的数据到你自己的模型。", "folder": "选择文件夹", "empty": "里面没有文件。", "much": "{n} 个文件，{size}：网页处理不了。请用 genloom 命令。",
-    "packing": "正在打包 {done} / {n}…", "packed": "{name}：{n} 个文件，{size}", "none": "还没有训练", "none.hint": "选择数据和方法，然后开始。", "runs": "训练列表", "maynot": "你的密钥不能训练。",
+    "packing": "正在打包 {done} / {n}…", "packed": "{name}：{n} 个文件，{size}", "none": "还没有训练", "none.hint": "选择数据和方法，然后开始。", "runs": "训练列表", "maynot": "你的密钥不能训练。", "captions": "学习描述文字", "captions.hint": "模型便能按你的描述来生成", "captions.not": "此方法不读取描述文字。",
   },
   review: {
     "lead": "被过滤器留下的内容，由你决定能否显示。", "empty": "没有待审核的内容", "empty.hint": "过滤器留下的内容会出现在这里。", "for": "留下的原因", "reason": "理由", "approve": "通过", "reject": "拒绝",
@@ -97,7 +98,7 @@ export default {
     "making.hint": "一个样本从最初的猜测到最后，连成一段影片。", "letters": "{n} 个字符",
   },
   codes: {
-    "hint": "每个数是模型自己的一个维度；0 是中点。", "part": "第 {i} 个数", "rest": "另外 {n} 个", "roll": "随机", "middle": "中点", "alt": "解码后的编码", "directions": "方向",
+    "hint": "每个数是模型自己的一个维度；0 是中点。", "ready": "移动一个数，或从中点、随机处开始。", "part": "第 {i} 个数", "rest": "另外 {n} 个", "roll": "随机", "middle": "中点", "alt": "解码后的编码", "directions": "方向",
     "directions.hint": "把具有某种特征的标为 A，没有的标为 B：两者之差就是一个滑块。", "pick": "点击即标为", "a": "A", "a.hint": "有", "b": "B", "b.hint": "无", "start": "起点",
     "start.hint": "从它开始", "make": "生成从 B 到 A 的滑块", "none": "请先生成一些样本，然后在这里选取。", "both": "请至少标一个 A 和一个 B。", "way": "方向 {n}", "way.hint": "向左靠近 B，向右靠近 A",
     "forget": "删除{name}",
@@ -129,7 +130,7 @@ export default {
     "tally": "共 {votes} 票：{a} {wins} 票，{b} {losses} 票，不分上下 {ties} 票。", "unveil": "各是谁生成的", "chose": "选了：{name}",
   },
   survey: {
-    "working": "正在全部读取…", "read": "读取了 {n} 个", "out": "排除了 {n} 个", "kept": "（仍然使用）", "more": "另外 {n} 个", "duplicates": "{n} 个重复",
+    "working": "正在全部读取…", "read": "读取了 {n} 个", "out": "排除了 {n} 个", "kept": "（仍然使用）", "more": "另外 {n} 个", "duplicates": "{n} 个重复", "captions": "{n} 条描述文字",
   },
   kind: {
     "image": "图像", "points": "点", "text": "文本",
