@@ -35,7 +35,9 @@ def listening(host: str, port: int) -> Generator[Sequence[socket.socket]]:
         found: list[socket.socket] = []
         for family, (address, _, *scope) in _addresses(host):
             try:
-                one = stack.enter_context(socket.socket(family, socket.SOCK_STREAM))
+                # asyncio sends what is small at once only where the protocol is named.
+                made = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+                one = stack.enter_context(made)
                 _listen(one, (address, port, *scope))
             except OSError as error:
                 if error.errno not in NOWHERE:

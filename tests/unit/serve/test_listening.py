@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import socket
@@ -25,6 +26,28 @@ def test_a_client_that_comes_early_waits_and_the_port_is_free_again_at_once():
                 assert server.recv(1) == b"a"
     with listening(host, port) as (again,):  # though a connection of before is not forgotten yet
         assert again.getsockname() == (host, port)
+
+
+def test_what_is_small_is_sent_at_once():
+    """Else an answer on a kept connection waits some 40 ms for the acknowledgement of the last."""
+
+    async def accepted() -> int:
+        found = asyncio.get_running_loop().create_future()
+
+        async def heard(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            own = writer.get_extra_info("socket")
+            found.set_result(own.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            writer.close()
+
+        with listening("127.0.0.1", 0) as (one,):
+            server = await asyncio.start_server(heard, sock=one)
+            _, writer = await asyncio.open_connection(*one.getsockname())
+            at_once = await asyncio.wait_for(found, 10)
+            writer.close()
+            server.close()
+        return at_once
+
+    assert asyncio.run(accepted())
 
 
 def test_a_port_in_use_is_one_line_and_nothing_is_written(tmp_path, capsys):
