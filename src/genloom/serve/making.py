@@ -179,7 +179,7 @@ class Maker:
         if len(each) > 1:  # one alone is refused where it is submitted
             self._check_room(known, len(each))
         try:
-            for asked in each:
+            for asked in each if self.policy is not None else ():
                 await asyncio.to_thread(self.check_told, asked)
         except Problem:
             await self.spend(caller, 0)
