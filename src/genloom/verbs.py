@@ -9,7 +9,6 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from genloom.errors import BadInput, need
@@ -57,6 +56,7 @@ def train(args: argparse.Namespace) -> int:
         _list(args)
         return 0
     from genloom.health import RULES
+    from genloom.record import command
     from genloom.runs import first_process
 
     with _only_json(args):
@@ -70,9 +70,8 @@ def train(args: argparse.Namespace) -> int:
     keys = ("status", "step", "seconds", "alarms", "active")
     report = {"run": str(folder), "model": str(folder / "model"), **{k: state[k] for k in keys}}
     lines = [f"{folder}: {state['step']} steps in {state['seconds']:.0f} s", *_ringing(state)]
-    named = quote(str(folder))
-    named += " --allow-code" if args.allow_code else ""
-    lines += [f"next: genloom sample {named}", f"      genloom evaluate {named}{_short(folder)}"]
+    sample_, judge = (command(verb, folder, state["recipe"]) for verb in ("sample", "evaluate"))
+    lines += [f"next: {sample_}", f"      {judge}{_short(folder)}"]
     show(args, report, "\n".join(lines))
     ringing = [RULES[name].error.exit_code for name in state["active"] if name in RULES]
     return ringing[0] if ringing else 0
